@@ -1,0 +1,246 @@
+/**
+ * One entry of the keychain, in bytes and parsed.
+ *
+ *   entry = [body, signature]                              CBOR; both byte strings
+ *   body  = [1, type, index, previous, signer, timeMs, …]  CBOR; positional
+ *     0 genesis        rootSigningKey, rootKemKey, idKeyCommitment
+ *     1 member-add     kind, signingKey, kemKey, proof, sealedName, wrap | null
+ *     2 member-revoke  (its place: refused as `keychain-unsupported` until it exists)
+ *     3 epoch          epoch, commitment, [[member, wrap]…], rootWrap, [[olderEpoch, sealed]…]
+ *
+ * Entries are kept and passed on as the bytes that were signed, never encoded again. What an entry
+ * means in its chain is keychain.ts.
+ */
+import { concat, encodeUtf8 } from './bytes.ts'
+import { decodeCbor, encodeCbor } from './codec.ts'
+import { ProtocolError } from './error.ts'
+import { sha256 } from './hash.ts'
+import {
+  type Hash,
+  type KemPublicKey,
+  type MemberId,
+  parseHash,
+  parseKemPublicKey,
+  parseMemberId,
+  parseSignature,
+  parseSigningPublicKey,
+  type Signature,
+  type SigningPublicKey,
+} from './ids.ts'
+import { KEYCHAIN_ENTRY_BYTES_MAX } from './limits.ts'
+
+export type MemberKind = 'device' | 'recovery'
+
+export type KeyWrap = { readonly memberId: MemberId; readonly wrap: Uint8Array }
+export type SealedEpoch = { readonly epoch: number; readonly sealed: Uint8Array }
+
+export type KeychainPayload =
+  | {
+      readonly type: 'genesis'
+      readonly rootSigningKey: SigningPublicKey
+      readonly rootKemKey: KemPublicKey
+      readonly idKeyCommitment: Hash
+    }
+  | {
+      readonly type: 'member-add'
+      readonly kind: MemberKind
+      readonly signingKey: SigningPublicKey
+      readonly kemKey: KemPublicKey
+      readonly proof: Signature
+      readonly sealedName: Uint8Array
+      /** The newest epoch's keys for the newcomer; null only before the first epoch. */
+      readonly wrap: Uint8Array | null
+    }
+  | {
+      readonly type: 'epoch'
+      readonly epoch: number
+      readonly commitment: Hash
+      readonly wraps: readonly KeyWrap[]
+      readonly rootWrap: Uint8Array
+      readonly sealedEpochs: readonly SealedEpoch[]
+    }
+
+/** What every entry has before its payload. */
+export type KeychainPlace = {
+  readonly index: number
+  readonly previous: Hash
+  readonly signer: MemberId
+  readonly timeMs: number
+}
+
+export type KeychainEntry = KeychainPlace & {
+  readonly payload: KeychainPayload
+  readonly body: Uint8Array
+  readonly signature: Signature
+  readonly hash: Hash
+}
+
+const BODY_VERSION = 1
+const TYPES = ['genesis', 'member-add', 'member-revoke', 'epoch'] as const
+const KINDS: readonly MemberKind[] = ['device', 'recovery']
+/** X-Wing ciphertext, nonce, two keys of 32 bytes, tag. */
+export const WRAP_BYTES: number = 1120 + 24 + 64 + 16
+/** Nonce, key of 32 bytes, tag. */
+export const SEALED_EPOCH_BYTES: number = 24 + 32 + 16
+export const SEALED_NAME_BYTES_MAX = 512
+/** The first entry follows nothing. */
+export const HASH_NONE: Hash = new Uint8Array(32) as Uint8Array as Hash
+
+export function encodeKeychainBody(place: KeychainPlace, payload: KeychainPayload): Uint8Array {
+  const head = [
+    BODY_VERSION,
+    TYPES.indexOf(payload.type),
+    place.index,
+    place.previous,
+    place.signer,
+    place.timeMs,
+  ]
+  return encodeCbor([...head, ...encodePayload(payload)])
+}
+
+function encodePayload(payload: KeychainPayload): unknown[] {
+  switch (payload.type) {
+    case 'genesis':
+      return [payload.rootSigningKey, payload.rootKemKey, payload.idKeyCommitment]
+    case 'member-add':
+      return [
+        KINDS.indexOf(payload.kind),
+        payload.signingKey,
+        payload.kemKey,
+        payload.proof,
+        payload.sealedName,
+        payload.wrap,
+      ]
+    case 'epoch':
+      return [
+        payload.epoch,
+        payload.commitment,
+        payload.wraps.map(({ memberId, wrap }) => [memberId, wrap]),
+        payload.rootWrap,
+        payload.sealedEpochs.map(({ epoch, sealed }) => [epoch, sealed]),
+      ]
+  }
+}
+
+export function encodeKeychainEntry(body: Uint8Array, signature: Signature): Uint8Array {
+  return encodeCbor([body, signature])
+}
+
+const ENTRY_LABEL = encodeUtf8('blindcopy.keychain-entry.v1')
+
+/** Names the entry, its signature included: the next entry and a pinned head hold this. */
+export function keychainEntryHash(body: Uint8Array, signature: Signature): Hash {
+  return sha256(concat(ENTRY_LABEL, body, signature))
+}
+
+/** Throws `keychain-invalid` for a wrong form, `keychain-unsupported` for an entry of a later time. */
+export function parseKeychainEntry(bytes: Uint8Array): KeychainEntry {
+  if (bytes.length > KEYCHAIN_ENTRY_BYTES_MAX) invalid('an entry is too large')
+  try {
+    const [body, signatureBytes] = tuple(decodeCbor(bytes), 2)
+    const signature = parseSignature(byteString(signatureBytes))
+    const bodyBytes = byteString(body).slice()
+    const items = list(decodeCbor(bodyBytes))
+    const [version, type, index, previous, signer, timeMs, ...rest] = items
+    if (version !== BODY_VERSION || TYPES[integer(type)] === undefined) unsupported(version, type)
+    return {
+      index: integer(index),
+      previous: parseHash(byteString(previous)),
+      signer: parseMemberId(byteString(signer)),
+      timeMs: integer(timeMs),
+      payload: parsePayload(TYPES[integer(type)], rest),
+      body: bodyBytes,
+      signature: signature.slice() as Signature,
+      hash: keychainEntryHash(bodyBytes, signature),
+    }
+  } catch (cause) {
+    if (cause instanceof ProtocolError && cause.code.startsWith('keychain')) throw cause
+    throw new ProtocolError('keychain-invalid', 'keychain entry has a wrong form', { cause })
+  }
+}
+
+function parsePayload(type: (typeof TYPES)[number] | undefined, rest: unknown[]): KeychainPayload {
+  switch (type) {
+    case 'genesis': {
+      const [rootSigningKey, rootKemKey, idKeyCommitment] = tuple(rest, 3)
+      return {
+        type,
+        rootSigningKey: parseSigningPublicKey(byteString(rootSigningKey)),
+        rootKemKey: parseKemPublicKey(byteString(rootKemKey)),
+        idKeyCommitment: parseHash(byteString(idKeyCommitment)),
+      }
+    }
+    case 'member-add':
+      return parseMemberAdd(rest)
+    case 'epoch':
+      return parseEpoch(rest)
+    default:
+      return unsupported(BODY_VERSION, type)
+  }
+}
+
+function parseMemberAdd(rest: unknown[]): KeychainPayload {
+  const [kindIndex, signingKey, kemKey, proof, sealedName, wrap] = tuple(rest, 6)
+  const kind = KINDS[integer(kindIndex)]
+  if (kind === undefined) return unsupported(BODY_VERSION, 'member kind')
+  const name = byteString(sealedName)
+  if (name.length > SEALED_NAME_BYTES_MAX) invalid('a member name is too long')
+  return {
+    type: 'member-add',
+    kind,
+    signingKey: parseSigningPublicKey(byteString(signingKey)),
+    kemKey: parseKemPublicKey(byteString(kemKey)),
+    proof: parseSignature(byteString(proof)),
+    sealedName: name,
+    wrap: wrap === null ? null : byteString(wrap, WRAP_BYTES),
+  }
+}
+
+function parseEpoch(rest: unknown[]): KeychainPayload {
+  const [epoch, commitment, wraps, rootWrap, sealedEpochs] = tuple(rest, 5)
+  return {
+    type: 'epoch',
+    epoch: integer(epoch),
+    commitment: parseHash(byteString(commitment)),
+    wraps: list(wraps).map((item) => {
+      const [memberId, wrap] = tuple(item, 2)
+      return { memberId: parseMemberId(byteString(memberId)), wrap: byteString(wrap, WRAP_BYTES) }
+    }),
+    rootWrap: byteString(rootWrap, WRAP_BYTES),
+    sealedEpochs: list(sealedEpochs).map((item) => {
+      const [older, sealed] = tuple(item, 2)
+      return { epoch: integer(older), sealed: byteString(sealed, SEALED_EPOCH_BYTES) }
+    }),
+  }
+}
+
+function list(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : invalid('a list is missing')
+}
+
+function tuple(value: unknown, size: number): unknown[] {
+  const items = list(value)
+  return items.length === size ? items : invalid(`a list has ${items.length} items, not ${size}`)
+}
+
+function byteString(value: unknown, size?: number): Uint8Array {
+  if (!(value instanceof Uint8Array)) return invalid('bytes are missing')
+  if (size !== undefined && value.length !== size) return invalid('bytes have a wrong length')
+  return value
+}
+
+function integer(value: unknown): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) return invalid('a number is missing')
+  return value as number
+}
+
+function invalid(why: string): never {
+  throw new ProtocolError('keychain-invalid', `keychain entry refused: ${why}`)
+}
+
+function unsupported(version: unknown, type: unknown): never {
+  throw new ProtocolError(
+    'keychain-unsupported',
+    `keychain entry of a later version (version ${version}, type ${type}): update this program`,
+  )
+}

@@ -1,0 +1,48 @@
+/**
+ * Every limit of the protocol, each one constant (design 17): sent in the capabilities, enforced on
+ * both sides, tested at the limit and one beyond.
+ */
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+export const ENVELOPE_BYTES_MAX: number = 1 * MIB
+export const TRANSACTION_BYTES_MAX: number = 4 * MIB
+export const TRANSACTION_RECORDS_MAX = 1_000
+export const PUSH_BYTES_MAX: number = 16 * MIB
+/** One page of changes; a single transaction may exceed it. */
+export const PAGE_BYTES_MAX: number = 4 * MIB
+export const COLLECTION_NAME_BYTES_MAX = 128
+export const KEY_BYTES_MAX = 512
+export const DEVICES_ACTIVE_MAX = 64
+export const RECOVERY_KEYS_ACTIVE_MAX = 16
+export const KEYCHAIN_ENTRY_BYTES_MAX: number = 128 * KIB
+export const KEYCHAIN_BYTES_MAX: number = 64 * MIB
+export const KEYCHAIN_ENTRIES_MAX = 10_000
+export const RECORDS_BY_ID_MAX = 1_000
+export const SESSION_TOKEN_MS = 15 * 60_000
+export const CHALLENGE_MS = 60_000
+/** How far ahead of a clock a timestamp may stand (design 4). */
+export const CLOCK_DRIFT_MS_MAX = 5 * 60_000
+/** Nesting of a record's fields, and of any message. */
+export const NESTING_MAX = 64
+/** Any request that is not a push. */
+export const REQUEST_BYTES_MAX: number = 1 * MIB
+export const LIVE_FRAME_BYTES_MAX: number = TRANSACTION_BYTES_MAX + 1 * MIB
+
+/** What the capabilities say; a client takes the lesser of these and its own. */
+export type Limits = {
+  readonly envelopeBytes: number
+  readonly transactionBytes: number
+  readonly transactionRecords: number
+  readonly pushBytes: number
+  readonly pageBytes: number
+}
+
+export const LIMITS: Limits = {
+  envelopeBytes: ENVELOPE_BYTES_MAX,
+  transactionBytes: TRANSACTION_BYTES_MAX,
+  transactionRecords: TRANSACTION_RECORDS_MAX,
+  pushBytes: PUSH_BYTES_MAX,
+  pageBytes: PAGE_BYTES_MAX,
+}

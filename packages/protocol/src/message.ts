@@ -1,0 +1,303 @@
+/**
+ * Messages: what travels, each as a strict schema and a type of one name. Bodies are CBOR; lists with
+ * many members are positional, so that a record costs few bytes beside its envelope.
+ *
+ * Schema by schema this file follows the routes of docs/protocol.md. A field that is not here is
+ * refused, on both ends. The hash of all schemas is pinned by message.test.ts.
+ */
+import { z } from 'zod'
+import { decodeCbor, encodeCbor } from './codec.ts'
+import { ProtocolError, type ProtocolErrorCode } from './error.ts'
+import { TIMESTAMP_BYTES, type Timestamp } from './hlc.ts'
+import {
+  type Brand,
+  HASH_BYTES,
+  type Hash,
+  MEMBER_ID_BYTES,
+  type MemberId,
+  RECORD_ID_BYTES,
+  type RecordId,
+  SIGNATURE_BYTES,
+  type Signature,
+  SYNC_ID_BYTES,
+  type SyncId,
+  VAULT_ID_BYTES,
+  type VaultId,
+} from './ids.ts'
+import { KEYCHAIN_ENTRIES_MAX, RECORDS_BY_ID_MAX, TRANSACTION_RECORDS_MAX } from './limits.ts'
+import { FINGERPRINT_BYTES, PAIR_BYTES } from './log.ts'
+
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'bytes expected')
+
+function sized<Name extends string>(name: Name, size: number) {
+  const message = `${name}: ${size} bytes expected`
+  return z.custom<Brand<Name>>(
+    (value) => value instanceof Uint8Array && value.length === size,
+    message,
+  )
+}
+
+const vaultId: z.ZodType<VaultId> = sized('VaultId', VAULT_ID_BYTES)
+const memberId: z.ZodType<MemberId> = sized('MemberId', MEMBER_ID_BYTES)
+const recordId: z.ZodType<RecordId> = sized('RecordId', RECORD_ID_BYTES)
+const syncId: z.ZodType<SyncId> = sized('SyncId', SYNC_ID_BYTES)
+const hash: z.ZodType<Hash> = sized('Hash', HASH_BYTES)
+const signature: z.ZodType<Signature> = sized('Signature', SIGNATURE_BYTES)
+const timestamp: z.ZodType<Timestamp> = sized('Timestamp', TIMESTAMP_BYTES)
+const nonce = sized('Nonce', 32)
+const fingerprint = sized('Fingerprint', FINGERPRINT_BYTES)
+const count = z.number().int().nonnegative()
+const origin = z.string().min(1).max(512)
+const entries = z.array(bytes).max(KEYCHAIN_ENTRIES_MAX)
+const position = z.tuple([count, hash])
+
+/** `GET /v1/capabilities` */
+export const Capabilities = z.strictObject({
+  protocol: z.strictObject({ min: count, max: count }),
+  limits: z.strictObject({
+    envelopeBytes: count,
+    transactionBytes: count,
+    transactionRecords: count,
+    pushBytes: count,
+    pageBytes: count,
+  }),
+  registration: z.enum(['open', 'token', 'closed']),
+  origins: z.array(origin),
+})
+export type Capabilities = z.infer<typeof Capabilities>
+
+/** `POST /v1/challenge`: for a login or for the creation of a vault. */
+export const ChallengeRequest = z.strictObject({ vaultId })
+export type ChallengeRequest = z.infer<typeof ChallengeRequest>
+export const ChallengeAnswer = z.strictObject({ nonce, expiresMs: count })
+export type ChallengeAnswer = z.infer<typeof ChallengeAnswer>
+
+/** `POST /v1/session`: the signature is over `loginSignedBytes`. */
+export const SessionRequest = z.strictObject({
+  vaultId,
+  memberId,
+  nonce,
+  expiresMs: count,
+  origin,
+  signature,
+})
+export type SessionRequest = z.infer<typeof SessionRequest>
+export const SessionAnswer = z.strictObject({
+  token: z.string(),
+  expiresMs: count,
+  syncId,
+  head: position,
+  keychainLength: count,
+})
+export type SessionAnswer = z.infer<typeof SessionAnswer>
+
+/** `POST /v1/vaults`: the signature is over `createSignedBytes`. */
+export const CreateRequest = z.strictObject({
+  vaultId,
+  entries,
+  memberId,
+  nonce,
+  greatestMs: count,
+  origin,
+  signature,
+  registrationToken: z.string().max(256).optional(),
+})
+export type CreateRequest = z.infer<typeof CreateRequest>
+/** `entries` are those the remote holds beyond what was offered. */
+export const CreateAnswer = z.strictObject({ syncId, head: position, entries })
+export type CreateAnswer = z.infer<typeof CreateAnswer>
+
+/** `GET /v1/keychain?from=n` */
+export const KeychainAnswer = z.strictObject({ entries })
+export type KeychainAnswer = z.infer<typeof KeychainAnswer>
+
+/** `POST /v1/keychain`: refused with `keychain-race` unless the head is `previous`. */
+export const KeychainAppendRequest = z.strictObject({ previous: hash, entries })
+export type KeychainAppendRequest = z.infer<typeof KeychainAppendRequest>
+export const KeychainAppendAnswer = z.strictObject({ seq: count, chain: hash })
+export type KeychainAppendAnswer = z.infer<typeof KeychainAppendAnswer>
+
+/** An envelope alone is plain last-write-wins; with a base it is compare-and-set. */
+const pushOp = z.union([z.tuple([bytes]), z.tuple([bytes, timestamp])])
+export type PushOp = z.infer<typeof pushOp>
+
+/**
+ * `[id, ops]`. The id is the timestamp that all its ops share; without an id (reconciliation) the ops
+ * may be of any time and author, and none has a base.
+ */
+const pushTransaction = z.tuple([
+  timestamp.nullable(),
+  z.array(pushOp).min(1).max(TRANSACTION_RECORDS_MAX),
+])
+export type PushTransaction = z.infer<typeof pushTransaction>
+
+/** `POST /v1/push` */
+export const PushRequest = z.strictObject({ transactions: z.array(pushTransaction).min(1) })
+export type PushRequest = z.infer<typeof PushRequest>
+
+/** Of an op that lost to the version the remote holds: which op, and which version. */
+const staleOp = z.tuple([count, timestamp])
+/** Of an op whose base is not what the remote holds: which op, and the envelope it does hold. */
+const conflictOp = z.tuple([count, bytes.nullable()])
+
+/** In the order of the transactions. Only `applied` changed anything. */
+const verdict = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('applied'),
+    seq: count,
+    chain: hash,
+    stale: z.array(staleOp),
+  }),
+  z.strictObject({ type: z.literal('conflict'), current: z.array(conflictOp) }),
+  z.strictObject({
+    type: z.literal('refused'),
+    code: z.string(),
+    message: z.string(),
+    details: z.record(z.string(), z.union([z.number(), z.string()])),
+  }),
+])
+export type Verdict = z.infer<typeof verdict>
+
+export const PushAnswer = z.strictObject({ verdicts: z.array(verdict) })
+export type PushAnswer = z.infer<typeof PushAnswer>
+
+/** `POST /v1/records`: the newest version of each, or undefined where there is none. */
+export const RecordsRequest = z.strictObject({ ids: z.array(recordId).max(RECORDS_BY_ID_MAX) })
+export type RecordsRequest = z.infer<typeof RecordsRequest>
+export const RecordsAnswer = z.strictObject({ envelopes: z.array(bytes.nullable()) })
+export type RecordsAnswer = z.infer<typeof RecordsAnswer>
+
+/**
+ * Frames of `GET /v1/changes` and of the live socket.
+ *
+ *   [0, seq, id | null, envelopes, others]  one transaction: its live envelopes, and the pairs (32
+ *                                           bytes each, joined) of its other ops
+ *   [1, seq, entries]                       one keychain append
+ *   [2, seq, chain, count, fingerprint]     the end of an answer: the remote's head, and its live set
+ *   [3, timeMs]                             live: heartbeat
+ *   [4, seq, chain]                         live: hello taken; the head at that moment
+ *   [5, code, message, details]             live: refused or closing
+ */
+const pairs = z.custom<Uint8Array>(
+  (value) => value instanceof Uint8Array && value.length % PAIR_BYTES === 0,
+  'pairs of 32 bytes expected',
+)
+export const TransactionFrame = z.tuple([
+  z.literal(0),
+  count,
+  timestamp.nullable(),
+  z.array(bytes).max(TRANSACTION_RECORDS_MAX),
+  pairs,
+])
+export type TransactionFrame = z.infer<typeof TransactionFrame>
+export const KeychainFrame = z.tuple([z.literal(1), count, entries])
+export type KeychainFrame = z.infer<typeof KeychainFrame>
+export const EndFrame = z.tuple([z.literal(2), count, hash, count, fingerprint])
+export type EndFrame = z.infer<typeof EndFrame>
+const heartbeatFrame = z.tuple([z.literal(3), count])
+const readyFrame = z.tuple([z.literal(4), count, hash])
+const refusedFrame = z.tuple([
+  z.literal(5),
+  z.string(),
+  z.string(),
+  z.record(z.string(), z.union([z.number(), z.string()])),
+])
+
+export const ChangesFrame = z.union([TransactionFrame, KeychainFrame, EndFrame])
+export type ChangesFrame = z.infer<typeof ChangesFrame>
+export const LiveFrame = z.union([
+  TransactionFrame,
+  KeychainFrame,
+  heartbeatFrame,
+  readyFrame,
+  refusedFrame,
+])
+export type LiveFrame = z.infer<typeof LiveFrame>
+
+/** The first frame a client sends on the live socket. It may send another before its token ends. */
+export const LiveHello = z.strictObject({
+  protocol: count,
+  token: z.string(),
+  syncId,
+  cursor: position,
+})
+export type LiveHello = z.infer<typeof LiveHello>
+
+/** The body of every refusal: RFC 9457, as JSON. Members beyond these are details. */
+export const Problem = z.looseObject({
+  type: z.string(),
+  title: z.string(),
+  status: z.number(),
+  code: z.string(),
+  detail: z.string(),
+})
+export type Problem = z.infer<typeof Problem>
+
+/** Every schema by name, for the test that pins them. */
+export const MESSAGES: Readonly<Record<string, z.ZodType>> = {
+  Capabilities,
+  ChallengeRequest,
+  ChallengeAnswer,
+  SessionRequest,
+  SessionAnswer,
+  CreateRequest,
+  CreateAnswer,
+  KeychainAnswer,
+  KeychainAppendRequest,
+  KeychainAppendAnswer,
+  PushRequest,
+  PushAnswer,
+  RecordsRequest,
+  RecordsAnswer,
+  ChangesFrame,
+  LiveFrame,
+  LiveHello,
+  Problem,
+}
+
+export const encodeMessage = <T>(_schema: z.ZodType<T>, message: T): Uint8Array =>
+  encodeCbor(message)
+
+/** Decodes and checks a message. Throws `malformed` and names the first place that is wrong. */
+export function parseMessage<T>(schema: z.ZodType<T>, encoded: Uint8Array): T {
+  return checkMessage(schema, decodeCbor(encoded))
+}
+
+export function checkMessage<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  const where = issue?.path.join('.') || 'the message'
+  throw new ProtocolError('malformed', `${where}: ${issue?.message ?? 'wrong form'}`)
+}
+
+/** The HTTP status that each code travels under. */
+export const STATUS_BY_CODE: Readonly<Record<ProtocolErrorCode, number>> = {
+  malformed: 400,
+  'too-large': 413,
+  'unsupported-version': 400,
+  'unsupported-protocol': 400,
+  'not-carried': 400,
+  'clock-drift': 422,
+  'clock-exhausted': 422,
+  'keychain-invalid': 422,
+  'keychain-forked': 409,
+  'keychain-race': 409,
+  'keychain-unsupported': 422,
+  'session-required': 401,
+  'challenge-failed': 401,
+  'not-a-member': 403,
+  'unknown-vault': 404,
+  'origin-refused': 403,
+  'registration-required': 403,
+  'registration-closed': 403,
+  'sync-id-mismatch': 409,
+  'epoch-old': 422,
+  'epoch-unknown': 422,
+  'wrong-author': 422,
+  'not-found': 404,
+  'too-many-requests': 429,
+  busy: 503,
+  'storage-full': 507,
+  internal: 500,
+}

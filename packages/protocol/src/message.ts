@@ -170,13 +170,16 @@ export type RecordsAnswer = z.infer<typeof RecordsAnswer>
 /**
  * Frames of `GET /v1/changes` and of the live socket.
  *
- *   [0, seq, id | null, envelopes, others]  one transaction: its live envelopes, and the pairs (32
- *                                           bytes each, joined) of its other ops
- *   [1, seq, entries]                       one keychain append
- *   [2, seq, chain, count, fingerprint]     the end of an answer: the remote's head, and its live set
- *   [3, timeMs]                             live: heartbeat
- *   [4, seq, chain]                         live: hello taken; the head at that moment
- *   [5, code, message, details]             live: refused or closing
+ *   [0, seq, chain, id | null, envelopes, others]  one transaction: its live envelopes, and the pairs
+ *                                                  (32 bytes each, joined) of its other ops
+ *   [1, seq, chain, entries]                       one keychain append
+ *   [2, seq, chain, count, fingerprint]            the end of an answer: the remote's head, its live set
+ *   [3, timeMs]                                    live: heartbeat
+ *   [4, seq, chain]                                live: hello taken; the head at that moment
+ *   [5, code, message, details]                    live: refused or closing
+ *
+ * Frames 0 and 1 state the chain at their seq, so that a device can refuse one whose digest does not
+ * fit before any of it takes effect.
  */
 const pairs = z.custom<Uint8Array>(
   (value) => value instanceof Uint8Array && value.length % PAIR_BYTES === 0,
@@ -185,12 +188,13 @@ const pairs = z.custom<Uint8Array>(
 export const TransactionFrame = z.tuple([
   z.literal(0),
   count,
+  hash,
   timestamp.nullable(),
   z.array(bytes).max(TRANSACTION_RECORDS_MAX),
   pairs,
 ])
 export type TransactionFrame = z.infer<typeof TransactionFrame>
-export const KeychainFrame = z.tuple([z.literal(1), count, entries])
+export const KeychainFrame = z.tuple([z.literal(1), count, hash, entries])
 export type KeychainFrame = z.infer<typeof KeychainFrame>
 export const EndFrame = z.tuple([z.literal(2), count, hash, count, fingerprint])
 export type EndFrame = z.infer<typeof EndFrame>

@@ -1,1 +1,15 @@
-export {}
+export { StoreError, type StoreErrorCode } from './error.ts'
+export { type LevelDatabase, type LevelOptions, openLevelStore } from './level-store.ts'
+export * from './local-keyspace.ts'
+export { createMemoryStore } from './memory-store.ts'
+export {
+  opIndexOfKey,
+  type RecordVersion,
+  type RemoteKeyspace,
+  recordVersion,
+  recordVersionTimestamp,
+  remoteKeyspace,
+  type SeqRange,
+  seqOfKey,
+} from './remote-keyspace.ts'
+export type { Durability, Entry, KeyRange, PageBounds, Store, StoreOp } from './store.ts'

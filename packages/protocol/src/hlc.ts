@@ -70,7 +70,9 @@ export function tick(
 ): ClockState {
   let last = state
   for (const timestamp of replaced) last = laterOf(last, clockOf(timestamp))
-  if (nowMs > last.milliseconds) return checked({ milliseconds: Math.floor(nowMs), counter: 0 })
+  // Fractions are cut before the comparison: 5.9 is not above a clock that stands at 5.
+  const milliseconds = Math.floor(nowMs)
+  if (milliseconds > last.milliseconds) return checked({ milliseconds, counter: 0 })
   if (last.counter < COUNTER_MAX) return { ...last, counter: last.counter + 1 }
   return checked({ milliseconds: last.milliseconds + 1, counter: 0 })
 }

@@ -1,31 +1,31 @@
 /**
  * Codec: CBOR (RFC 8949) in and out, and the only import of cbor-x.
  *
- * The library recurses without a bound and takes duplicate keys, so `checkCbor` walks the bytes
- * first, without recursion and without believing any declared length: only definite lengths, text
- * keys without repeats, known simple values and tags, bounded nesting. What it lets through, the
- * library decodes. Never sign, hash or authenticate what was encoded again: cbor-x is not canonical.
+ * cbor-x encodes; decoding is ours, because bytes from elsewhere are hostile and the library recurses
+ * without a bound, takes duplicate keys and bytes that are not UTF-8, and differs between its native
+ * and its portable half. Here one pass checks and decodes: only definite lengths that the input can
+ * hold, text keys without repeats, known simple values and tags, bounded nesting.
+ *
+ * Never sign, hash or authenticate what was encoded again: the encoding is not canonical.
  */
 import { Encoder, Tag } from 'cbor-x'
+import { decodeUtf8, formatHex } from './bytes.ts'
 import { ProtocolError } from './error.ts'
 import { NESTING_MAX } from './limits.ts'
 
 export { Tag }
 
-const options = {
+const encoder = new Encoder({
   useRecords: false,
   variableMapSize: true,
   tagUint8Array: false,
   // An object that carries a function called toJSON is refused by value.ts, never called.
   useToJSON: false,
-} as const
-
-const objects = new Encoder({ ...options, mapsAsObjects: true })
-const maps = new Encoder({ ...options, mapsAsObjects: false })
+})
 
 /** Encodes plain data: a wire message, or fields that value.ts has prepared. */
 export function encodeCbor(value: unknown): Uint8Array {
-  const encoded = objects.encode(value)
+  const encoded = encoder.encode(value)
   return new Uint8Array(encoded.buffer, encoded.byteOffset, encoded.byteLength)
 }
 
@@ -36,148 +36,238 @@ export const TAG_BIGINT_NEGATIVE = 3
 /** Ours, from the first-come range of the IANA registry: text "-0", which cbor-x writes as 0. */
 export const TAG_NEGATIVE_ZERO = 45_341
 
-const FIELD_TAGS: ReadonlySet<number> = new Set([
-  TAG_DATE_TEXT,
-  TAG_BIGINT_POSITIVE,
-  TAG_BIGINT_NEGATIVE,
-  TAG_NEGATIVE_ZERO,
-])
-const NO_TAGS: ReadonlySet<number> = new Set()
-
-/** Decodes a wire message. Byte strings are views onto `bytes`, which must not change afterwards. */
-export function decodeCbor(bytes: Uint8Array): unknown {
-  checkCbor(bytes, NO_TAGS)
-  return decodeChecked(objects, bytes)
-}
-
 /**
- * Decodes fields. `care` tells that maps came as `Map` and tags as `Tag`, because something in there
- * has no plain decoding (a date, minus zero, a key called `__proto__`): value.ts restores them.
+ * Decodes a wire message: no tags, and integers of 64 bits are numbers. Byte strings are views onto
+ * `bytes`, which must not change afterwards.
  */
-export function decodeFieldsCbor(bytes: Uint8Array): { value: unknown; care: boolean } {
-  const { care } = checkCbor(bytes, FIELD_TAGS)
-  return { value: decodeChecked(care ? maps : objects, bytes), care }
+export function decodeCbor(bytes: Uint8Array): unknown {
+  return decode(bytes, false)
 }
 
-function decodeChecked(decoder: Encoder, bytes: Uint8Array): unknown {
-  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  try {
-    return decoder.decode(plain)
-  } catch (cause) {
-    throw new ProtocolError('malformed', 'CBOR does not decode', { cause })
-  }
+/** Decodes fields: integers of 64 bits are bigints, and nothing is shared with `bytes`. */
+export function decodeFieldsCbor(bytes: Uint8Array): unknown {
+  return decode(bytes, true)
 }
 
+/** The bytes being decoded and how far they have been read. */
+type Source = { readonly bytes: Uint8Array; readonly isFields: boolean; offset: number }
+
+function decode(input: Uint8Array, isFields: boolean): unknown {
+  // A plain view: parts of a Node Buffer would be Buffers again.
+  const bytes = new Uint8Array(input.buffer, input.byteOffset, input.byteLength)
+  const source: Source = { bytes, isFields, offset: 0 }
+  const value = readItem(source, 0)
+  if (source.offset !== bytes.length) fail('bytes follow the end', source)
+  return value
+}
+
+const MAJOR_UNSIGNED = 0
+const MAJOR_NEGATIVE = 1
 const MAJOR_BYTES = 2
 const MAJOR_TEXT = 3
 const MAJOR_ARRAY = 4
 const MAJOR_MAP = 5
 const MAJOR_TAG = 6
-const MAJOR_SIMPLE = 7
-/** false, true, null, undefined, and floats of 16, 32 and 64 bits. */
-const SIMPLE_ALLOWED: ReadonlySet<number> = new Set([20, 21, 22, 23, 25, 26, 27])
+const INFO_64_BITS = 27
 
-/** An array or map whose items are still being read; `keys` is null for an array. */
-type Open = { itemsLeft: number; readonly keys: Set<string> | null; isKey: boolean }
-
-type CborCheck = { readonly care: boolean }
-
-/** Throws `malformed` unless `bytes` is exactly one well-formed item of the kind described above. */
-export function checkCbor(bytes: Uint8Array, tags: ReadonlySet<number>): CborCheck {
-  const open: Open[] = []
-  let offset = 0
-  let care = false
-  for (;;) {
-    const head = readHead(bytes, offset)
-    const parent = open[open.length - 1]
-    if (parent?.isKey && head.major !== MAJOR_TEXT) fail('a key is not text', offset)
-    offset = head.next
-    let opens = false
-    switch (head.major) {
-      case MAJOR_BYTES:
-      case MAJOR_TEXT: {
-        if (head.value > bytes.length - offset) fail('a string runs past the end', offset)
-        if (parent?.isKey && parent.keys !== null) {
-          care = readKey(bytes, offset, head.value, parent.keys) || care
-        }
-        offset += head.value
-        break
-      }
-      case MAJOR_ARRAY:
-      case MAJOR_MAP: {
-        if (open.length >= NESTING_MAX) fail('nested too deep', offset)
-        const items = head.major === MAJOR_MAP ? head.value * 2 : head.value
-        if (items > bytes.length - offset) fail('a list runs past the end', offset)
-        if (items > 0) {
-          const isMap = head.major === MAJOR_MAP
-          open.push({ itemsLeft: items, keys: isMap ? new Set() : null, isKey: isMap })
-          opens = true
-        }
-        break
-      }
-      case MAJOR_TAG: {
-        if (!tags.has(head.value)) fail(`tag ${head.value} is not allowed`, offset)
-        if (head.value !== TAG_BIGINT_POSITIVE && head.value !== TAG_BIGINT_NEGATIVE) care = true
-        checkTagged(bytes, offset, head.value)
-        continue
-      }
-      case MAJOR_SIMPLE: {
-        if (!SIMPLE_ALLOWED.has(head.info)) fail('an unknown simple value', offset)
-        break
-      }
-    }
-    if (opens) continue
-    closeFinished(open)
-    if (open.length === 0) break
-  }
-  if (offset !== bytes.length) fail('bytes follow the end', offset)
-  return { care }
-}
-
-/** Counts the item just read in its parent, and every parent that ends with it in its own. */
-function closeFinished(open: Open[]): void {
-  for (let last = open[open.length - 1]; last !== undefined; last = open[open.length - 1]) {
-    last.itemsLeft--
-    if (last.itemsLeft > 0) {
-      if (last.keys !== null) last.isKey = !last.isKey
-      return
-    }
-    open.pop()
+/** Recursion is safe here: `depth` is bounded by NESTING_MAX. */
+function readItem(source: Source, depth: number): unknown {
+  const first = source.bytes[source.offset]
+  if (first === undefined) return fail('the end comes too early', source)
+  source.offset++
+  const info = first & 31
+  switch (first >> 5) {
+    case MAJOR_UNSIGNED:
+      return info === INFO_64_BITS ? readInteger64(source, false) : readArgument(source, info)
+    case MAJOR_NEGATIVE:
+      return info === INFO_64_BITS ? readInteger64(source, true) : -1 - readArgument(source, info)
+    case MAJOR_BYTES:
+      return readBytes(source, readArgument(source, info))
+    case MAJOR_TEXT:
+      return readText(source, readArgument(source, info))
+    case MAJOR_ARRAY:
+      return readArray(source, readArgument(source, info), depth)
+    case MAJOR_MAP:
+      return readMap(source, readArgument(source, info), depth)
+    case MAJOR_TAG:
+      return readTagged(source, readArgument(source, info))
+    default:
+      return readSimple(source, info)
   }
 }
 
-type Head = { major: number; info: number; value: number; next: number }
-
-function readHead(bytes: Uint8Array, offset: number): Head {
-  const first = bytes[offset]
-  if (first === undefined) fail('the end comes too early', offset)
-  const major = (first as number) >> 5
-  const info = (first as number) & 31
-  if (info < 24) return { major, info, value: info, next: offset + 1 }
-  if (info > 27) fail('an indefinite or reserved length', offset)
-  const size = 1 << (info - 24)
-  if (offset + 1 + size > bytes.length) fail('the end comes too early', offset)
+/** What follows the first byte: a length, a count, a tag or a small integer. */
+function readArgument(source: Source, info: number): number {
+  if (info < 24) return info
+  if (info > INFO_64_BITS) fail('an indefinite or reserved length', source)
+  const { bytes } = source
+  const end = source.offset + (1 << (info - 24))
+  if (end > bytes.length) fail('the end comes too early', source)
   let value = 0
-  for (let i = 1; i <= size; i++) value = value * 256 + (bytes[offset + i] as number)
-  return { major, info, value, next: offset + 1 + size }
+  while (source.offset < end) value = value * 256 + (bytes[source.offset++] as number)
+  return value
 }
 
-/** The spellings of a key are compared as bytes. Returns whether the key needs care to decode. */
-function readKey(bytes: Uint8Array, offset: number, size: number, keys: Set<string>): boolean {
-  let key = ''
-  for (let i = offset; i < offset + size; i++) key += String.fromCharCode(bytes[i] as number)
-  if (keys.has(key)) fail('a key comes twice', offset)
-  keys.add(key)
-  return key === '__proto__'
+function readInteger64(source: Source, isNegative: boolean): number | bigint {
+  const view = viewOf(source, 8)
+  const positive = view.getBigUint64(0)
+  const value = isNegative ? -1n - positive : positive
+  if (source.isFields) return value
+  const number = Number(value)
+  return Number.isSafeInteger(number) ? number : fail('a number is too great', source)
 }
 
-/** A tag is followed by the one kind of string that it describes. */
-function checkTagged(bytes: Uint8Array, offset: number, tag: number): void {
-  const { major } = readHead(bytes, offset)
-  const isBigint = tag === TAG_BIGINT_POSITIVE || tag === TAG_BIGINT_NEGATIVE
-  if (major !== (isBigint ? MAJOR_BYTES : MAJOR_TEXT)) fail('a tag on the wrong value', offset)
+/** The next `sizeBytes` bytes, which are then behind. */
+function viewOf(source: Source, sizeBytes: number): DataView {
+  const { bytes, offset } = source
+  if (sizeBytes > bytes.length - offset) fail('the end comes too early', source)
+  source.offset += sizeBytes
+  return new DataView(bytes.buffer, bytes.byteOffset + offset, sizeBytes)
 }
 
-function fail(what: string, offset: number): never {
-  throw new ProtocolError('malformed', `CBOR: ${what} (at byte ${offset})`)
+function readBytes(source: Source, sizeBytes: number): Uint8Array {
+  const { bytes, offset } = source
+  if (sizeBytes > bytes.length - offset) fail('a string runs past the end', source)
+  source.offset += sizeBytes
+  // Fields outlive the plaintext they are read from, which is wiped and used again.
+  return source.isFields
+    ? bytes.slice(offset, offset + sizeBytes)
+    : bytes.subarray(offset, offset + sizeBytes)
+}
+
+type MaybeNode = {
+  Buffer?: { prototype: { utf8Slice?(this: Uint8Array, start: number, end: number): string } }
+}
+/** Node's own decoder: faster than TextDecoder, but it writes U+FFFD for what is not UTF-8. */
+const utf8Slice = (globalThis as MaybeNode).Buffer?.prototype.utf8Slice
+const TEXT_BYTES_SHORT = 8
+
+function readText(source: Source, sizeBytes: number): string {
+  const { bytes, offset } = source
+  const end = offset + sizeBytes
+  if (end > bytes.length) fail('a string runs past the end', source)
+  source.offset = end
+  if (sizeBytes <= TEXT_BYTES_SHORT) {
+    const short = readShortAscii(bytes, offset, end)
+    if (short !== undefined) return short
+  }
+  const text = utf8Slice?.call(bytes, offset, end)
+  if (text === undefined || text.includes('\ufffd')) return decodeUtf8(bytes.subarray(offset, end))
+  return text
+}
+
+function readShortAscii(bytes: Uint8Array, start: number, end: number): string | undefined {
+  let text = ''
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] as number
+    if (byte > 0x7f) return undefined
+    text += String.fromCharCode(byte)
+  }
+  return text
+}
+
+function readArray(source: Source, length: number, depth: number): unknown[] {
+  checkContainer(source, length, depth)
+  const items: unknown[] = []
+  for (let i = 0; i < length; i++) items.push(readItem(source, depth + 1))
+  return items
+}
+
+const FIELD = { enumerable: true, configurable: true, writable: true } as const
+
+function readMap(source: Source, size: number, depth: number): Record<string, unknown> {
+  checkContainer(source, size * 2, depth)
+  const fields: Record<string, unknown> = {}
+  for (let i = 0; i < size; i++) {
+    const key = readTextItem(source, 'a key is not text')
+    if (Object.hasOwn(fields, key)) fail('a key comes twice', source)
+    const value = readItem(source, depth + 1)
+    // An assignment to this key would set the prototype; a definition makes a field.
+    if (key === '__proto__') Object.defineProperty(fields, key, { ...FIELD, value })
+    else fields[key] = value
+  }
+  return fields
+}
+
+/** Every item takes at least one byte, so a count beyond the bytes left is a lie. */
+function checkContainer(source: Source, items: number, depth: number): void {
+  if (depth >= NESTING_MAX) fail('nested too deep', source)
+  if (items > source.bytes.length - source.offset) fail('a list runs past the end', source)
+}
+
+/** One item that must be text: `what` is the sentence when it is not. */
+function readTextItem(source: Source, what: string): string {
+  const first = source.bytes[source.offset]
+  if (first === undefined || first >> 5 !== MAJOR_TEXT) return fail(what, source)
+  source.offset++
+  return readText(source, readArgument(source, first & 31))
+}
+
+const WRONG_TAG = 'a tag on the wrong value'
+
+function readTagged(source: Source, tag: number): unknown {
+  if (!source.isFields) fail(`tag ${tag} is not allowed`, source)
+  switch (tag) {
+    case TAG_DATE_TEXT:
+      return readDate(source)
+    case TAG_BIGINT_POSITIVE:
+      return readBigint(source)
+    case TAG_BIGINT_NEGATIVE:
+      return -1n - readBigint(source)
+    case TAG_NEGATIVE_ZERO:
+      return readTextItem(source, WRONG_TAG) === '-0' ? -0 : fail(WRONG_TAG, source)
+    default:
+      return fail(`tag ${tag} is not allowed`, source)
+  }
+}
+
+/** Only the spelling that `toISOString` writes: other texts mean different times on other platforms. */
+function readDate(source: Source): Date {
+  const text = readTextItem(source, WRONG_TAG)
+  const date = new Date(text)
+  if (Number.isNaN(date.getTime()) || date.toISOString() !== text) fail('not a date', source)
+  return date
+}
+
+function readBigint(source: Source): bigint {
+  const first = source.bytes[source.offset]
+  if (first === undefined || first >> 5 !== MAJOR_BYTES) return fail(WRONG_TAG, source)
+  source.offset++
+  const bytes = readBytes(source, readArgument(source, first & 31))
+  return bytes.length === 0 ? 0n : BigInt(`0x${formatHex(bytes)}`)
+}
+
+function readSimple(source: Source, info: number): unknown {
+  switch (info) {
+    case 20:
+      return false
+    case 21:
+      return true
+    case 22:
+      return null
+    case 23:
+      return undefined
+    case 25:
+      return float16Of(viewOf(source, 2).getUint16(0))
+    case 26:
+      return viewOf(source, 4).getFloat32(0)
+    case 27:
+      return viewOf(source, 8).getFloat64(0)
+    default:
+      return fail('an unknown simple value', source)
+  }
+}
+
+/** RFC 8949, appendix D: our encoder writes none, other encoders may. */
+function float16Of(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1
+  const exponent = (bits >> 10) & 0x1f
+  const mantissa = bits & 0x3ff
+  if (exponent === 0) return sign * mantissa * 2 ** -24
+  if (exponent === 31) return mantissa === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN
+  return sign * (mantissa + 1024) * 2 ** (exponent - 25)
+}
+
+function fail(what: string, source: Source): never {
+  throw new ProtocolError('malformed', `CBOR: ${what} (at byte ${source.offset})`)
 }

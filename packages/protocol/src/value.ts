@@ -71,6 +71,7 @@ function preparePlain(value: Record<string, unknown>, path: string, depth: numbe
   for (const key of Object.keys(value)) {
     if (!isWellFormed(key)) refuse(path, 'a key with half a surrogate pair')
     const field = value[key]
+    if (passes(field)) continue
     const prepared = prepareValue(field, `${path}.${key}`, depth + 1)
     if (Object.is(prepared, field)) continue
     // A null prototype, so that a key called __proto__ is a key like any other.
@@ -83,6 +84,7 @@ function preparePlain(value: Record<string, unknown>, path: string, depth: numbe
 function prepareArray(value: readonly unknown[], path: string, depth: number): unknown {
   let copy: unknown[] | undefined
   for (let i = 0; i < value.length; i++) {
+    if (passes(value[i])) continue
     if (!(i in value)) refuse(`${path}[${i}]`, 'a hole in an array')
     const prepared = prepareValue(value[i], `${path}[${i}]`, depth + 1)
     if (Object.is(prepared, value[i])) continue
@@ -92,49 +94,21 @@ function prepareArray(value: readonly unknown[], path: string, depth: number): u
   return copy ?? value
 }
 
+/** Most fields are encoded as they stand: known before a path to them is spelled out. */
+function passes(value: unknown): boolean {
+  switch (typeof value) {
+    case 'string':
+      return isWellFormed(value)
+    case 'number':
+      return !Object.is(value, -0)
+    default:
+      return value === null || typeof value === 'boolean'
+  }
+}
+
 /** The inverse of `encodeValue`: the same value, in objects of the caller's own. */
 export function decodeValue(bytes: Uint8Array): Value {
-  const { value, care } = decodeFieldsCbor(bytes)
-  return (care ? restore(value) : ownBytes(value)) as Value
-}
-
-/** Undoes what needed care: `Map` back to plain objects, tags back to values. */
-function restore(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
-  if (value instanceof Uint8Array) return value.slice()
-  if (Array.isArray(value)) return value.map(restore)
-  if (value instanceof Map) {
-    const fields: Record<string, unknown> = {}
-    for (const [key, field] of value) {
-      // Assignment to __proto__ would set the prototype; a definition makes a field.
-      Object.defineProperty(fields, key as string, {
-        value: restore(field),
-        enumerable: true,
-        configurable: true,
-        writable: true,
-      })
-    }
-    return fields
-  }
-  if (value instanceof Tag && value.tag === TAG_NEGATIVE_ZERO && value.value === '-0') return -0
-  if (value instanceof Date && !Number.isNaN(value.getTime())) return value
-  throw new ProtocolError('malformed', 'fields hold a tag on the wrong value')
-}
-
-/** Decoded byte strings are views onto the plaintext, which is wiped and used again. */
-function ownBytes(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
-  if (value instanceof Uint8Array) return value.slice()
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) value[i] = ownBytes(value[i])
-    return value
-  }
-  const fields = value as Record<string, unknown>
-  for (const key of Object.keys(fields)) {
-    const field = fields[key]
-    if (typeof field === 'object' && field !== null) fields[key] = ownBytes(field)
-  }
-  return value
+  return decodeFieldsCbor(bytes) as Value
 }
 
 function isWellFormed(text: string): boolean {

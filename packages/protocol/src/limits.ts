@@ -19,6 +19,8 @@ export const RECOVERY_KEYS_ACTIVE_MAX = 16
 export const KEYCHAIN_ENTRY_BYTES_MAX: number = 128 * KIB
 export const KEYCHAIN_BYTES_MAX: number = 64 * MIB
 export const KEYCHAIN_ENTRIES_MAX = 10_000
+/** By one member; entries signed by the root are not counted. */
+export const KEYCHAIN_APPENDS_A_DAY_MAX = 100
 export const RECORDS_BY_ID_MAX = 1_000
 export const SESSION_TOKEN_MS = 15 * 60_000
 export const CHALLENGE_MS = 60_000

@@ -1,0 +1,217 @@
+/**
+ * App: the routes of the remote (design 9), what goes before each and after all.
+ *
+ *   every request    protocol version → route → the remote's time, CORS, one line for the log
+ *   strangers        capabilities, challenge, session, vaults, health
+ *   members          keychain: token
+ *   data             push, changes, records: token, SyncId, cursor
+ *
+ * A token is checked before a body is read. No cookies are used, so any web origin may call. Neither
+ * the log nor a URL holds anything that names a vault, a device or an address.
+ */
+import {
+  Capabilities,
+  ChallengeAnswer,
+  ChallengeRequest,
+  CONTENT_TYPE_CBOR,
+  CreateAnswer,
+  CreateRequest,
+  HEADER_CURSOR,
+  HEADER_PROTOCOL,
+  HEADER_SYNC_ID,
+  HEADER_TIME,
+  KEYCHAIN_BYTES_MAX,
+  KeychainAnswer,
+  KeychainAppendAnswer,
+  KeychainAppendRequest,
+  LIMITS,
+  PAGE_BYTES_MAX,
+  PROTOCOL_VERSION,
+  PROTOCOL_VERSION_MIN,
+  ProtocolError,
+  PUSH_BYTES_MAX,
+  PushAnswer,
+  parseMessage,
+  REQUEST_BYTES_MAX,
+  RecordsAnswer,
+  RecordsRequest,
+  SessionAnswer,
+  SessionRequest,
+} from '@blindcopy/protocol'
+import { type Context, Hono } from 'hono'
+import { cors } from 'hono/cors'
+import { routePath } from 'hono/route'
+import { type BodyBounds, createBodyBudget, withBody } from './body.ts'
+import { streamChanges } from './changes.ts'
+import { createVault } from './creation.ts'
+import { appendToKeychain } from './keychain-append.ts'
+import { readEntries } from './keychain-log.ts'
+import type { Parts } from './parts.ts'
+import { checkPosition } from './position.ts'
+import { isFault, problemResponse } from './problem.ts'
+import { push } from './push.ts'
+import { readRecords } from './records.ts'
+import { cborResponse, checkProtocolHeader, parseCount, parsePosition } from './request.ts'
+import { authorize, beginSession, type Caller } from './session.ts'
+
+/** What is told of each request: nothing that names anybody. */
+export type RequestLine = {
+  readonly method: string
+  /** The pattern of the route, never the path that was asked for. */
+  readonly route: string
+  readonly status: number
+  readonly ms: number
+}
+
+export type AppParts = Parts & {
+  readonly log: (line: RequestLine) => void
+  readonly onFault: (error: unknown) => void
+}
+
+/** Bodies that may be held at once; those of strangers apart, so that they crowd out no member. */
+const MEMBER_BODIES_BYTES_MAX = 512 * 1024 * 1024
+const STRANGER_BODIES_BYTES_MAX = 192 * 1024 * 1024
+
+export function createApp(parts: AppParts): Hono {
+  const app = new Hono()
+  app.use('*', async function answerTime(context, next) {
+    const startMs = parts.nowMs()
+    await next()
+    const nowMs = parts.nowMs()
+    context.res.headers.set(HEADER_TIME, String(nowMs))
+    const { method } = context.req
+    const { status } = context.res
+    parts.log({ method, route: routeOf(context), status, ms: nowMs - startMs })
+  })
+  app.use(
+    '*',
+    cors({
+      origin: '*',
+      allowHeaders: [
+        'Authorization',
+        'Content-Type',
+        HEADER_SYNC_ID,
+        HEADER_CURSOR,
+        HEADER_PROTOCOL,
+      ],
+      exposeHeaders: [HEADER_TIME, 'Retry-After'],
+      maxAge: 86_400,
+    }),
+  )
+  app.use('/v1/*', async function checkVersion(context, next) {
+    checkProtocolHeader(context.req.raw.headers)
+    await next()
+  })
+  routeHealth(app, parts)
+  routeStrangers(app, parts)
+  routeMembers(app, parts)
+  app.notFound(() => problemResponse(new ProtocolError('not-found', 'there is no such route')))
+  app.onError((error) => {
+    if (isFault(error)) parts.onFault(error)
+    return problemResponse(error)
+  })
+  return app
+}
+
+/** Of a request that no route took, only that. */
+function routeOf(context: Context): string {
+  const route = routePath(context, -1)
+  return route.includes('*') ? '*' : route
+}
+
+function routeHealth(app: Hono, { store }: AppParts): void {
+  app.get('/healthz', (context) => context.json({ status: 'ok' }))
+  app.get('/readyz', async (context) => {
+    try {
+      await store.get(new Uint8Array(1))
+      return context.json({ status: 'ready' })
+    } catch {
+      return context.json({ status: 'unavailable' }, 503)
+    }
+  })
+}
+
+function routeStrangers(app: Hono, parts: AppParts): void {
+  const budget = createBodyBudget(STRANGER_BODIES_BYTES_MAX)
+  const small: BodyBounds = { bytesMax: REQUEST_BYTES_MAX, budget }
+  const chain: BodyBounds = { bytesMax: KEYCHAIN_BYTES_MAX + REQUEST_BYTES_MAX, budget }
+
+  app.get('/v1/capabilities', () =>
+    cborResponse(Capabilities, {
+      protocol: { min: PROTOCOL_VERSION_MIN, max: PROTOCOL_VERSION },
+      limits: LIMITS,
+      registration: parts.registration.mode,
+      origins: [...parts.origins],
+    }),
+  )
+  app.post('/v1/challenge', (context) =>
+    withBody(context.req.raw, small, async (body) => {
+      const { vaultId } = parseMessage(ChallengeRequest, body)
+      return cborResponse(ChallengeAnswer, parts.challenges.begin(vaultId))
+    }),
+  )
+  app.post('/v1/session', (context) =>
+    withBody(context.req.raw, small, async (body) => {
+      const request = parseMessage(SessionRequest, body)
+      return cborResponse(SessionAnswer, await beginSession(parts, request))
+    }),
+  )
+  app.post('/v1/vaults', (context) =>
+    withBody(context.req.raw, chain, async (body) => {
+      const request = parseMessage(CreateRequest, body)
+      return cborResponse(CreateAnswer, await createVault(parts, request))
+    }),
+  )
+}
+
+function routeMembers(app: Hono, parts: AppParts): void {
+  const budget = createBodyBudget(MEMBER_BODIES_BYTES_MAX)
+  const small: BodyBounds = { bytesMax: REQUEST_BYTES_MAX, budget }
+  const large: BodyBounds = { bytesMax: PUSH_BYTES_MAX, budget }
+  const callerOf = ({ req }: Context): Promise<Caller> =>
+    authorize(parts, req.raw.headers.get('Authorization') ?? undefined)
+
+  app.get('/v1/keychain', async (context) => {
+    const { vault } = await callerOf(context)
+    const from = parseCount(context.req.query('from'), 0)
+    return cborResponse(KeychainAnswer, { entries: await readEntries(parts, vault, from) })
+  })
+  app.post('/v1/keychain', async (context) => {
+    const { session } = await callerOf(context)
+    return withBody(context.req.raw, small, async (body) => {
+      const request = parseMessage(KeychainAppendRequest, body)
+      return cborResponse(KeychainAppendAnswer, await appendToKeychain(parts, session, request))
+    })
+  })
+  app.post('/v1/push', async (context) => {
+    const { session } = await callerOf(context)
+    const position = parsePosition(context.req.raw.headers)
+    return withBody(context.req.raw, large, async (body) =>
+      cborResponse(PushAnswer, await push(parts, { session, position, body })),
+    )
+  })
+  app.get('/v1/changes', async (context) => {
+    const caller = await callerOf(context)
+    const position = parsePosition(context.req.raw.headers)
+    await checkPosition(parts, caller, position)
+    const stream = streamChanges(parts.store, {
+      vault: caller.vault,
+      after: position.cursor.seq,
+      bytesMax: parseCount(context.req.query('limit'), PAGE_BYTES_MAX),
+      digestsOnly: context.req.query('digests') === '1',
+      onFault: parts.onFault,
+    })
+    return new Response(stream, { headers: { 'Content-Type': CONTENT_TYPE_CBOR } })
+  })
+  app.post('/v1/records', async (context) => {
+    const caller = await callerOf(context)
+    await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
+    return withBody(context.req.raw, small, async (body) => {
+      const { ids } = parseMessage(RecordsRequest, body)
+      return cborResponse(RecordsAnswer, await readRecords(parts, caller.vault, ids))
+    })
+  })
+  app.get('/v1/live', () => {
+    throw new ProtocolError('malformed', 'the live route speaks WebSocket')
+  })
+}

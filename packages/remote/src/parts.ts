@@ -1,0 +1,25 @@
+/**
+ * Parts: what the routes of one remote share. Clock, randomness and signature check come from outside
+ * and become real only in node.ts.
+ */
+import type { VerifySignature } from '@blindcopy/protocol'
+import type { Store } from '@blindcopy/secondary'
+import type { Challenges } from './challenge.ts'
+import type { Live } from './live.ts'
+import type { Registration } from './registration.ts'
+import type { Tokens } from './token.ts'
+import type { Vaults } from './vaults.ts'
+
+export type Parts = {
+  readonly store: Store
+  readonly vaults: Vaults
+  readonly challenges: Challenges
+  readonly tokens: Tokens
+  readonly live: Live
+  readonly verify: VerifySignature
+  /** The addresses under which this remote is known; a login for another is a relayed one. */
+  readonly origins: readonly string[]
+  readonly registration: Registration
+  readonly nowMs: () => number
+  readonly random: (sizeBytes: number) => Uint8Array
+}

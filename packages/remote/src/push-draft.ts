@@ -1,0 +1,151 @@
+/**
+ * Push draft: the transactions of one push, judged one after the other, and what they would write.
+ *
+ * Nothing here touches the disk: a draft sees the stored versions it was given and, above them, what
+ * earlier transactions of the same push wrote. It becomes real as one batch, or not at all.
+ *
+ *   op against the stored version   no base            with a base
+ *     none                          written            written if the base is "none", else conflict
+ *     equal timestamp               stale              stale, whatever the base
+ *     older                         written            written if it is the base, else conflict
+ *     newer                         stale              stale if it is the base, else conflict
+ *
+ * One conflict, and nothing of its transaction is written. A transaction whose ops are all stale
+ * still takes a seq: its pusher needs a verdict that stays true.
+ */
+import {
+  chainNext,
+  compareTimestamps,
+  type Envelope,
+  encodePair,
+  encodeUint64,
+  envelopePair,
+  envelopeRecordId,
+  envelopeTimestamp,
+  equalBytes,
+  Fingerprint,
+  type Hash,
+  TIMESTAMP_NONE,
+  type Timestamp,
+  timestampMilliseconds,
+  transactionDigest,
+  type Verdict,
+} from '@blindcopy/protocol'
+import {
+  type RecordVersion,
+  recordVersion,
+  recordVersionTimestamp,
+  type StoreOp,
+} from '@blindcopy/secondary'
+import type { CommittedTransaction } from './live-frame.ts'
+import { encodeTransactionEntry, type StaleOp } from './log-entry.ts'
+import type { PushedOp, PushedTransaction } from './push-request.ts'
+import type { Vault } from './vaults.ts'
+
+/** The newest version of a record; its envelope is at hand only when this push brought it. */
+export type Held = { readonly version: RecordVersion; readonly envelope: Envelope | undefined }
+
+/** An op whose base is not what is held. */
+export type Conflict = { readonly opIndex: number; readonly held: Held | undefined }
+
+export type PushDraft = {
+  readonly vault: Vault
+  readonly heldByRecord: Map<string, Held>
+  readonly batch: StoreOp[]
+  readonly committed: CommittedTransaction[]
+  readonly fingerprint: Fingerprint
+  seq: number
+  chain: Hash
+  count: number
+  greatestMs: number
+}
+
+export function createPushDraft(vault: Vault): PushDraft {
+  const { head, count, fingerprint, greatestMs } = vault.state
+  return {
+    vault,
+    heldByRecord: new Map(),
+    batch: [],
+    committed: [],
+    fingerprint: new Fingerprint(fingerprint),
+    seq: head.seq,
+    chain: head.chain,
+    count,
+    greatestMs,
+  }
+}
+
+/** The vault as it is once the draft is written. */
+export function draftedVault({ vault, ...draft }: PushDraft): Vault {
+  const state = {
+    ...vault.state,
+    head: { seq: draft.seq, chain: draft.chain },
+    count: draft.count,
+    fingerprint: draft.fingerprint.toBytes(),
+    greatestMs: draft.greatestMs,
+  }
+  return { ...vault, state }
+}
+
+export function findConflicts(draft: PushDraft, { ops }: PushedTransaction): Conflict[] {
+  const conflicts: Conflict[] = []
+  ops.forEach((op, opIndex) => {
+    if (op.base === undefined) return
+    const held = draft.heldByRecord.get(op.record)
+    const stored = held === undefined ? TIMESTAMP_NONE : recordVersionTimestamp(held.version)
+    const isThere = held !== undefined && equalBytes(stored, envelopeTimestamp(op.envelope))
+    if (!isThere && !equalBytes(stored, op.base)) conflicts.push({ opIndex, held })
+  })
+  return conflicts
+}
+
+/** Writes a transaction without conflicts into the draft. */
+export function draftTransaction(
+  draft: PushDraft,
+  { id, ops }: PushedTransaction,
+): Extract<Verdict, { type: 'applied' }> {
+  const { batch, vault } = draft
+  const seq = draft.seq + 1
+  const envelopes = ops.map(({ envelope }) => envelope)
+  const stale: StaleOp[] = []
+  ops.forEach((op, opIndex) => {
+    const lostTo = draftOp(draft, op, { seq, opIndex })
+    if (lostTo !== undefined) stale.push([opIndex, lostTo])
+  })
+  draft.seq = seq
+  draft.chain = chainNext(draft.chain, transactionDigest(envelopes.map(envelopePair)))
+  const entry = encodeTransactionEntry({ chain: draft.chain, id, envelopes, stale })
+  batch.push({ type: 'put', key: vault.keys.logEntry(seq), value: entry })
+  if (id !== null) {
+    batch.push({ type: 'put', key: vault.keys.transaction(id), value: encodeUint64(seq) })
+  }
+  draft.committed.push({ type: 'transaction', seq, chain: draft.chain, id, envelopes, stale })
+  return { type: 'applied', seq, chain: draft.chain, stale: stale.map(([op, by]) => [op, by]) }
+}
+
+/** The timestamp it lost to; undefined when it is the newest now. */
+function draftOp(
+  draft: PushDraft,
+  { envelope, record }: PushedOp,
+  { seq, opIndex }: { seq: number; opIndex: number },
+): Timestamp | undefined {
+  const { batch, vault, fingerprint, heldByRecord } = draft
+  const timestamp = envelopeTimestamp(envelope)
+  const recordId = envelopeRecordId(envelope)
+  const held = heldByRecord.get(record)
+  if (held === undefined) {
+    draft.count++
+  } else {
+    const stored = recordVersionTimestamp(held.version)
+    if (compareTimestamps(timestamp, stored) <= 0) return stored
+    fingerprint.remove(encodePair(recordId, stored))
+    batch.push({ type: 'delete', key: vault.keys.envelope(held.version) })
+  }
+  const version = recordVersion(timestamp, seq, opIndex)
+  fingerprint.add(envelopePair(envelope))
+  batch.push({ type: 'put', key: vault.keys.envelope(version), value: envelope })
+  batch.push({ type: 'put', key: vault.keys.record(recordId), value: version })
+  heldByRecord.set(record, { version, envelope })
+  draft.greatestMs = Math.max(draft.greatestMs, timestampMilliseconds(timestamp))
+  return undefined
+}

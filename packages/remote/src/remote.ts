@@ -1,0 +1,82 @@
+/**
+ * Remote: puts the parts of a remote secondary together, for any runtime that can serve a Hono app.
+ *
+ * It needs a store, a signature check, a clock and randomness, and someone who calls `live.beat()`
+ * about once a second; node.ts gives it all of these on Node.
+ */
+import type { VerifySignature } from '@blindcopy/protocol'
+import type { Store } from '@blindcopy/secondary'
+import type { Hono } from 'hono'
+import { createApp, type RequestLine } from './app.ts'
+import { createChallenges } from './challenge.ts'
+import { type Admit, createLive, type Live } from './live.ts'
+import type { Parts } from './parts.ts'
+import { beginSyncId, checkSyncId, isInLog } from './position.ts'
+import type { Registration } from './registration.ts'
+import { checkProtocol } from './request.ts'
+import { mustMember } from './session.ts'
+import { createTokens, TOKEN_KEY_BYTES } from './token.ts'
+import { createVaults, mustVault } from './vaults.ts'
+
+export type RemoteOptions = {
+  readonly store: Store
+  /** Plain Ed25519; `verifySignature` of the node subpath is one. */
+  readonly verify: VerifySignature
+  /** The addresses (scheme, host, port) under which devices know this remote. */
+  readonly origins: readonly string[]
+  readonly registration: Registration
+  readonly nowMs: () => number
+  readonly random: (sizeBytes: number) => Uint8Array
+  /** 32 bytes. Drawn anew when absent: then a restart ends all sessions. */
+  readonly tokenKey?: Uint8Array
+  readonly log?: (line: RequestLine) => void
+  /** Told of every failure of our own, whose sender only learns `internal`. */
+  readonly onFault?: (error: unknown) => void
+}
+
+export type Remote = {
+  readonly app: Hono
+  readonly live: Live
+  /** Ends the live sockets. The store is its owner's to close. */
+  close(): void
+}
+
+export function createRemote(options: RemoteOptions): Remote {
+  const { store, verify, registration, nowMs, random } = options
+  const onFault = options.onFault ?? (() => {})
+  const key = options.tokenKey ?? random(TOKEN_KEY_BYTES)
+  const vaults = createVaults(store)
+  const live = createLive({ nowMs, onFault, admit: (hello, join) => admit(parts, hello, join) })
+  const parts: Parts = {
+    store,
+    vaults,
+    challenges: createChallenges({ nowMs, random }),
+    tokens: createTokens({ key, nowMs, random }),
+    live,
+    verify,
+    origins: options.origins.map((origin) => new URL(origin).origin),
+    registration,
+    nowMs,
+    random,
+  }
+  const app = createApp({ ...parts, onFault, log: options.log ?? (() => {}) })
+  return { app, live, close: () => live.close() }
+}
+
+/** The checks of a data request, and the join, in one section: nothing is committed in between. */
+async function admit(
+  parts: Parts,
+  hello: Parameters<Admit>[0],
+  join: Parameters<Admit>[1],
+): Promise<void> {
+  checkProtocol(hello.protocol)
+  const session = parts.tokens.open(hello.token)
+  const [seq, chain] = hello.cursor
+  await parts.vaults.exclusively(session.vaultId, async (found) => {
+    const vault = mustVault(found)
+    mustMember(vault, session.memberId)
+    checkSyncId(vault, hello.syncId)
+    if (!(await isInLog(parts, vault, { seq, chain }))) await beginSyncId(parts, vault, session)
+    join(session, vault.state.head)
+  })
+}

@@ -1,0 +1,72 @@
+/**
+ * Session: how a member logs in, and how every later request shows that it may.
+ *
+ * A login is a signature over the vault, the member, a nonce of ours and the address the member
+ * believes it talks to. That address must be one of ours: a login that a phishing host relays names
+ * the phishing host. Each request looks the member up in the keychain as it is then, so that a
+ * revocation needs no list of tokens.
+ */
+import {
+  checkSignature,
+  loginSignedBytes,
+  type MemberId,
+  ProtocolError,
+  type SessionAnswer,
+  type SessionRequest,
+  type SigningPublicKey,
+  signingKeyOf,
+} from '@blindcopy/protocol'
+import { challengeFailed } from './challenge.ts'
+import type { Parts } from './parts.ts'
+import { type Session, sessionRequired } from './token.ts'
+import { mustVault, type Vault } from './vaults.ts'
+
+/** Who asks, and the vault as it was when the request came. */
+export type Caller = { readonly vault: Vault; readonly session: Session }
+
+export async function beginSession(parts: Parts, request: SessionRequest): Promise<SessionAnswer> {
+  const { vaultId, memberId } = request
+  const expiresMs = parts.challenges.take(vaultId, request.nonce)
+  if (expiresMs !== request.expiresMs) challengeFailed('the nonce expires at another time')
+  checkOrigin(parts, request.origin)
+  const vault = mustVault(await parts.vaults.read(vaultId))
+  const signingKey = mustMember(vault, memberId)
+  if (!checkSignature(parts.verify, loginSignedBytes(request), request.signature, signingKey)) {
+    challengeFailed('the signature is wrong')
+  }
+  const { syncId, head, keychainLength } = vault.state
+  return {
+    ...parts.tokens.issue({ vaultId, memberId }),
+    syncId,
+    head: [head.seq, head.chain],
+    keychainLength,
+  }
+}
+
+/** Checks the `Authorization` header. */
+export async function authorize(parts: Parts, header: string | undefined): Promise<Caller> {
+  const token = /^Bearer ([A-Za-z0-9_-]+)$/i.exec(header ?? '')?.[1]
+  return authorizeToken(parts, token ?? sessionRequired())
+}
+
+export async function authorizeToken(parts: Parts, token: string): Promise<Caller> {
+  const session = parts.tokens.open(token)
+  const vault = mustVault(await parts.vaults.read(session.vaultId))
+  mustMember(vault, session.memberId)
+  return { vault, session }
+}
+
+/** The key of an active member, or of the root. Throws `not-a-member`. */
+export function mustMember(vault: Pick<Vault, 'keychain'>, memberId: MemberId): SigningPublicKey {
+  const signingKey = signingKeyOf(vault.keychain, memberId)
+  if (signingKey !== undefined) return signingKey
+  throw new ProtocolError('not-a-member', 'this device is not a member of the vault')
+}
+
+export function checkOrigin(parts: Pick<Parts, 'origins'>, origin: string): void {
+  if (parts.origins.includes(origin)) return
+  throw new ProtocolError(
+    'origin-refused',
+    'this remote is not known under the address that was signed: whoever runs it sets it with --origin',
+  )
+}

@@ -1,0 +1,115 @@
+/**
+ * Remote keyspace: every key of a remote secondary is built and parsed here, and nowhere else.
+ *
+ *   vaultId (32) ‖ section (1) ‖ …
+ *     s                          the vault's state: SyncId, head, count, fingerprint, …
+ *     k  index (4)               one keychain entry, after the seq of the append that brought it
+ *     r  recordId (16)           where the newest version is: timestamp (16) ‖ place (10)
+ *     e  seq (8) ‖ op index (2)  the envelope of a live version; the ten bytes are its place
+ *     l  seq (8)                 one log entry
+ *     t  timestamp (16)          the seq of the transaction with this id
+ *     h, c, m                    their places: history, checkpoints, mailboxes
+ *
+ * Envelopes stand by seq, not by record, so that a bootstrap is one scan in log order beside the scan
+ * of the log. Numbers are big-endian, so that bytes sort as they count.
+ */
+import type { Brand, RecordId, Timestamp, VaultId } from '@blindcopy/protocol'
+import type { KeyRange } from './store.ts'
+
+const SECTION_AT = 32
+const KEY_AT = 33
+const PLACE_BYTES = 10
+const TIMESTAMP_BYTES = 16
+
+/** What stands under a record id: the newest version's timestamp, and where its envelope is. */
+export type RecordVersion = Brand<'RecordVersion'>
+
+export type RemoteKeyspace = {
+  readonly state: Uint8Array
+  keychainEntry(index: number): Uint8Array
+  keychainFrom(index: number): KeyRange
+  record(recordId: RecordId): Uint8Array
+  envelope(version: RecordVersion): Uint8Array
+  envelopes(seqs: SeqRange): KeyRange
+  logEntry(seq: number): Uint8Array
+  logEntries(seqs: SeqRange): KeyRange
+  transaction(id: Timestamp): Uint8Array
+}
+
+/** Both ends are included. */
+export type SeqRange = { readonly first: number; readonly last: number }
+
+export function remoteKeyspace(vaultId: VaultId): RemoteKeyspace {
+  const section = (letter: string, sizeBytes: number): Uint8Array => {
+    const key = new Uint8Array(KEY_AT + sizeBytes)
+    key.set(vaultId)
+    key[SECTION_AT] = letter.charCodeAt(0)
+    return key
+  }
+  const seqKey = (letter: string, seq: number): Uint8Array => {
+    const key = section(letter, 8)
+    writeSeq(key, KEY_AT, seq)
+    return key
+  }
+  const indexKey = (index: number): Uint8Array => {
+    const key = section('k', 4)
+    new DataView(key.buffer).setUint32(KEY_AT, index)
+    return key
+  }
+  const bytesKey = (letter: string, bytes: Uint8Array): Uint8Array => {
+    const key = section(letter, bytes.length)
+    key.set(bytes, KEY_AT)
+    return key
+  }
+  const seqRange = (letter: string, { first, last }: SeqRange): KeyRange => ({
+    gte: seqKey(letter, first),
+    lt: seqKey(letter, last + 1),
+  })
+  return {
+    state: section('s', 0),
+    keychainEntry: indexKey,
+    keychainFrom: (index) => ({ gte: indexKey(index), lt: section('l', 0) }),
+    record: (recordId) => bytesKey('r', recordId),
+    envelope: (version) => bytesKey('e', version.subarray(TIMESTAMP_BYTES)),
+    envelopes: (seqs) => seqRange('e', seqs),
+    logEntry: (seq) => seqKey('l', seq),
+    logEntries: (seqs) => seqRange('l', seqs),
+    transaction: (id) => bytesKey('t', id),
+  }
+}
+
+export function recordVersion(timestamp: Timestamp, seq: number, opIndex: number): RecordVersion {
+  const version = new Uint8Array(TIMESTAMP_BYTES + PLACE_BYTES)
+  version.set(timestamp)
+  writeSeq(version, TIMESTAMP_BYTES, seq)
+  version[TIMESTAMP_BYTES + 8] = opIndex >> 8
+  version[TIMESTAMP_BYTES + 9] = opIndex
+  return version as RecordVersion
+}
+
+export const recordVersionTimestamp = (version: RecordVersion): Timestamp =>
+  version.subarray(0, TIMESTAMP_BYTES) as Timestamp
+
+/** Of a log entry's key or an envelope's. */
+export function seqOfKey(key: Uint8Array): number {
+  const view = new DataView(key.buffer, key.byteOffset, key.byteLength)
+  return view.getUint32(KEY_AT) * 0x1_0000_0000 + view.getUint32(KEY_AT + 4)
+}
+
+/** Of an envelope's key. */
+export function opIndexOfKey(key: Uint8Array): number {
+  return ((key[KEY_AT + 8] as number) << 8) | (key[KEY_AT + 9] as number)
+}
+
+/** Written by halves: JavaScript's shifts are 32 bits wide. */
+function writeSeq(bytes: Uint8Array, offset: number, seq: number): void {
+  const high = Math.floor(seq / 0x1_0000_0000)
+  bytes[offset] = high >>> 24
+  bytes[offset + 1] = high >>> 16
+  bytes[offset + 2] = high >>> 8
+  bytes[offset + 3] = high
+  bytes[offset + 4] = seq >>> 24
+  bytes[offset + 5] = seq >>> 16
+  bytes[offset + 6] = seq >>> 8
+  bytes[offset + 7] = seq
+}

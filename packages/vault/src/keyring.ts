@@ -1,0 +1,179 @@
+/**
+ * Keyring: the keys a device holds unlocked, by epoch, and the id key that never changes.
+ *
+ * `openKeyring` believes nothing it unwraps until it fits what the keychain commits to: the newest
+ * epoch's keys against its entry and genesis, then every older key against its own entry. Whatever
+ * does not fit throws `key-mismatch`: such a device must not write, and should tell the person.
+ */
+import {
+  type Epoch,
+  equalBytes,
+  findMember,
+  type Keychain,
+  type MemberId,
+  newestEpoch,
+  type RecordId,
+  type VaultId,
+} from '@blindcopy/protocol'
+import { commitToEpoch, commitToIdKey } from './commitment.ts'
+import { derive } from './derivation.ts'
+import { VaultError } from './error.ts'
+import type { KemHolder } from './member-keys.ts'
+import { openOlderEpoch } from './older-epoch.ts'
+import { hashCollectionTag, hashRecordId } from './record-id.ts'
+import type { CollectionTagKey, EpochKey, IdKey, SealingKey } from './secret.ts'
+import { unwrapKeys, type WrapPlace, type WrappedKeys } from './wrap.ts'
+
+type EpochKeys = { readonly epochKey: EpochKey; readonly sealingKey: SealingKey }
+
+export class Keyring {
+  readonly vaultId: VaultId
+  /** The number of the epoch that everything is sealed under. */
+  readonly newestEpoch: number
+  readonly #idKey: IdKey
+  readonly #collectionTagKey: CollectionTagKey
+  readonly #keysByEpoch = new Map<number, EpochKeys>()
+
+  /** Takes the keys over: `wipe` clears them. */
+  constructor(vaultId: VaultId, idKey: IdKey, epochKeys: ReadonlyMap<number, EpochKey>) {
+    this.vaultId = vaultId
+    this.newestEpoch = Math.max(...epochKeys.keys())
+    this.#idKey = idKey
+    this.#collectionTagKey = derive('idCollectionTag', idKey)
+    for (const [epoch, epochKey] of epochKeys) {
+      this.#keysByEpoch.set(epoch, { epochKey, sealingKey: derive('epochSealing', epochKey) })
+    }
+  }
+
+  has(epoch: number): boolean {
+    return this.#keysByEpoch.has(epoch)
+  }
+
+  /** Throws `record-too-large` for a name beyond its limit. */
+  recordIdOf(collection: string, key: string): RecordId {
+    return hashRecordId(this.#idKey, collection, key)
+  }
+
+  /** 16 bytes that stand for a collection in local index keys. */
+  collectionTag(collection: string): Uint8Array {
+    return hashCollectionTag(this.#collectionTagKey, collection)
+  }
+
+  sealingKey(epoch: number): SealingKey | undefined {
+    return this.#keysByEpoch.get(epoch)?.sealingKey
+  }
+
+  epochKey(epoch: number): EpochKey | undefined {
+    return this.#keysByEpoch.get(epoch)?.epochKey
+  }
+
+  /** What a new member is given. Borrowed: wiped with this keyring. */
+  newestKeys(): WrappedKeys {
+    const keys = this.#keysByEpoch.get(this.newestEpoch)
+    if (keys === undefined) throw keyMismatch('the keyring holds no epoch')
+    return { epochKey: keys.epochKey, idKey: this.#idKey }
+  }
+
+  /** Another keyring with one more epoch; each is wiped by itself. */
+  withEpoch(epoch: number, epochKey: EpochKey): Keyring {
+    const epochKeys = new Map<number, EpochKey>()
+    for (const [older, keys] of this.#keysByEpoch) epochKeys.set(older, keys.epochKey.copy())
+    return new Keyring(this.vaultId, this.#idKey.copy(), epochKeys.set(epoch, epochKey))
+  }
+
+  /** Afterwards every use fails. */
+  wipe(): void {
+    this.#idKey.wipe()
+    this.#collectionTagKey.wipe()
+    for (const { epochKey, sealingKey } of this.#keysByEpoch.values()) {
+      epochKey.wipe()
+      sealingKey.wipe()
+    }
+  }
+}
+
+/**
+ * Opens every epoch of a checked keychain for a member or the root. After new epochs, open it again.
+ * Throws `key-mismatch`.
+ */
+export function openKeyring(options: {
+  readonly keychain: Keychain
+  readonly holder: KemHolder
+}): Keyring {
+  const { keychain, holder } = options
+  const newest = newestEpoch(keychain)
+  if (newest === undefined) throw keyMismatch('the keychain has no epoch yet')
+  const { wrap, place } = findWrap(keychain, newest, holder.memberId)
+  const { epochKey, idKey } = unwrapKeys(wrap, holder, place)
+  const expected = keychain.root.idKeyCommitment
+  if (!equalBytes(commitToIdKey(keychain.vaultId, idKey), expected)) {
+    throw keyMismatch('the id key is not the one that the vault began with')
+  }
+  checkEpochKey(keychain, newest, epochKey, idKey)
+  return new Keyring(keychain.vaultId, idKey, openOlderEpochs(keychain, newest, epochKey, idKey))
+}
+
+/** A member has its wrap in the newest epoch, or, added after that, in its own entry. */
+function findWrap(
+  keychain: Keychain,
+  newest: Epoch,
+  memberId: MemberId,
+): { wrap: Uint8Array; place: WrapPlace } {
+  const { vaultId } = keychain
+  const { epoch, previous } = newest
+  if (equalBytes(memberId, keychain.root.memberId)) {
+    return { wrap: newest.rootWrap, place: { vaultId, epoch, previous } }
+  }
+  const member = findMember(keychain, memberId)
+  if (member === undefined) throw keyMismatch('these keys are of no active member')
+  if (member.wrap !== null && member.entryIndex > newest.entryIndex) {
+    return { wrap: member.wrap, place: { vaultId, epoch, previous: member.previous } }
+  }
+  const found = newest.wraps.find((wrap) => equalBytes(wrap.memberId, memberId))
+  if (found === undefined) throw keyMismatch('the newest epoch is not wrapped to this member')
+  return { wrap: found.wrap, place: { vaultId, epoch, previous } }
+}
+
+function checkEpochKey(keychain: Keychain, epoch: Epoch, epochKey: EpochKey, idKey: IdKey): void {
+  const place = { vaultId: keychain.vaultId, epoch: epoch.epoch }
+  if (!equalBytes(commitToEpoch(place, epochKey, idKey), epoch.commitment)) {
+    throw keyMismatch(`the key of epoch ${epoch.epoch} is not the one its entry commits to`)
+  }
+}
+
+/** From the newest down: each epoch whose key is known opens those that its entry seals. */
+function openOlderEpochs(
+  keychain: Keychain,
+  newest: Epoch,
+  newestKey: EpochKey,
+  idKey: IdKey,
+): Map<number, EpochKey> {
+  const { vaultId } = keychain
+  const epochsByNumber = new Map(keychain.epochs.map((epoch) => [epoch.epoch, epoch]))
+  const keysByEpoch = new Map([[newest.epoch, newestKey]])
+  for (const { epoch, previous, sealedEpochs } of keychain.epochs.toReversed()) {
+    const newer = keysByEpoch.get(epoch)
+    if (newer === undefined) continue
+    for (const { epoch: olderEpoch, sealed } of sealedEpochs) {
+      const older = epochsByNumber.get(olderEpoch)
+      // One that the chain does not hold has no commitment to check its key against.
+      if (older === undefined || keysByEpoch.has(olderEpoch)) continue
+      const key = openSealed(sealed, newer, { vaultId, epoch, olderEpoch, previous })
+      checkEpochKey(keychain, older, key, idKey)
+      keysByEpoch.set(olderEpoch, key)
+    }
+  }
+  return keysByEpoch
+}
+
+function openSealed(...sealed: Parameters<typeof openOlderEpoch>): EpochKey {
+  try {
+    return openOlderEpoch(...sealed)
+  } catch (cause) {
+    throw keyMismatch(`the key of epoch ${sealed[2].olderEpoch} does not open`, cause)
+  }
+}
+
+function keyMismatch(why: string, cause?: unknown): VaultError {
+  return new VaultError('key-mismatch', `the keys do not open this vault: ${why}`, { cause })
+}

@@ -1,0 +1,112 @@
+/**
+ * Record: the plaintext unit a person edits, and its padded form inside an envelope.
+ *
+ *   offset  size  field
+ *        0     4  length of the CBOR, big-endian
+ *        4     …  [collection, key, fields | null, base | null, transactionSize,
+ *                  fieldClocks?, schemaVersion?]
+ *        …     …  zeros, up to the size that PADMÉ allows (protocol's paddedSize)
+ *
+ * Only members of the vault can make one, yet opening is strict: what does not fit exactly is refused,
+ * so that nothing can be told from how a later version reads it. The last two places are reserved:
+ * today they are taken and not read. Frozen by test/vectors/record.json.
+ */
+import {
+  decodeUint32,
+  decodeValue,
+  ENVELOPE_BYTES_MAX,
+  ENVELOPE_HEADER_BYTES,
+  encodeCbor,
+  type Fields,
+  paddedSize,
+  prepareValue,
+  TAG_BYTES,
+  TIMESTAMP_BYTES,
+  type Timestamp,
+  TRANSACTION_RECORDS_MAX,
+} from '@blindcopy/protocol'
+import { tampered, VaultError } from './error.ts'
+
+export type VaultRecord = {
+  readonly collection: string
+  readonly key: string
+  /** Null for a deletion. */
+  readonly fields: Fields | null
+  /** The timestamp of the version that this write replaced; null for none. */
+  readonly base: Timestamp | null
+  /** How many ops its transaction pushes, itself included. */
+  readonly transactionSize: number
+}
+
+const LENGTH_BYTES = 4
+const PLACES_MIN = 5
+const PLACES_MAX = 7
+const PADDED_BYTES_MAX = ENVELOPE_BYTES_MAX - ENVELOPE_HEADER_BYTES - TAG_BYTES
+
+/**
+ * The padded form, after `roomBytes` of zeros that the sealer fills: a copy less. Throws
+ * `record-too-large`, and `not-carried` (of the protocol) with the path of a field that no record
+ * carries.
+ */
+export function encodeRecord(record: VaultRecord, roomBytes = 0): Uint8Array {
+  const { fields } = record
+  const cbor = encodeCbor([
+    record.collection,
+    record.key,
+    fields === null ? null : prepareValue(fields, 'fields', 0),
+    record.base,
+    record.transactionSize,
+  ])
+  const sizeBytes = paddedSize(LENGTH_BYTES + cbor.length)
+  if (sizeBytes > PADDED_BYTES_MAX) refuseSize(cbor.length)
+  const bytes = new Uint8Array(roomBytes + sizeBytes)
+  writeLength(bytes, roomBytes, cbor.length)
+  bytes.set(cbor, roomBytes + LENGTH_BYTES)
+  // It is a view onto a buffer of the codec, which would keep the plaintext.
+  cbor.fill(0)
+  return bytes
+}
+
+function writeLength(target: Uint8Array, offset: number, length: number): void {
+  target[offset] = length >>> 24
+  target[offset + 1] = length >>> 16
+  target[offset + 2] = length >>> 8
+  target[offset + 3] = length
+}
+
+/** Throws `tampered`, or what the protocol throws for fields that do not decode. */
+export function decodeRecord(padded: Uint8Array): VaultRecord {
+  if (padded.length < LENGTH_BYTES) throw tampered()
+  const end = LENGTH_BYTES + decodeUint32(padded)
+  if (padded.length !== paddedSize(end)) throw tampered()
+  for (let i = end; i < padded.length; i++) if (padded[i] !== 0) throw tampered()
+  const places = decodeValue(padded.subarray(LENGTH_BYTES, end))
+  if (!Array.isArray(places)) throw tampered()
+  if (places.length < PLACES_MIN || places.length > PLACES_MAX) throw tampered()
+  const [collection, key, fields, base, transactionSize] = places as unknown[]
+  if (typeof collection !== 'string' || typeof key !== 'string') throw tampered()
+  if (!isFields(fields) || !isBase(base) || !isTransactionSize(transactionSize)) throw tampered()
+  return { collection, key, fields, base, transactionSize }
+}
+
+function isFields(value: unknown): value is Fields | null {
+  if (typeof value !== 'object') return false
+  if (value === null) return true
+  return !(Array.isArray(value) || value instanceof Uint8Array || value instanceof Date)
+}
+
+function isBase(value: unknown): value is Timestamp | null {
+  if (value === null) return true
+  return value instanceof Uint8Array && value.length === TIMESTAMP_BYTES
+}
+
+function isTransactionSize(value: unknown): value is number {
+  return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= TRANSACTION_RECORDS_MAX
+}
+
+function refuseSize(bytes: number): never {
+  throw new VaultError(
+    'record-too-large',
+    `the record has ${bytes} bytes; sealed it would exceed ${ENVELOPE_BYTES_MAX} bytes`,
+  )
+}

@@ -120,7 +120,9 @@ function checked(path: string, source: string): string[] {
 }
 
 function readDecisions(): Set<string> {
-  return new Set(readdirSync(join(ROOT, 'docs', 'decisions')).map((name) => name.slice(0, 4)))
+  const folder = join(ROOT, 'docs', 'decisions')
+  const names = existsSync(folder) ? readdirSync(folder) : []
+  return new Set(names.map((name) => name.slice(0, 4)))
 }
 
 /** A document that is not there documents nothing. */

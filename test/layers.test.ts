@@ -167,6 +167,9 @@ describe('checkLayers', () => {
       const source = `import { x } from '${specifier}'`
       expect(rules({ 'packages/vault/src/a.ts': source })).toEqual(['deep-import'])
     }
+    const fixture = "import { a } from './a.fixture.ts'"
+    expect(rules({ 'packages/vault/src/a.ts': fixture })).toEqual(['deep-import'])
+    expect(rules({ 'packages/vault/src/a.test.ts': fixture })).toEqual([])
     const suite = "import { describeStore } from '@blindcopy/secondary/suite'"
     expect(rules({ 'packages/client/src/a.test.ts': suite })).toEqual([])
   })

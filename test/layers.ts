@@ -250,7 +250,8 @@ function checkDeepImports(workspace: Workspace, imports: readonly Import[]): Pro
       const isInside = target.startsWith(`${folder}/`)
       // Through its own index a file imports everything, itself included.
       const isOwnIndex = target === `${folder}/src/index.ts` && !isTest(path)
-      return isInside && !isOwnIndex ? [] : problem
+      const isTestOnly = isTest(target) && !isTest(path)
+      return isInside && !isOwnIndex && !isTestOnly ? [] : problem
     }
     if (!specifier.startsWith('@blindcopy/')) return []
     const name = packageName(specifier)

@@ -99,6 +99,7 @@ function isNode(value: object): value is SyntaxNode {
   return 'type' in value && 'start' in value && typeof value.type === 'string'
 }
 
+/** Tests and what only they use; nothing else may import these. */
 export function isTest(path: string): boolean {
-  return /(\.test\.[a-z]+|\.test-d\.ts|\/test-[a-z-]+\.[a-z]+)$/.test(path)
+  return /(\.(test|fixture)\.[a-z]+|\.test-d\.ts|\/test-[a-z-]+\.[a-z]+)$/.test(path)
 }

@@ -11,7 +11,7 @@
  * Entries are kept and passed on as the bytes that were signed, never encoded again. What an entry
  * means in its chain is keychain.ts.
  */
-import { concat, encodeUtf8 } from './bytes.ts'
+import { concat, encodeUtf8, equalBytes } from './bytes.ts'
 import { decodeCbor, encodeCbor } from './codec.ts'
 import { ProtocolError } from './error.ts'
 import { sha256 } from './hash.ts'
@@ -140,6 +140,10 @@ export function parseKeychainEntry(bytes: Uint8Array): KeychainEntry {
     const [body, signatureBytes] = tuple(decodeCbor(bytes), 2)
     const signature = parseSignature(byteString(signatureBytes))
     const bodyBytes = byteString(body).slice()
+    // The hash does not cover the two lengths around body and signature: they have one spelling.
+    if (!equalBytes(encodeKeychainEntry(bodyBytes, signature), bytes)) {
+      invalid('an entry is not spelled in the one way')
+    }
     const items = list(decodeCbor(bodyBytes))
     const [version, type, index, previous, signer, timeMs, ...rest] = items
     if (version !== BODY_VERSION || TYPES[integer(type)] === undefined) unsupported(version, type)

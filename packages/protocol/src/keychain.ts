@@ -229,6 +229,9 @@ function addEpoch(keychain: Keychain, entry: KeychainEntry, payload: Payload<'ep
     invalid('an epoch does not seal the one before it')
   }
   if (previous === undefined && seals.length > 0) invalid('the first epoch seals another')
+  if (new Set(seals).size < seals.length || seals.some((older) => older >= payload.epoch)) {
+    invalid('an epoch seals another twice, or one that is not older')
+  }
   const epoch: Epoch = { ...payload, entryIndex: entry.index, previous: entry.previous }
   return { ...keychain, epochs: [...keychain.epochs, epoch] }
 }

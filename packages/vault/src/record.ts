@@ -12,14 +12,15 @@
  * today they are taken and not read. Frozen by test/vectors/record.json.
  */
 import {
+  concat,
   decodeUint32,
   decodeValue,
   ENVELOPE_BYTES_MAX,
   ENVELOPE_HEADER_BYTES,
   encodeCbor,
+  encodeValue,
   type Fields,
   paddedSize,
-  prepareValue,
   TAG_BYTES,
   TIMESTAMP_BYTES,
   type Timestamp,
@@ -38,17 +39,49 @@ export type VaultRecord = {
   readonly transactionSize: number
 }
 
+/** Fields that were encoded when the app handed them over (`encodeFields`). */
+export class EncodedFields {
+  readonly cbor: Uint8Array
+
+  constructor(cbor: Uint8Array) {
+    this.cbor = cbor
+  }
+}
+
+/** A record whose fields may be encoded already. */
+export type RecordDraft = Omit<VaultRecord, 'fields'> & {
+  readonly fields: Fields | EncodedFields | null
+}
+
+/**
+ * Encodes fields now, so that what the app changes afterwards is not half in a record that is sealed
+ * later. Throws `not-carried` of the protocol with the path.
+ */
+export function encodeFields(fields: Fields): EncodedFields {
+  return new EncodedFields(encodeValue(fields))
+}
+
 const LENGTH_BYTES = 4
 const PLACES_MIN = 5
+const ARRAY_OF_5 = Uint8Array.of(0x85)
 const PLACES_MAX = 7
 const PADDED_BYTES_MAX = ENVELOPE_BYTES_MAX - ENVELOPE_HEADER_BYTES - TAG_BYTES
+
+/** Where the padded form is written: zeros, of at least the size asked for. */
+export type Allocate = (sizeBytes: number) => Uint8Array
+
+const allocateNew: Allocate = (sizeBytes) => new Uint8Array(sizeBytes)
 
 /**
  * The padded form, after `roomBytes` of zeros that the sealer fills: a copy less. Throws
  * `record-too-large`, and `not-carried` (of the protocol) with the path of a field that no record
  * carries.
  */
-export function encodeRecord(record: VaultRecord, roomBytes = 0): Uint8Array {
+export function encodeRecord(
+  record: VaultRecord,
+  roomBytes = 0,
+  allocate: Allocate = allocateNew,
+): Uint8Array {
   const { fields } = record
   const cbor = encodeCbor([
     record.collection,
@@ -59,7 +92,7 @@ export function encodeRecord(record: VaultRecord, roomBytes = 0): Uint8Array {
   ])
   const sizeBytes = paddedSize(LENGTH_BYTES + cbor.length)
   if (sizeBytes > PADDED_BYTES_MAX) refuseSize(cbor.length)
-  const bytes = new Uint8Array(roomBytes + sizeBytes)
+  const bytes = allocate(roomBytes + sizeBytes)
   writeLength(bytes, roomBytes, cbor.length)
   bytes.set(cbor, roomBytes + LENGTH_BYTES)
   // It is a view onto a buffer of the codec, which would keep the plaintext.

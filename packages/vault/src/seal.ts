@@ -3,8 +3,9 @@
  * the associated data and layout of protocol's envelope.ts; nonces as in box.ts, and like there none
  * is handed in or out. Frozen by test/vectors/envelope.json.
  *
- * While a record is sealed, one buffer holds 24 random bytes, the associated data and the padded
- * record: exactly what the nonce is the hash of, and each part is used where it stands.
+ * From its nonce on an envelope is a box. Both directions work in one buffer that is kept, because
+ * allocating costs as much as hashing; it is wiped before each function returns, so that it is zeros
+ * whenever the next begins.
  */
 import {
   assert,
@@ -13,38 +14,40 @@ import {
   type Envelope,
   encodeBoundHeader,
   envelopeAssociatedData,
-  envelopeCiphertext,
   envelopeEpoch,
-  envelopeNonce,
+  ENVELOPE_BYTES_MAX,
   envelopeRecordId,
   envelopeTimestamp,
   equalBytes,
   isTombstone,
   NONCE_BYTES,
+  TAG_BYTES,
   type Timestamp,
 } from '@blindcopy/protocol'
-import { hedgedNonce } from './box.ts'
 import { tampered } from './error.ts'
 import type { Keyring } from './keyring.ts'
 import type { RandomBytes } from './random.ts'
-import { decodeRecord, encodeRecord, type VaultRecord } from './record.ts'
-import { aeadOpen, aeadSeal } from './sodium.ts'
+import { openHedged, sealHedged } from './raw-sodium.ts'
+import { decodeRecord, encodeRecord, type RecordDraft, type VaultRecord } from './record.ts'
 
 export type OpenResult =
   | { readonly type: 'opened'; readonly record: VaultRecord }
   /** Ordinary on a device that is behind: keep the envelope, and open it after the next epoch entry. */
   | { readonly type: 'unknown-epoch'; readonly epoch: number }
 
-const LABEL_BYTES = 21
-const VAULT_ID_BYTES = 32
-const ASSOCIATED_BYTES = LABEL_BYTES + VAULT_ID_BYTES + ENVELOPE_BOUND_BYTES
-/** What stands before the padded record while it is sealed. */
-export const SEAL_ROOM_BYTES: number = NONCE_BYTES + ASSOCIATED_BYTES
+/** While a record is sealed, this stands before it: 24 random bytes and the associated data. */
+export const SEAL_ROOM_BYTES: number = NONCE_BYTES + ASSOCIATED_DATA_BYTES
+const WORK_BYTES = 4096
+const keptWork = new Uint8Array(WORK_BYTES)
+
+function borrowWork(sizeBytes: number): Uint8Array {
+  return sizeBytes <= WORK_BYTES ? keptWork.subarray(0, sizeBytes) : new Uint8Array(sizeBytes)
+}
 
 /** Seals under the newest epoch. Throws `record-too-large`, or `not-carried` of the protocol. */
 export function sealRecord(
   keyring: Keyring,
-  record: VaultRecord,
+  record: RecordDraft,
   timestamp: Timestamp,
   random: RandomBytes,
 ): Envelope {
@@ -54,7 +57,7 @@ export function sealRecord(
     recordId: keyring.recordIdOf(record.collection, record.key),
     timestamp,
   })
-  return sealPadded(keyring, boundHeader, encodeRecord(record, SEAL_ROOM_BYTES), random)
+  return sealPadded(keyring, boundHeader, encodeRecord(record, SEAL_ROOM_BYTES, borrowWork), random)
 }
 
 /** `work` is room, then the padded record; it is wiped. For `sealRecord`, re-sealing and vectors. */
@@ -67,19 +70,13 @@ export function sealPadded(
   const key = keyring.sealingKey(envelopeEpoch(boundHeader as Envelope))
   assert(key !== undefined, 'an envelope is sealed under an epoch that the keyring holds')
   work.set(random(NONCE_BYTES), 0)
-  work.set(envelopeAssociatedData(keyring.vaultId, boundHeader), NONCE_BYTES)
-  const nonce = hedgedNonce(work)
-  const associatedData = work.subarray(NONCE_BYTES, SEAL_ROOM_BYTES)
-  const ciphertext = aeadSeal(work.subarray(SEAL_ROOM_BYTES), {
-    key: key.bytes,
-    nonce,
-    associatedData,
-  })
-  work.fill(0)
-  const envelope = new Uint8Array(ENVELOPE_HEADER_BYTES + ciphertext.length)
+  work.set(keyring.associatedDataStart, NONCE_BYTES)
+  work.set(boundHeader, SEAL_ROOM_BYTES - ENVELOPE_BOUND_BYTES)
+  const paddedBytes = work.length - SEAL_ROOM_BYTES
+  const envelope = new Uint8Array(ENVELOPE_HEADER_BYTES + paddedBytes + TAG_BYTES)
   envelope.set(boundHeader, 0)
-  envelope.set(nonce, ENVELOPE_BOUND_BYTES)
-  envelope.set(ciphertext, ENVELOPE_HEADER_BYTES)
+  sealHedged(envelope, work, SEAL_ROOM_BYTES, key.bytes)
+  work.fill(0)
   return envelope as Uint8Array as Envelope
 }
 

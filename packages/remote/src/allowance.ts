@@ -3,8 +3,8 @@
  *
  *   day 4 ‖ (member id 8 ‖ SyncIds begun 2 ‖ keychain entries appended 2)…
  *
- * It is part of the vault's state, so a restarted server does not forget it. The day is the remote's
- * (UTC); with a new day the list is empty again, which keeps it short.
+ * It is part of the vault's state, so a restarted server does not forget it. The day is the
+ * remote's (UTC); with a new day the list is empty again, which keeps it short.
  */
 import {
   decodeUint32,

@@ -6,8 +6,8 @@
  *   members          keychain: token
  *   data             push, changes, records: token, SyncId, cursor
  *
- * A token is checked before a body is read. No cookies are used, so any web origin may call. Neither
- * the log nor a URL holds anything that names a vault, a device or an address.
+ * A token is checked before a body is read. No cookies are used, so any web origin may call.
+ * Neither the log nor a URL holds anything that names a vault, a device or an address.
  */
 import {
   Capabilities,

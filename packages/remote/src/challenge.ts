@@ -1,9 +1,10 @@
 /**
  * Challenge: the nonces that logins and creations sign, each good once and for a minute.
  *
- * A nonce is forgotten when it is first presented, whether or not what came with it was right. It is
- * given for any vault id, so asking tells nobody which vaults exist. All that is kept is bounded:
- * a vault that asks too often loses its oldest, a process that holds too many answers `busy`.
+ * A nonce is forgotten when it is first presented, whether or not what came with it was right. It
+ * is given for any vault id, so asking tells nobody which vaults exist. All that is kept is
+ * bounded: a vault that asks too often loses its oldest, a process that holds too many answers
+ * `busy`.
  */
 import {
   CHALLENGE_MS,

@@ -4,10 +4,10 @@
  *   log entries   5  6  7  8 …          one scan, in seq order
  *   envelopes     5.0  5.2  7.0 …       another beside it; what is missing is no longer live
  *
- * Both scans go a page at a time and only as fast as the reader takes frames, so a vault is never in
- * memory. A push meanwhile may move a record forward between the two reads: then its old place is
- * empty and the op is sent as a pair, which is true at any moment, since log entries never change and
- * an emptied place is never filled again.
+ * Both scans go a page at a time and only as fast as the reader takes frames, so a vault is never
+ * in memory. A push meanwhile may move a record forward between the two reads: then its old place
+ * is empty and the op is sent as a pair, which is true at any moment, since log entries never
+ * change and an emptied place is never filled again.
  */
 import {
   concat,

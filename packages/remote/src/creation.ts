@@ -7,8 +7,8 @@
  *     an extension                          its new part is appended
  *     a fork                                keychain-forked
  *
- * Whoever offers signs a nonce of ours, and must be a member at the end of what it offers. The chain
- * proves itself from the vault id alone, so a vault that is known here needs no token.
+ * Whoever offers signs a nonce of ours, and must be a member at the end of what it offers. The
+ * chain proves itself from the vault id alone, so a vault that is known here needs no token.
  */
 import {
   type CreateAnswer,

@@ -1,8 +1,8 @@
 /**
  * Keychain append: a member adds signed entries at the end it knows.
  *
- * Whoever comes second gets `keychain-race` and looks again. An append that is there already, byte for
- * byte, was answered once and the answer lost: it succeeds again, with the seq it got then.
+ * Whoever comes second gets `keychain-race` and looks again. An append that is there already, byte
+ * for byte, was answered once and the answer lost: it succeeds again, with the seq it got then.
  */
 import {
   decodeUint64,

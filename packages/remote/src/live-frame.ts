@@ -1,8 +1,8 @@
 /**
  * Live frame: what was committed, as the frames of the live socket.
  *
- * The device that made a transaction gets its pairs alone: it has the envelopes, and needs the frame
- * only to see its seq go by.
+ * The device that made a transaction gets its pairs alone: it has the envelopes, and needs the
+ * frame only to see its seq go by.
  */
 import {
   concat,

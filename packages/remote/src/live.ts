@@ -21,7 +21,7 @@ import {
   type VaultId,
 } from '@blindcopy/protocol'
 import { type Committed, encodeCommitted, encodeLive, encodeRefusal } from './live-frame.ts'
-import { toRefusal } from './problem.ts'
+import { isFault, toRefusal } from './problem.ts'
 import { mustMember } from './session.ts'
 import type { Session } from './token.ts'
 import type { Vault } from './vaults.ts'
@@ -77,163 +77,173 @@ type Connection = {
   isClosed: boolean
 }
 
-export function createLive(parts: {
+export type LiveParts = {
   readonly nowMs: () => number
   readonly admit: Admit
   readonly onFault: (error: unknown) => void
   readonly socketsMax?: number
-}): Live {
-  const { nowMs, admit, onFault, socketsMax = SOCKETS_MAX } = parts
-  const connections = new Set<Connection>()
-  const joinedByVault = new Map<string, Set<Connection>>()
+}
 
-  function forget(connection: Connection): void {
-    connection.isClosed = true
-    connections.delete(connection)
-    if (connection.session === undefined) return
-    const id = formatHex(connection.session.vaultId)
-    const joined = joinedByVault.get(id)
-    joined?.delete(connection)
-    if (joined?.size === 0) joinedByVault.delete(id)
+export function createLive(parts: LiveParts): Live {
+  return new LiveSockets(parts)
+}
+
+class LiveSockets implements Live {
+  readonly #parts: LiveParts
+  readonly #connections = new Set<Connection>()
+  readonly #joinedByVault = new Map<string, Set<Connection>>()
+
+  constructor(parts: LiveParts) {
+    this.#parts = parts
   }
 
-  function refuse(connection: Connection, why: ProtocolError, closeCode = CLOSE_POLICY): void {
-    if (connection.isClosed) return
-    forget(connection)
-    connection.socket.send(encodeRefusal(why))
-    connection.socket.close(closeCode, why.code)
+  open(socket: LiveSocket): LiveConnection {
+    const nowMs = this.#parts.nowMs()
+    const connection: Connection = {
+      socket,
+      openedMs: nowMs,
+      beatMs: nowMs,
+      session: undefined,
+      isJudging: false,
+      isClosed: false,
+    }
+    this.#connections.add(connection)
+    if (this.#connections.size > (this.#parts.socketsMax ?? SOCKETS_MAX)) {
+      this.#refuse(connection, tooMany('the remote has too many live sockets'), CLOSE_TRY_LATER)
+    }
+    return {
+      receive: (frame) => this.#receive(connection, frame),
+      closed: () => this.#forget(connection),
+    }
   }
 
-  function send(connection: Connection, frame: Uint8Array): void {
+  broadcast(vault: Vault, committed: readonly Committed[], origin: MemberId): void {
+    const joined = this.#joinedOf(vault.vaultId)
+    if (joined.length === 0) return
+    if (committed.some(({ type }) => type === 'append')) this.#dropStrangers(joined, vault)
+    for (const one of committed) {
+      const whole = once(() => encodeCommitted(one, true))
+      const pairsOnly = once(() => encodeCommitted(one, false))
+      for (const connection of joined) {
+        const isOrigin = equalBytes(connection.session?.memberId ?? NOBODY, origin)
+        if (!connection.isClosed) this.#send(connection, isOrigin ? pairsOnly() : whole())
+      }
+    }
+  }
+
+  closeVault(vaultId: VaultId, why: ProtocolError): void {
+    for (const connection of this.#joinedOf(vaultId)) this.#refuse(connection, why)
+  }
+
+  beat(): void {
+    const nowMs = this.#parts.nowMs()
+    for (const connection of this.#connections) this.#beatOne(connection, nowMs)
+  }
+
+  close(): void {
+    const why = new ProtocolError('busy', 'the remote is going down: come back in a moment')
+    for (const connection of this.#connections) this.#refuse(connection, why, CLOSE_GOING_AWAY)
+  }
+
+  /** A copy: sockets leave while it is walked. */
+  #joinedOf(vaultId: VaultId): readonly Connection[] {
+    return [...(this.#joinedByVault.get(formatHex(vaultId)) ?? [])]
+  }
+
+  async #receive(connection: Connection, frame: Uint8Array): Promise<void> {
     if (connection.isClosed) return
-    if (connection.socket.bufferedBytes > SOCKET_BUFFER_BYTES_MAX) {
-      // No frame says so: it would wait behind all that this device does not fetch.
-      forget(connection)
-      connection.socket.close(CLOSE_TRY_LATER, 'too slow')
+    if (connection.isJudging) {
+      this.#refuse(connection, new ProtocolError('malformed', 'a hello is being judged already'))
       return
     }
-    connection.socket.send(frame)
-  }
-
-  function join(connection: Connection, session: Session, head: LogPosition): void {
-    if (connection.isClosed) return
-    const id = formatHex(session.vaultId)
-    const joined = joinedByVault.get(id) ?? new Set()
-    if (connection.session === undefined) {
-      if (joined.size >= SOCKETS_PER_VAULT_MAX)
-        throw tooMany('this vault has too many live sockets')
-    } else if (!isSameHolder(connection.session, session)) {
-      throw new ProtocolError('malformed', 'a live socket stays with the device that opened it')
-    }
-    joinedByVault.set(id, joined.add(connection))
-    connection.session = session
-    send(connection, encodeLive([4, head.seq, head.chain]))
-  }
-
-  async function receive(connection: Connection, frame: Uint8Array): Promise<void> {
-    if (connection.isClosed) return
+    connection.isJudging = true
     try {
-      if (connection.isJudging) throw new ProtocolError('malformed', 'a hello is being judged')
-      if (frame.length > HELLO_BYTES_MAX)
-        throw new ProtocolError('too-large', 'no hello is so long')
-      connection.isJudging = true
+      if (frame.length > HELLO_BYTES_MAX) throw new ProtocolError('too-large', 'a hello is short')
       const hello = parseMessage(LiveHello, frame)
-      await admit(hello, (session, head) => join(connection, session, head))
+      await this.#parts.admit(hello, (session, head) => this.#join(connection, session, head))
     } catch (error) {
-      if (!(error instanceof ProtocolError)) onFault(error)
-      refuse(connection, toRefusal(error))
+      if (isFault(error)) this.#parts.onFault(error)
+      this.#refuse(connection, toRefusal(error))
     } finally {
       connection.isJudging = false
     }
   }
 
-  function beatOne(connection: Connection, now: number): void {
+  #join(connection: Connection, session: Session, head: LogPosition): void {
+    if (connection.isClosed) return
+    const id = formatHex(session.vaultId)
+    const joined = this.#joinedByVault.get(id) ?? new Set()
+    if (connection.session === undefined) {
+      if (joined.size >= SOCKETS_PER_VAULT_MAX) throw tooMany('the vault has too many live sockets')
+    } else if (!isSameHolder(connection.session, session)) {
+      throw new ProtocolError('malformed', 'a live socket stays with the device that opened it')
+    }
+    this.#joinedByVault.set(id, joined.add(connection))
+    connection.session = session
+    this.#send(connection, encodeLive([4, head.seq, head.chain]))
+  }
+
+  #send(connection: Connection, frame: Uint8Array): void {
+    if (connection.socket.bufferedBytes <= SOCKET_BUFFER_BYTES_MAX) {
+      connection.socket.send(frame)
+      return
+    }
+    // No frame says so: it would wait behind all that this device does not fetch.
+    this.#forget(connection)
+    connection.socket.close(CLOSE_TRY_LATER, 'too slow')
+  }
+
+  #refuse(connection: Connection, why: ProtocolError, closeCode: number = CLOSE_POLICY): void {
+    if (connection.isClosed) return
+    this.#forget(connection)
+    connection.socket.send(encodeRefusal(why))
+    connection.socket.close(closeCode, why.code)
+  }
+
+  #forget(connection: Connection): void {
+    connection.isClosed = true
+    this.#connections.delete(connection)
+    if (connection.session === undefined) return
+    const id = formatHex(connection.session.vaultId)
+    const joined = this.#joinedByVault.get(id)
+    joined?.delete(connection)
+    if (joined?.size === 0) this.#joinedByVault.delete(id)
+  }
+
+  /** A revocation ends the live sockets of whom it revokes, before anything more is told. */
+  #dropStrangers(joined: readonly Connection[], vault: Vault): void {
+    for (const connection of joined) {
+      if (connection.session === undefined) continue
+      try {
+        mustMember(vault, connection.session.memberId)
+      } catch (error) {
+        this.#refuse(connection, toRefusal(error))
+      }
+    }
+  }
+
+  #beatOne(connection: Connection, nowMs: number): void {
     const { session } = connection
     if (session === undefined) {
-      if (now - connection.openedMs >= HELLO_MS_MAX) refuse(connection, ended('no hello came'))
-    } else if (session.expiresMs <= now) {
-      refuse(connection, ended('the session has ended: log in again'))
-    } else if (now - connection.beatMs >= HEARTBEAT_MS) {
-      connection.beatMs = now
-      send(connection, encodeLive([3, now]))
-    }
-  }
-
-  return {
-    open(socket) {
-      const now = nowMs()
-      const connection: Connection = {
-        socket,
-        openedMs: now,
-        beatMs: now,
-        session: undefined,
-        isJudging: false,
-        isClosed: false,
-      }
-      connections.add(connection)
-      if (connections.size > socketsMax) {
-        refuse(connection, tooMany('the remote has too many live sockets'), CLOSE_TRY_LATER)
-      }
-      return {
-        receive: (frame) => receive(connection, frame),
-        closed: () => forget(connection),
-      }
-    },
-    broadcast(vault, committed, origin) {
-      const joined = joinedByVault.get(formatHex(vault.vaultId))
-      if (joined === undefined) return
-      if (committed.some(({ type }) => type === 'append')) dropStrangers(joined, vault, refuse)
-      for (const one of committed) tellAll(joined, { committed: one, origin, send })
-    },
-    closeVault(vaultId, why) {
-      for (const connection of joinedByVault.get(formatHex(vaultId)) ?? []) refuse(connection, why)
-    },
-    beat() {
-      const now = nowMs()
-      for (const connection of connections) beatOne(connection, now)
-    },
-    close() {
-      const why = new ProtocolError('busy', 'the remote is going down: come back in a moment')
-      for (const connection of connections) refuse(connection, why, CLOSE_GOING_AWAY)
-    },
-  }
-}
-
-/** A revocation ends the live sockets of whom it revokes, before anything more is told. */
-function dropStrangers(
-  joined: ReadonlySet<Connection>,
-  vault: Vault,
-  refuse: (connection: Connection, why: ProtocolError) => void,
-): void {
-  for (const connection of joined) {
-    if (connection.session === undefined) continue
-    try {
-      mustMember(vault, connection.session.memberId)
-    } catch (error) {
-      refuse(connection, toRefusal(error))
+      const isLate = nowMs - connection.openedMs >= HELLO_MS_MAX
+      if (isLate) this.#refuse(connection, ended('no hello came in time'))
+    } else if (session.expiresMs <= nowMs) {
+      this.#refuse(connection, ended('the session has ended: log in again'))
+    } else if (nowMs - connection.beatMs >= HEARTBEAT_MS) {
+      connection.beatMs = nowMs
+      this.#send(connection, encodeLive([3, nowMs]))
     }
   }
 }
 
-type Telling = {
-  readonly committed: Committed
-  readonly origin: MemberId
-  readonly send: (connection: Connection, frame: Uint8Array) => void
-}
+const NOBODY = new Uint8Array(0)
 
-function tellAll(joined: ReadonlySet<Connection>, { committed, origin, send }: Telling): void {
-  let whole: Uint8Array | undefined
-  let pairsOnly: Uint8Array | undefined
-  for (const connection of joined) {
-    const { session } = connection
-    if (session === undefined) continue
-    if (equalBytes(session.memberId, origin)) {
-      pairsOnly ??= encodeCommitted(committed, false)
-      send(connection, pairsOnly)
-    } else {
-      whole ??= encodeCommitted(committed, true)
-      send(connection, whole)
-    }
+/** Makes a frame when it is first asked for, and then the same for all sockets. */
+function once(make: () => Uint8Array): () => Uint8Array {
+  let made: Uint8Array | undefined
+  return () => {
+    made ??= make()
+    return made
   }
 }
 

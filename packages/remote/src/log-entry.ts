@@ -7,8 +7,9 @@
  *     3  keychain append            first entry 4 ‖ end (exclusive) 4
  *   stale = (op index 2 ‖ timestamp 16 of the version it lost to)…
  *
- * All ops of a transaction with an id share that timestamp, so their record ids are enough. What each
- * stale op lost to is kept because a repeated push is answered from here, word for word (design 9).
+ * All ops of a transaction with an id share that timestamp, so their record ids are enough. What
+ * each stale op lost to is kept because a repeated push is answered from here, word for word
+ * (design 9).
  */
 import {
   decodeUint32,

@@ -1,7 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createMemoryStore, openLevelStore } from '@blindcopy/secondary'
+import { createMemoryStore } from '@blindcopy/secondary'
 import { describe, expect, it } from 'vitest'
 import { serveRemote } from './node.ts'
 

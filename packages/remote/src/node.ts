@@ -1,6 +1,6 @@
 /**
- * Node: serves a remote over HTTP and WebSocket on Node, where clock, randomness, timers and signature
- * check become real.
+ * Node: serves a remote over HTTP and WebSocket on Node, where clock, randomness, timers and
+ * signature check become real.
  *
  *   listening ──close()──▶ no new connections, live sockets told ──requests end, or time is up──▶
  *   connections cut ──▶ store closed

@@ -1,6 +1,6 @@
 /**
- * Parts: what the routes of one remote share. Clock, randomness and signature check come from outside
- * and become real only in node.ts.
+ * Parts: what the routes of one remote share. Clock, randomness and signature check come from
+ * outside and become real only in node.ts.
  */
 import type { VerifySignature } from '@blindcopy/protocol'
 import type { Store } from '@blindcopy/secondary'

@@ -1,10 +1,10 @@
 /**
  * Position: whether what a device says it has applied is what stands in the log.
  *
- * A request under another SyncId is told the right one. One under the right SyncId whose cursor is not
- * in the log comes from a device that applied what we have lost, so the host was put back from an
- * image: the log must not fork under one SyncId, and a new one begins here (design 11). The device
- * then reconciles and brings back what it has.
+ * A request under another SyncId is told the right one. One under the right SyncId whose cursor is
+ * not in the log comes from a device that applied what we have lost, so the host was put back from
+ * an image: the log must not fork under one SyncId, and a new one begins here (design 11). The
+ * device then reconciles and brings back what it has.
  */
 import {
   chainStart,

@@ -1,8 +1,8 @@
 /**
  * Problem: the one place where whatever was thrown becomes an answer (RFC 9457).
  *
- * A refusal says its code, its sentence and its details. Anything else is `internal` and says nothing
- * of what went on inside.
+ * A refusal says its code, its sentence and its details. Anything else is `internal` and says
+ * nothing of what went on inside.
  */
 import {
   CONTENT_TYPE_PROBLEM,

@@ -1,8 +1,8 @@
 /**
  * Push draft: the transactions of one push, judged one after the other, and what they would write.
  *
- * Nothing here touches the disk: a draft sees the stored versions it was given and, above them, what
- * earlier transactions of the same push wrote. It becomes real as one batch, or not at all.
+ * Nothing here touches the disk: a draft sees the stored versions it was given and, above them,
+ * what earlier transactions of the same push wrote. It becomes real as one batch, or not at all.
  *
  *   op against the stored version   no base            with a base
  *     none                          written            written if the base is "none", else conflict

@@ -1,10 +1,10 @@
 /**
  * Push request: the body of a push, taken apart and checked for form.
  *
- * Checked by hand and not by the schema, because here every record counts (the two are held together
- * by push-request.test.ts). A form that is wrong anywhere refuses the whole request, since its sender
- * is broken; what is only too large or of a later version refuses its own transaction, and the rest
- * flows.
+ * Checked by hand and not by the schema, because here every record counts (the two are held
+ * together by push-request.test.ts). A form that is wrong anywhere refuses the whole request, since
+ * its sender is broken; what is only too large or of a later version refuses its own transaction,
+ * and the rest flows.
  */
 import {
   decodeCbor,

@@ -29,7 +29,9 @@ export async function readRecords(
   return { envelopes }
 }
 
-/** A push may supersede a version between the two reads, and then its place is empty: read again. */
+/**
+ * A push may supersede a version between the two reads, and then its place is empty: read again.
+ */
 async function readNewest(
   { store }: Pick<Parts, 'store'>,
   { keys }: Vault,

@@ -16,7 +16,7 @@ export function checkRegistration(registration: Registration, offered: string | 
     case 'closed':
       throw new ProtocolError('registration-closed', 'this remote takes no new vaults')
     case 'token': {
-      // Hashed first: both sides have one length then, and the comparison tells nothing by its time.
+      // Hashed first: of one length, so that the comparison tells nothing by its time.
       const expected = sha256(encodeUtf8(registration.token))
       const isRight = equalBytesConstantTime(expected, sha256(encodeUtf8(offered ?? '')))
       if (offered !== undefined && isRight) return

@@ -1,6 +1,6 @@
 /**
- * Fixture: a remote with a clock of its own, and members that speak to it as a client would, made of
- * node:crypto keys and random wraps (the remote cannot tell). Only tests import it.
+ * Fixture: a remote with a clock of its own, and members that speak to it as a client would, made
+ * of node:crypto keys and random wraps (the remote cannot tell). Only tests import it.
  */
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import {
@@ -234,7 +234,9 @@ export function must<T>(schema: Parameters<typeof parseMessage<T>>[0], answer: A
   return parseMessage(schema, answer.bytes)
 }
 
-/** A device that talks to the remote. Its cursor is a plain field: it moves when a test moves it. */
+/**
+ * A device that talks to the remote. Its cursor is a plain field: it moves when a test moves it.
+ */
 export class Device {
   readonly bench: Bench
   readonly chain: Chain

@@ -38,7 +38,7 @@ export function checkProtocol(version: number): void {
   if (version >= PROTOCOL_VERSION_MIN && version <= PROTOCOL_VERSION) return
   throw new ProtocolError(
     'unsupported-protocol',
-    `this remote speaks protocol ${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION}: update the older of the two`,
+    'this remote does not speak that version of the protocol: update the older of the two',
     { details: { min: PROTOCOL_VERSION_MIN, max: PROTOCOL_VERSION } },
   )
 }

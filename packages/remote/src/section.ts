@@ -2,7 +2,8 @@
  * Section: lets one job at a time change a vault, and jobs of different vaults run side by side.
  *
  * What is read, decided and written about a vault happens inside one section, so nothing can come
- * between. A vault's entry is gone when nobody waits; a vault that too many wait for answers `busy`.
+ * between. A vault's entry is gone when nobody waits; a vault that too many wait for answers
+ * `busy`.
  */
 import { ProtocolError } from '@blindcopy/protocol'
 

@@ -67,6 +67,6 @@ export function checkOrigin(parts: Pick<Parts, 'origins'>, origin: string): void
   if (parts.origins.includes(origin)) return
   throw new ProtocolError(
     'origin-refused',
-    'this remote is not known under the address that was signed: whoever runs it sets it with --origin',
+    'the remote is not known under the address that was signed: its owner adds it with --origin',
   )
 }

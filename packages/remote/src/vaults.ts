@@ -1,10 +1,10 @@
 /**
  * Vaults: the vaults this process has at hand, each with its state and its checked keychain.
  *
- * Both are read from the store once and then kept in a bounded cache. The cache is filled only inside
- * the vault's section, and replaced only after the disk has the write: a read under way can never
- * put back what a write has replaced. A write that failed empties the place, for nobody knows then
- * what the disk holds.
+ * Both are read from the store once and then kept in a bounded cache. The cache is filled only
+ * inside the vault's section, and replaced only after the disk has the write: a read under way can
+ * never put back what a write has replaced. A write that failed empties the place, for nobody knows
+ * then what the disk holds.
  */
 import {
   formatHex,

@@ -10,8 +10,8 @@
  *     t  timestamp (16)          the seq of the transaction with this id
  *     h, c, m                    their places: history, checkpoints, mailboxes
  *
- * Envelopes stand by seq, not by record, so that a bootstrap is one scan in log order beside the scan
- * of the log. Numbers are big-endian, so that bytes sort as they count.
+ * Envelopes stand by seq, not by record, so that a bootstrap is one scan in log order beside the
+ * scan of the log. Numbers are big-endian, so that bytes sort as they count.
  */
 import type { Brand, RecordId, Timestamp, VaultId } from '@blindcopy/protocol'
 import type { KeyRange } from './store.ts'

@@ -1,5 +1,6 @@
 /**
- * Box: a small sealed thing other than an envelope, and how every nonce of this package is made.
+ * Box: a sealed thing, and how every nonce of this package is made. An envelope from its nonce on is
+ * a box too (seal.ts).
  *
  *   offset  size  field
  *        0    24  nonce
@@ -10,34 +11,26 @@
  * process that was cloned with its pool of randomness from sealing two things under one nonce. No
  * function hands a nonce in or out.
  */
-import { concat, NONCE_BYTES } from '@blindcopy/protocol'
+import { concat, NONCE_BYTES, TAG_BYTES } from '@blindcopy/protocol'
 import { tampered } from './error.ts'
 import type { RandomBytes } from './random.ts'
+import { openHedged, sealHedged } from './raw-sodium.ts'
 import type { BoxKey } from './secret.ts'
-import { aeadOpen, aeadSeal, blake2b } from './sodium.ts'
 
 export type BoxPlace = { readonly key: BoxKey; readonly associatedData: Uint8Array }
 
 export function sealBox(plaintext: Uint8Array, place: BoxPlace, random: RandomBytes): Uint8Array {
-  const { associatedData } = place
-  const nonce = hedgedNonce(concat(random(NONCE_BYTES), associatedData, plaintext))
-  const ciphertext = aeadSeal(plaintext, { key: place.key.bytes, nonce, associatedData })
-  return concat(nonce, ciphertext)
+  const work = concat(random(NONCE_BYTES), place.associatedData, plaintext)
+  const box = new Uint8Array(NONCE_BYTES + plaintext.length + TAG_BYTES)
+  sealHedged(box, work, NONCE_BYTES + place.associatedData.length, place.key.bytes)
+  work.fill(0)
+  return box
 }
 
 /** Throws `tampered`. */
-export function openBox(sealed: Uint8Array, place: BoxPlace): Uint8Array {
-  if (sealed.length < NONCE_BYTES) throw tampered()
-  const plaintext = aeadOpen(sealed.subarray(NONCE_BYTES), {
-    key: place.key.bytes,
-    nonce: sealed.subarray(0, NONCE_BYTES),
-    associatedData: place.associatedData,
-  })
-  if (plaintext === undefined) throw tampered()
+export function openBox(box: Uint8Array, place: BoxPlace): Uint8Array {
+  const plaintext = new Uint8Array(Math.max(0, box.length - NONCE_BYTES - TAG_BYTES))
+  const size = openHedged(plaintext, box, place.associatedData, place.key.bytes)
+  if (size === undefined) throw tampered()
   return plaintext
-}
-
-/** `seed` is 24 random bytes, the associated data and the plaintext, one after the other. */
-export function hedgedNonce(seed: Uint8Array): Uint8Array {
-  return blake2b(NONCE_BYTES, seed, null)
 }

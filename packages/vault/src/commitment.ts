@@ -18,8 +18,8 @@ import {
   type VaultId,
 } from '@blindcopy/protocol'
 import { derive } from './derivation.ts'
+import { blake2b } from './raw-sodium.ts'
 import type { EpochKey, IdKey } from './secret.ts'
-import { blake2b } from './sodium.ts'
 
 const ID_KEY_LABEL = encodeUtf8('blindcopy.id-key-commitment.v1')
 const EPOCH_LABEL = encodeUtf8('blindcopy.epoch-commitment.v1')

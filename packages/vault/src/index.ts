@@ -16,7 +16,7 @@ export {
 export { MEMBER_NAME_BYTES_MAX, openMemberName } from './member-name.ts'
 export { formatPhrase, generateRootSecret, parsePhrase } from './phrase.ts'
 export { pooledRandom, type RandomBytes } from './random.ts'
-export { EncodedFields, encodeFields, type RecordDraft, type VaultRecord } from './record.ts'
+export { type EncodedFields, encodeFields, type RecordDraft, type VaultRecord } from './record.ts'
 export { deriveRoot, type Root } from './root.ts'
 export { type OpenResult, openEnvelope, resealEnvelope, sealRecord } from './seal.ts'
 export type { RootSecret, Secret } from './secret.ts'

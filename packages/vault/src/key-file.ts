@@ -40,8 +40,8 @@ import { derive } from './derivation.ts'
 import { type DeviceKeys, deviceKeysOf } from './device.ts'
 import { VaultError } from './error.ts'
 import type { RandomBytes } from './random.ts'
+import { blake2b } from './raw-sodium.ts'
 import { type PassphraseKey, SECRET_BYTES, Secret } from './secret.ts'
-import { blake2b } from './sodium.ts'
 
 export type KeyStore = { readonly deviceKeys: DeviceKeys; readonly vaultId: VaultId }
 

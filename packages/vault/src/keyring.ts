@@ -7,6 +7,7 @@
  */
 import {
   type Epoch,
+  envelopeAssociatedData,
   equalBytes,
   findMember,
   type Keychain,
@@ -30,6 +31,8 @@ export class Keyring {
   readonly vaultId: VaultId
   /** The number of the epoch that everything is sealed under. */
   readonly newestEpoch: number
+  /** Label and vault id: what the associated data of every envelope begins with. */
+  readonly associatedDataStart: Uint8Array
   readonly #idKey: IdKey
   readonly #collectionTagKey: CollectionTagKey
   readonly #keysByEpoch = new Map<number, EpochKeys>()
@@ -37,6 +40,7 @@ export class Keyring {
   /** Takes the keys over: `wipe` clears them. */
   constructor(vaultId: VaultId, idKey: IdKey, epochKeys: ReadonlyMap<number, EpochKey>) {
     this.vaultId = vaultId
+    this.associatedDataStart = envelopeAssociatedData(vaultId, new Uint8Array(0))
     this.newestEpoch = Math.max(...epochKeys.keys())
     this.#idKey = idKey
     this.#collectionTagKey = derive('idCollectionTag', idKey)

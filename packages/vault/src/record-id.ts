@@ -16,8 +16,8 @@ import {
   type RecordId,
 } from '@blindcopy/protocol'
 import { VaultError } from './error.ts'
+import { blake2b } from './raw-sodium.ts'
 import type { CollectionTagKey, IdKey } from './secret.ts'
-import { blake2b } from './sodium.ts'
 
 const LENGTH_BYTES = 4
 const COLLECTION_TAG_BYTES = 16

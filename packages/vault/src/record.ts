@@ -12,7 +12,6 @@
  * today they are taken and not read. Frozen by test/vectors/record.json.
  */
 import {
-  concat,
   decodeUint32,
   decodeValue,
   ENVELOPE_BYTES_MAX,
@@ -39,12 +38,16 @@ export type VaultRecord = {
   readonly transactionSize: number
 }
 
-/** Fields that were encoded when the app handed them over (`encodeFields`). */
+/** Fields that were encoded when the app handed them over. Plaintext: it does not print itself. */
 export class EncodedFields {
-  readonly cbor: Uint8Array
+  readonly #cbor: Uint8Array
 
   constructor(cbor: Uint8Array) {
-    this.cbor = cbor
+    this.#cbor = cbor
+  }
+
+  get cbor(): Uint8Array {
+    return this.#cbor
   }
 }
 
@@ -63,8 +66,10 @@ export function encodeFields(fields: Fields): EncodedFields {
 
 const LENGTH_BYTES = 4
 const PLACES_MIN = 5
-const ARRAY_OF_5 = Uint8Array.of(0x85)
 const PLACES_MAX = 7
+/** CBOR's head of an array of five. */
+const ARRAY_OF_5 = 0x85
+const CBOR_NULL = Uint8Array.of(0xf6)
 const PADDED_BYTES_MAX = ENVELOPE_BYTES_MAX - ENVELOPE_HEADER_BYTES - TAG_BYTES
 
 /** Where the padded form is written: zeros, of at least the size asked for. */
@@ -78,26 +83,32 @@ const allocateNew: Allocate = (sizeBytes) => new Uint8Array(sizeBytes)
  * carries.
  */
 export function encodeRecord(
-  record: VaultRecord,
+  record: RecordDraft,
   roomBytes = 0,
   allocate: Allocate = allocateNew,
 ): Uint8Array {
-  const { fields } = record
-  const cbor = encodeCbor([
-    record.collection,
-    record.key,
-    fields === null ? null : prepareValue(fields, 'fields', 0),
-    record.base,
-    record.transactionSize,
-  ])
-  const sizeBytes = paddedSize(LENGTH_BYTES + cbor.length)
-  if (sizeBytes > PADDED_BYTES_MAX) refuseSize(cbor.length)
+  const fields = cborOf(record.fields)
+  // Three pieces, each encoded by itself: the heads of the outer two give way to the one of the whole.
+  const first = encodeCbor([record.collection, record.key])
+  const last = encodeCbor([record.base, record.transactionSize])
+  const cborBytes = first.length + fields.length + last.length - 1
+  const sizeBytes = paddedSize(LENGTH_BYTES + cborBytes)
+  if (sizeBytes > PADDED_BYTES_MAX) refuseSize(cborBytes)
   const bytes = allocate(roomBytes + sizeBytes)
-  writeLength(bytes, roomBytes, cbor.length)
-  bytes.set(cbor, roomBytes + LENGTH_BYTES)
-  // It is a view onto a buffer of the codec, which would keep the plaintext.
-  cbor.fill(0)
+  writeLength(bytes, roomBytes, cborBytes)
+  const start = roomBytes + LENGTH_BYTES
+  bytes.set(first, start)
+  bytes[start] = ARRAY_OF_5
+  bytes.set(fields, start + first.length)
+  bytes.set(last.subarray(1), start + first.length + fields.length)
+  // It is a view onto a buffer of the codec, which would keep the names.
+  first.fill(0)
   return bytes
+}
+
+function cborOf(fields: RecordDraft['fields']): Uint8Array {
+  if (fields === null) return CBOR_NULL
+  return fields instanceof EncodedFields ? fields.cbor : encodeValue(fields)
 }
 
 function writeLength(target: Uint8Array, offset: number, length: number): void {

@@ -1,11 +1,17 @@
 /**
  * Sealing and opening envelopes: the hot path. XChaCha20-Poly1305 under the epoch's sealing key, with
- * the associated data and layout of protocol's envelope.ts; nonces as in box.ts, and like there none
- * is handed in or out. Frozen by test/vectors/envelope.json.
+ * the associated data and layout of protocol's envelope.ts; from its nonce on an envelope is a box
+ * (box.ts), and like there no nonce is handed in or out. Frozen by test/vectors/envelope.json.
  *
- * From its nonce on an envelope is a box. Both directions work in one buffer that is kept, because
- * allocating costs as much as hashing; it is wiped before each function returns, so that it is zeros
- * whenever the next begins.
+ * Both directions work in one buffer:
+ *
+ *   offset  size  field
+ *        0    24  random bytes, when sealing
+ *       24    91  associated data
+ *      115     …  the padded record
+ *
+ * It is kept, because allocating one costs as much as hashing it, and wiped before a function returns:
+ * whenever the next begins, it is zeros.
  */
 import {
   assert,
@@ -13,9 +19,7 @@ import {
   ENVELOPE_HEADER_BYTES,
   type Envelope,
   encodeBoundHeader,
-  envelopeAssociatedData,
   envelopeEpoch,
-  ENVELOPE_BYTES_MAX,
   envelopeRecordId,
   envelopeTimestamp,
   equalBytes,
@@ -35,8 +39,12 @@ export type OpenResult =
   /** Ordinary on a device that is behind: keep the envelope, and open it after the next epoch entry. */
   | { readonly type: 'unknown-epoch'; readonly epoch: number }
 
-/** While a record is sealed, this stands before it: 24 random bytes and the associated data. */
-export const SEAL_ROOM_BYTES: number = NONCE_BYTES + ASSOCIATED_DATA_BYTES
+const LABEL_BYTES = 21
+const VAULT_ID_BYTES = 32
+const BOUND_OFFSET = NONCE_BYTES + LABEL_BYTES + VAULT_ID_BYTES
+/** Where the padded record begins in the buffer. */
+export const SEAL_ROOM_BYTES: number = BOUND_OFFSET + ENVELOPE_BOUND_BYTES
+/** Nearly every record; a larger one gets a buffer of its own. */
 const WORK_BYTES = 4096
 const keptWork = new Uint8Array(WORK_BYTES)
 
@@ -57,27 +65,8 @@ export function sealRecord(
     recordId: keyring.recordIdOf(record.collection, record.key),
     timestamp,
   })
-  return sealPadded(keyring, boundHeader, encodeRecord(record, SEAL_ROOM_BYTES, borrowWork), random)
-}
-
-/** `work` is room, then the padded record; it is wiped. For `sealRecord`, re-sealing and vectors. */
-export function sealPadded(
-  keyring: Keyring,
-  boundHeader: Uint8Array,
-  work: Uint8Array,
-  random: RandomBytes,
-): Envelope {
-  const key = keyring.sealingKey(envelopeEpoch(boundHeader as Envelope))
-  assert(key !== undefined, 'an envelope is sealed under an epoch that the keyring holds')
-  work.set(random(NONCE_BYTES), 0)
-  work.set(keyring.associatedDataStart, NONCE_BYTES)
-  work.set(boundHeader, SEAL_ROOM_BYTES - ENVELOPE_BOUND_BYTES)
-  const paddedBytes = work.length - SEAL_ROOM_BYTES
-  const envelope = new Uint8Array(ENVELOPE_HEADER_BYTES + paddedBytes + TAG_BYTES)
-  envelope.set(boundHeader, 0)
-  sealHedged(envelope, work, SEAL_ROOM_BYTES, key.bytes)
-  work.fill(0)
-  return envelope as Uint8Array as Envelope
+  const seed = random(NONCE_BYTES)
+  return sealWork(keyring, boundHeader, encodeRecord(record, SEAL_ROOM_BYTES, borrowWork), seed)
 }
 
 /**
@@ -87,10 +76,12 @@ export function sealPadded(
 export function openEnvelope(keyring: Keyring, envelope: Envelope): OpenResult {
   const epoch = envelopeEpoch(envelope)
   if (!keyring.has(epoch)) return { type: 'unknown-epoch', epoch }
-  const padded = openPadded(keyring, envelope)
-  const record = readRecord(keyring, envelope, padded)
-  padded.fill(0)
-  return { type: 'opened', record }
+  const work = openWork(keyring, envelope)
+  try {
+    return { type: 'opened', record: readRecord(keyring, envelope, work) }
+  } finally {
+    work.fill(0)
+  }
 }
 
 /**
@@ -103,43 +94,75 @@ export function resealEnvelope(
   envelope: Envelope,
   random: RandomBytes,
 ): Envelope {
-  const padded = openPadded(keyring, envelope)
-  readRecord(keyring, envelope, padded)
-  const boundHeader = encodeBoundHeader({
-    tombstone: isTombstone(envelope),
-    epoch: keyring.newestEpoch,
-    recordId: envelopeRecordId(envelope),
-    timestamp: envelopeTimestamp(envelope),
-  })
-  const work = new Uint8Array(SEAL_ROOM_BYTES + padded.length)
-  work.set(padded, SEAL_ROOM_BYTES)
-  padded.fill(0)
-  return sealPadded(keyring, boundHeader, work, random)
+  const seed = random(NONCE_BYTES)
+  const work = openWork(keyring, envelope)
+  try {
+    readRecord(keyring, envelope, work)
+    const boundHeader = encodeBoundHeader({
+      tombstone: isTombstone(envelope),
+      epoch: keyring.newestEpoch,
+      recordId: envelopeRecordId(envelope),
+      timestamp: envelopeTimestamp(envelope),
+    })
+    return sealWork(keyring, boundHeader, work, seed)
+  } finally {
+    work.fill(0)
+  }
 }
 
-function openPadded(keyring: Keyring, envelope: Envelope): Uint8Array {
+/** `work` holds the padded record, and is wiped. `seed` is 24 random bytes. Exported for vectors. */
+export function sealWork(
+  keyring: Keyring,
+  boundHeader: Uint8Array,
+  work: Uint8Array,
+  seed: Uint8Array,
+): Envelope {
+  const key = keyring.sealingKey(envelopeEpoch(boundHeader as Envelope))
+  assert(key !== undefined, 'an envelope is sealed under an epoch that the keyring holds')
+  assert(seed.length === NONCE_BYTES, 'randomness has the size that was asked for')
+  work.set(seed, 0)
+  work.set(keyring.associatedDataStart, NONCE_BYTES)
+  work.set(boundHeader, BOUND_OFFSET)
+  const ciphertextBytes = work.length - SEAL_ROOM_BYTES + TAG_BYTES
+  const envelope = new Uint8Array(ENVELOPE_HEADER_BYTES + ciphertextBytes)
+  envelope.set(boundHeader, 0)
+  sealHedged(envelope, work, SEAL_ROOM_BYTES, key.bytes)
+  work.fill(0)
+  return envelope as Uint8Array as Envelope
+}
+
+/** The buffer with associated data and padded record, to be wiped by the caller. */
+function openWork(keyring: Keyring, envelope: Envelope): Uint8Array {
   const key = keyring.sealingKey(envelopeEpoch(envelope))
   if (key === undefined) throw tampered()
-  const padded = aeadOpen(envelopeCiphertext(envelope), {
-    key: key.bytes,
-    nonce: envelopeNonce(envelope),
-    associatedData: envelopeAssociatedData(keyring.vaultId, envelope),
-  })
-  if (padded === undefined) throw tampered()
-  return padded
+  const paddedBytes = envelope.length - ENVELOPE_HEADER_BYTES - TAG_BYTES
+  const work = borrowWork(SEAL_ROOM_BYTES + Math.max(0, paddedBytes))
+  work.set(keyring.associatedDataStart, NONCE_BYTES)
+  work.set(envelope.subarray(0, ENVELOPE_BOUND_BYTES), BOUND_OFFSET)
+  const size = openHedged(
+    work.subarray(SEAL_ROOM_BYTES),
+    envelope.subarray(ENVELOPE_BOUND_BYTES),
+    work.subarray(NONCE_BYTES, SEAL_ROOM_BYTES),
+    key.bytes,
+  )
+  if (size === undefined) {
+    work.fill(0)
+    throw tampered()
+  }
+  return work
 }
 
-function readRecord(keyring: Keyring, envelope: Envelope, padded: Uint8Array): VaultRecord {
+function readRecord(keyring: Keyring, envelope: Envelope, work: Uint8Array): VaultRecord {
   let record: VaultRecord
-  let isFitting: boolean
+  let recordId: Uint8Array
   try {
-    record = decodeRecord(padded)
-    const recordId = keyring.recordIdOf(record.collection, record.key)
-    isFitting = equalBytes(recordId, envelopeRecordId(envelope))
+    record = decodeRecord(work.subarray(SEAL_ROOM_BYTES))
+    recordId = keyring.recordIdOf(record.collection, record.key)
   } catch {
     // Without the cause: every failure to open is the same failure.
     throw tampered()
   }
-  if (!isFitting || (record.fields === null) !== isTombstone(envelope)) throw tampered()
+  if (!equalBytes(recordId, envelopeRecordId(envelope))) throw tampered()
+  if ((record.fields === null) !== isTombstone(envelope)) throw tampered()
   return record
 }

@@ -26,8 +26,9 @@ import { openBox, sealBox } from './box.ts'
 import { VaultError } from './error.ts'
 import type { KemHolder } from './member-keys.ts'
 import type { RandomBytes } from './random.ts'
+import { blake2b } from './raw-sodium.ts'
 import { type BoxKey, type EpochKey, type IdKey, SECRET_BYTES, Secret } from './secret.ts'
-import { blake2b, encapsulate, KEM_CIPHERTEXT_BYTES, KEM_RANDOM_BYTES } from './sodium.ts'
+import { encapsulate, KEM_CIPHERTEXT_BYTES, KEM_RANDOM_BYTES } from './sodium.ts'
 
 const LABEL = encodeUtf8('blindcopy.wrap.v1')
 

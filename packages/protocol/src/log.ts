@@ -12,6 +12,7 @@
  * be kept up to date in either order and finds honest faults.
  */
 import { compareBytes, concat, encodeUtf8 } from './bytes.ts'
+import { ProtocolError } from './error.ts'
 import { sha256 } from './hash.ts'
 import type { Timestamp } from './hlc.ts'
 import type { Hash, RecordId, VaultId } from './ids.ts'
@@ -52,6 +53,9 @@ export class Fingerprint {
   readonly #lanes: Uint32Array
 
   constructor(bytes: Uint8Array = new Uint8Array(FINGERPRINT_BYTES)) {
+    if (bytes.length !== FINGERPRINT_BYTES) {
+      throw new ProtocolError('malformed', `fingerprint has ${bytes.length} bytes instead of 16`)
+    }
     this.#lanes = lanesOf(bytes)
   }
 

@@ -27,14 +27,16 @@ import {
 import { KEYCHAIN_ENTRIES_MAX, RECORDS_BY_ID_MAX, TRANSACTION_RECORDS_MAX } from './limits.ts'
 import { FINGERPRINT_BYTES, PAIR_BYTES } from './log.ts'
 
-const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'bytes expected')
+const bytes = z
+  .custom<Uint8Array>((value) => value instanceof Uint8Array, 'bytes expected')
+  .describe('bytes')
 
 function sized<Name extends string>(name: Name, size: number) {
   const message = `${name}: ${size} bytes expected`
-  return z.custom<Brand<Name>>(
-    (value) => value instanceof Uint8Array && value.length === size,
-    message,
-  )
+  // The description makes the size part of what message.test.ts pins.
+  return z
+    .custom<Brand<Name>>((value) => value instanceof Uint8Array && value.length === size, message)
+    .describe(message)
 }
 
 const vaultId: z.ZodType<VaultId> = sized('VaultId', VAULT_ID_BYTES)
@@ -181,10 +183,12 @@ export type RecordsAnswer = z.infer<typeof RecordsAnswer>
  * Frames 0 and 1 state the chain at their seq, so that a device can refuse one whose digest does not
  * fit before any of it takes effect.
  */
-const pairs = z.custom<Uint8Array>(
-  (value) => value instanceof Uint8Array && value.length % PAIR_BYTES === 0,
-  'pairs of 32 bytes expected',
-)
+const pairs = z
+  .custom<Uint8Array>(
+    (value) => value instanceof Uint8Array && value.length % PAIR_BYTES === 0,
+    'pairs of 32 bytes expected',
+  )
+  .describe('pairs of 32 bytes')
 export const TransactionFrame = z.tuple([
   z.literal(0),
   count,

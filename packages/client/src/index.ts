@@ -1,1 +1,5 @@
-export {}
+/**
+ * Blindcopy for apps: vaults, collections, transactions, live queries and sync.
+ */
+export * from './core.ts'
+export { createVault, nodePlatform, openVault, restoreVault } from './node.ts'

@@ -1,0 +1,30 @@
+/**
+ * What the client is on every platform: the same as the package, but for the doors that choose one.
+ */
+export type { Fields, Value } from '@blindcopy/protocol'
+export { Collection, type CollectionOptions } from './collection.ts'
+export { ClientError, type ClientErrorCode, codeOf } from './error.ts'
+export { createHttpTransport, type WebSocketLike } from './http-transport.ts'
+export type { FolderContent, Platform, VaultFolder } from './platform.ts'
+export type { Condition, Direction, Item, OrderBy, Query, Where } from './query.ts'
+export type { RemoteView, SeenRecord } from './remote-view.ts'
+export type { Schema } from './schema.ts'
+export type { SyncPhase, SyncProblem, SyncProgress, SyncStatus } from './sync/status.ts'
+export type { Transport } from './sync/transport.ts'
+export type { Transaction, TransactionCollection } from './transaction.ts'
+export type {
+  ExportedRecord,
+  QuarantinedRecord,
+  Vault,
+  VaultDevice,
+  VaultSync,
+} from './vault.ts'
+export {
+  type CreatedVault,
+  type CreateOptions,
+  createVaultOn,
+  type OpenOptions,
+  openVaultOn,
+  type RestoreOptions,
+  restoreVaultOn,
+} from './vault-doors.ts'

@@ -1,0 +1,58 @@
+/**
+ * The one error of this package, and the doors where errors of the layers below become ones a person
+ * can act on. Every code stands in docs/protocol.md with its remedy.
+ */
+
+export type ClientErrorCode =
+  /** The folder holds no vault, or holds other files. */
+  | 'not-a-vault'
+  /** The folder already holds a vault. */
+  | 'vault-exists'
+  /** Another process has the vault open. */
+  | 'vault-in-use'
+  /** The vault's own files do not fit together. */
+  | 'vault-damaged'
+  | 'invalid-argument'
+  /** A collection name that is kept for the system. */
+  | 'reserved-name'
+  /** The app's schema refused a value. */
+  | 'schema-refused'
+  | 'not-found'
+  | 'already-exists'
+  /** What a transaction read was changed again and again while it ran. */
+  | 'transaction-conflict'
+  | 'transaction-too-large'
+  | 'closed'
+  /** The remote could not be reached. */
+  | 'network'
+  /** Something answered, and it is not a Blindcopy remote. */
+  | 'not-a-remote'
+  /** The phrase is well formed, and the remote holds no vault of it. */
+  | 'wrong-phrase'
+  /** Sync has stopped until the person acts; `problem` says why. */
+  | 'sync-stopped'
+  /** What the remote served contradicts itself or what this device knows. Nothing was changed. */
+  | 'integrity'
+  | 'unsupported-platform'
+
+export class ClientError extends Error {
+  readonly code: ClientErrorCode
+  readonly details: Readonly<Record<string, unknown>>
+
+  constructor(
+    code: ClientErrorCode,
+    message: string,
+    options: { cause?: unknown; details?: Readonly<Record<string, unknown>> } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'ClientError'
+    this.code = code
+    this.details = options.details ?? {}
+  }
+}
+
+/** The stable code of an error of any of our packages, or undefined for a stranger's. */
+export function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}

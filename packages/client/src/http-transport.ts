@@ -1,0 +1,279 @@
+/**
+ * HTTP transport: one `fetch` a request, CBOR bodies, RFC 9457 problems, a WebSocket for live changes.
+ *
+ * It is strict about what comes back: another content type, a body over its limit or a message that
+ * does not fit its schema is refused, so that a captive portal or a wrong address is named as such.
+ */
+import {
+  Capabilities,
+  ChallengeAnswer,
+  ChallengeRequest,
+  ChangesFrame,
+  CONTENT_TYPE_CBOR,
+  CONTENT_TYPE_PROBLEM,
+  CreateAnswer,
+  CreateRequest,
+  encodeMessage,
+  FrameReader,
+  formatCursor,
+  formatSyncId,
+  HEADER_CURSOR,
+  HEADER_PROTOCOL,
+  HEADER_SYNC_ID,
+  KeychainAnswer,
+  KeychainAppendAnswer,
+  KeychainAppendRequest,
+  LIVE_FRAME_BYTES_MAX,
+  LiveFrame,
+  LiveHello,
+  PROTOCOL_VERSION,
+  Problem,
+  ProtocolError,
+  type ProtocolErrorCode,
+  PushAnswer,
+  PushRequest,
+  parseMessage,
+  RecordsAnswer,
+  RecordsRequest,
+  SessionAnswer,
+  SessionRequest,
+  STATUS_BY_CODE,
+} from '@blindcopy/protocol'
+import { ClientError } from './error.ts'
+import type { DataRequest, LiveHandlers, LiveSocket, Transport } from './sync/transport.ts'
+
+/** The part of the WebSocket interface that is used; `ws` on Node, the browser's own elsewhere. */
+export type WebSocketLike = {
+  binaryType: string
+  send(data: Uint8Array): void
+  close(code?: number, reason?: string): void
+  addEventListener(type: 'open' | 'close' | 'error', listener: () => void): void
+  addEventListener(type: 'message', listener: (event: { data: unknown }) => void): void
+}
+
+export type HttpOptions = {
+  readonly fetch: typeof fetch
+  readonly openSocket: (url: string) => WebSocketLike
+}
+
+/** How long an answer may take to begin. A stream, once begun, may take as long as it flows. */
+const ANSWER_MS_MAX = 60_000
+
+type Method = 'GET' | 'POST'
+type Call = { method: Method; path: string; headers?: Record<string, string>; body?: Uint8Array }
+type Schema<T> = Parameters<typeof parseMessage<T>>[0]
+
+/** Checks the address of a remote. Throws `invalid-argument`. */
+export function parseRemoteUrl(remote: string): URL {
+  const url = URL.canParse(remote) ? new URL(remote) : undefined
+  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new ClientError(
+      'invalid-argument',
+      'the remote must be an address such as https://sync.example.org or http://127.0.0.1:8787',
+    )
+  }
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    throw new ClientError('invalid-argument', 'the remote must be an address without user or query')
+  }
+  return url
+}
+
+export function createHttpTransport(remote: string, options: HttpOptions): Transport {
+  const url = parseRemoteUrl(remote)
+  const base = url.href.replace(/\/$/, '')
+  const request = (call: Call): Promise<Response> => send(base, call, options.fetch)
+  const exchange = async <T>(call: Call, schema: Schema<T>): Promise<T> =>
+    readMessage(await request(call), schema)
+  const post = (path: string, body: Uint8Array, headers: Record<string, string> = {}): Call => ({
+    method: 'POST',
+    path,
+    headers,
+    body,
+  })
+  return {
+    origin: url.origin,
+    capabilities: () => exchange({ method: 'GET', path: '/v1/capabilities' }, Capabilities),
+    challenge: (vaultId) =>
+      exchange(
+        post('/v1/challenge', encodeMessage(ChallengeRequest, { vaultId })),
+        ChallengeAnswer,
+      ),
+    session: (login) =>
+      exchange(post('/v1/session', encodeMessage(SessionRequest, login)), SessionAnswer),
+    create: (create) =>
+      exchange(post('/v1/vaults', encodeMessage(CreateRequest, create)), CreateAnswer),
+    async keychain(token, from) {
+      const call: Call = {
+        method: 'GET',
+        path: `/v1/keychain?from=${from}`,
+        headers: authorization(token),
+      }
+      return (await exchange(call, KeychainAnswer)).entries
+    },
+    appendKeychain: (token, append) =>
+      exchange(
+        post('/v1/keychain', encodeMessage(KeychainAppendRequest, append), authorization(token)),
+        KeychainAppendAnswer,
+      ),
+    push: (data, transactions) => {
+      const body = encodeMessage(PushRequest, { transactions: [...transactions] })
+      return exchange(post('/v1/push', body, dataHeaders(data)), PushAnswer)
+    },
+    changes: (data) =>
+      readFrames(request({ method: 'GET', path: '/v1/changes', headers: dataHeaders(data) })),
+    async records(data, ids) {
+      const body = encodeMessage(RecordsRequest, { ids: [...ids] })
+      return (await exchange(post('/v1/records', body, dataHeaders(data)), RecordsAnswer)).envelopes
+    },
+    live: (handlers) => openLive(base, options.openSocket, handlers),
+  }
+}
+
+const authorization = (token: string): Record<string, string> => ({
+  authorization: `Bearer ${token}`,
+})
+
+const dataHeaders = (data: DataRequest): Record<string, string> => ({
+  ...authorization(data.token),
+  [HEADER_SYNC_ID]: formatSyncId(data.syncId),
+  [HEADER_CURSOR]: formatCursor(data.position),
+})
+
+async function send(base: string, call: Call, fetchIt: typeof fetch): Promise<Response> {
+  const abort = new AbortController()
+  const timer = setTimeout(() => abort.abort(), ANSWER_MS_MAX)
+  let response: Response
+  try {
+    response = await fetchIt(base + call.path, {
+      method: call.method,
+      headers: {
+        ...call.headers,
+        [HEADER_PROTOCOL]: String(PROTOCOL_VERSION),
+        ...(call.body === undefined ? {} : { 'content-type': CONTENT_TYPE_CBOR }),
+      },
+      ...(call.body === undefined ? {} : { body: call.body as Uint8Array<ArrayBuffer> }),
+      redirect: 'error',
+      cache: 'no-store',
+      signal: abort.signal,
+    })
+  } catch (cause) {
+    throw new ClientError(
+      'network',
+      'the remote cannot be reached: check its address and that it runs',
+      {
+        cause,
+      },
+    )
+  } finally {
+    clearTimeout(timer)
+  }
+  if (!response.ok) throw await refusalOf(response)
+  if (!isType(response, CONTENT_TYPE_CBOR)) throw notARemote()
+  return response
+}
+
+function isType(response: Response, type: string): boolean {
+  return (response.headers.get('content-type') ?? '').split(';')[0]?.trim() === type
+}
+
+function notARemote(): ClientError {
+  return new ClientError(
+    'not-a-remote',
+    'what answers at this address is not a Blindcopy remote: check the address',
+  )
+}
+
+async function refusalOf(response: Response): Promise<Error> {
+  if (!isType(response, CONTENT_TYPE_PROBLEM)) {
+    await response.body?.cancel().catch(() => undefined)
+    if (response.status < 500) return notARemote()
+    return new ClientError(
+      'network',
+      `the remote or a proxy answered ${response.status}: try later`,
+    )
+  }
+  const problem = Problem.safeParse(await response.json().catch(() => undefined))
+  if (!problem.success || !(problem.data.code in STATUS_BY_CODE)) return notARemote()
+  const { code, detail, type: _type, title: _title, status: _status, ...details } = problem.data
+  const retryAfter = response.headers.get('retry-after')
+  return new ProtocolError(code as ProtocolErrorCode, detail, {
+    details:
+      retryAfter === null ? details : { ...details, retryAfterMs: Number(retryAfter) * 1000 },
+  })
+}
+
+async function readMessage<T>(response: Response, schema: Schema<T>): Promise<T> {
+  let body: Uint8Array
+  try {
+    body = new Uint8Array(await response.arrayBuffer())
+  } catch (cause) {
+    throw new ClientError('network', 'the answer of the remote was cut', { cause })
+  }
+  return parseMessage(schema, body)
+}
+
+async function* readFrames(pending: Promise<Response>): AsyncGenerator<ChangesFrame> {
+  const response = await pending
+  const reader = response.body?.getReader()
+  if (reader === undefined) throw notARemote()
+  const frames = new FrameReader(LIVE_FRAME_BYTES_MAX)
+  try {
+    for (;;) {
+      const chunk = await reader.read().catch((cause: unknown) => {
+        throw new ClientError('network', 'the answer of the remote was cut', { cause })
+      })
+      if (chunk.done) break
+      for (const item of frames.push(chunk.value)) yield parseMessage(ChangesFrame, item)
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined)
+  }
+  if (!frames.isEmpty) throw new ClientError('network', 'the answer of the remote was cut')
+}
+
+function openLive(
+  base: string,
+  openSocket: HttpOptions['openSocket'],
+  handlers: LiveHandlers,
+): LiveSocket {
+  const socket = openSocket(`${base.replace(/^http/, 'ws')}/v1/live`)
+  socket.binaryType = 'arraybuffer'
+  let state: 'connecting' | 'open' | 'closed' = 'connecting'
+  let waiting: Uint8Array | undefined
+  const end = (error?: Error): void => {
+    if (state === 'closed') return
+    state = 'closed'
+    socket.close()
+    handlers.onClose(error)
+  }
+  const lost = (): void => end(new ClientError('network', 'the live connection was lost'))
+  socket.addEventListener('open', () => {
+    if (state === 'closed') {
+      socket.close()
+      return
+    }
+    state = 'open'
+    if (waiting !== undefined) socket.send(waiting)
+  })
+  socket.addEventListener('close', lost)
+  socket.addEventListener('error', lost)
+  socket.addEventListener('message', ({ data }) => {
+    if (state !== 'open') return
+    try {
+      if (!(data instanceof ArrayBuffer)) throw notARemote()
+      handlers.onFrame(parseMessage(LiveFrame, new Uint8Array(data)))
+    } catch (error) {
+      end(error instanceof Error ? error : lostError())
+    }
+  })
+  return {
+    hello(hello) {
+      const message = encodeMessage(LiveHello, hello)
+      if (state === 'open') socket.send(message)
+      else waiting = message
+    },
+    close: () => end(),
+  }
+}
+
+const lostError = (): ClientError => new ClientError('network', 'the live connection was lost')

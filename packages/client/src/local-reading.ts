@@ -1,0 +1,208 @@
+/**
+ * Reading of a local secondary: what needs no lock, because a batch is atomic and a version that is
+ * replaced in between is looked up again.
+ */
+import {
+  type Envelope,
+  envelopeRecordId,
+  envelopeTimestamp,
+  RECORD_ID_BYTES,
+  type RecordId,
+  type Timestamp,
+} from '@blindcopy/protocol'
+import {
+  collectionRange,
+  type Entry,
+  everyCollectionRange,
+  keychainRange,
+  type NumberedSection,
+  numberedRange,
+  parseCollectionKey,
+  parseNumberedKey,
+  parseQuarantineKey,
+  parseVersionKey,
+  quarantineRange,
+  rowKey,
+  type Store,
+  transactionVersionRange,
+  versionKey,
+} from '@blindcopy/secondary'
+import { parseQuarantineValue, type QuarantineReason } from './arrival.ts'
+import { ClientError } from './error.ts'
+import { type OutboxTransaction, parseOutboxEntry } from './outbox.ts'
+import { isLater, isNone, parseRow } from './row.ts'
+import { idText } from './row-batch.ts'
+import { type AttentionEntry, parseAttention } from './verdict.ts'
+
+export type StoredVersion = {
+  readonly recordId: RecordId
+  readonly timestamp: Timestamp
+  readonly envelope: Envelope
+}
+
+export type QuarantinedVersion = StoredVersion & { readonly reason: QuarantineReason }
+
+export type OutboxBounds = {
+  /** Transactions with this number and above are left out. */
+  readonly below?: number
+  readonly from?: number
+  readonly bytesMax: number
+}
+
+const LIST_PAGE = { entriesMax: 500, bytesMax: 256 * 1024 }
+const TRANSACTION_PAGE = { entriesMax: 1_000, bytesMax: 5 * 1024 * 1024 }
+const READ_ATTEMPTS = 10
+const QUARANTINE_LISTED_MAX = 1_000
+
+export async function readVersion(
+  store: Store,
+  recordId: RecordId,
+): Promise<StoredVersion | undefined> {
+  for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+    const row = parseRow(await store.get(rowKey(recordId)))
+    if (isNone(row.current)) return undefined
+    const envelope = await store.get(versionKey(recordId, row.current))
+    if (envelope !== undefined) {
+      return { recordId, timestamp: row.current, envelope: envelope as Envelope }
+    }
+  }
+  throw new ClientError('vault-damaged', 'a record is listed and its version is not there')
+}
+
+export async function* readPages(
+  store: Store,
+  tag?: Uint8Array,
+): AsyncGenerator<readonly StoredVersion[]> {
+  const range = tag === undefined ? everyCollectionRange() : collectionRange(tag)
+  for await (const entries of store.pages(range, LIST_PAGE)) yield await versionsOf(store, entries)
+}
+
+async function versionsOf(
+  store: Store,
+  entries: readonly Entry[],
+): Promise<readonly StoredVersion[]> {
+  const listed = entries.map(([key, value]) => ({
+    recordId: parseCollectionKey(key),
+    timestamp: value as Timestamp,
+  }))
+  const keys = listed.map(({ recordId, timestamp }) => versionKey(recordId, timestamp))
+  const envelopes = await store.getMany(keys)
+  const versions: StoredVersion[] = []
+  for (const [i, { recordId, timestamp }] of listed.entries()) {
+    const envelope = envelopes[i] as Envelope | undefined
+    const version =
+      envelope === undefined
+        ? await readVersion(store, recordId)
+        : { recordId, timestamp, envelope }
+    if (version !== undefined) versions.push(version)
+  }
+  return versions
+}
+
+export async function readOutbox(store: Store, bounds: OutboxBounds): Promise<OutboxTransaction[]> {
+  const transactions: OutboxTransaction[] = []
+  let sizeBytes = 0
+  const range = numberedRange('outbox', bounds.from)
+  for await (const page of store.pages(range, { entriesMax: 8, bytesMax: 512 * 1024 })) {
+    for (const [key, value] of page) {
+      const number = parseNumberedKey(key)
+      if (bounds.below !== undefined && number >= bounds.below) return transactions
+      const transaction = await readTransaction(store, number, value)
+      for (const envelope of transaction.envelopes) sizeBytes += envelope.length
+      if (transactions.length > 0 && sizeBytes > bounds.bytesMax) return transactions
+      transactions.push(transaction)
+    }
+  }
+  return transactions
+}
+
+async function readTransaction(
+  store: Store,
+  number: number,
+  value: Uint8Array,
+): Promise<OutboxTransaction> {
+  const entry = parseOutboxEntry(value)
+  const envelopesById = new Map<string, Envelope>()
+  const range = transactionVersionRange(entry.timestamp)
+  for await (const page of store.pages(range, TRANSACTION_PAGE)) {
+    for (const [key, envelope] of page) {
+      envelopesById.set(idText(parseVersionKey(key).recordId), envelope as Envelope)
+    }
+  }
+  const envelopes = entry.ops.map(({ recordId }) => {
+    const envelope = envelopesById.get(idText(recordId))
+    if (envelope !== undefined) return envelope
+    throw new ClientError('vault-damaged', 'a version that waits to be sent is not there')
+  })
+  return { ...entry, number, envelopes }
+}
+
+export async function readAttention(store: Store): Promise<AttentionEntry[]> {
+  const entries: AttentionEntry[] = []
+  for await (const page of store.pages(numberedRange('attention'))) {
+    for (const [key, value] of page) entries.push(parseAttention(parseNumberedKey(key), value))
+  }
+  return entries
+}
+
+export async function readQuarantine(store: Store): Promise<QuarantinedVersion[]> {
+  const versions: QuarantinedVersion[] = []
+  const range = { ...quarantineRange(), limit: QUARANTINE_LISTED_MAX }
+  for await (const page of store.pages(range)) {
+    for (const [key, value] of page) {
+      const { reason, envelope } = parseQuarantineValue(value)
+      versions.push({ ...parseQuarantineKey(key), reason, envelope: envelope as Envelope })
+    }
+  }
+  return versions
+}
+
+export async function readKeychainEntries(store: Store): Promise<Uint8Array[]> {
+  const entries: Uint8Array[] = []
+  for await (const page of store.pages(keychainRange())) {
+    for (const [, value] of page) entries.push(value)
+  }
+  return entries
+}
+
+/** How many there are, and the least number (0 when there is none). */
+export async function countNumbered(
+  store: Store,
+  section: NumberedSection,
+): Promise<{ count: number; first: number }> {
+  let count = 0
+  let first = 0
+  for await (const page of store.keyPages(numberedRange(section))) {
+    if (count === 0 && page[0] !== undefined) first = parseNumberedKey(page[0])
+    count += page.length
+  }
+  return { count, first }
+}
+
+/** Whether each pair's record is held in that version or a newer one, here or among `served`. */
+export async function holdsAll(
+  store: Store,
+  pairs: readonly Uint8Array[],
+  served: readonly Uint8Array[],
+): Promise<boolean> {
+  const servedById = new Map<string, Timestamp>()
+  for (const envelope of served as readonly Envelope[]) {
+    const id = idText(envelopeRecordId(envelope))
+    const known = servedById.get(id)
+    const timestamp = envelopeTimestamp(envelope)
+    if (known === undefined || isLater(timestamp, known)) servedById.set(id, timestamp)
+  }
+  const open = pairs.filter((pair) => {
+    const known = servedById.get(idText(pair.subarray(0, RECORD_ID_BYTES)))
+    return known === undefined || isLater(timestampOf(pair), known)
+  })
+  const keys = open.map((pair) => rowKey(pair.subarray(0, RECORD_ID_BYTES) as RecordId))
+  const rows = await store.getMany(keys)
+  return open.every((pair, i) => {
+    const { current, confirmed } = parseRow(rows[i])
+    const timestamp = timestampOf(pair)
+    return !isLater(timestamp, current) || !isLater(timestamp, confirmed)
+  })
+}
+
+const timestampOf = (pair: Uint8Array): Timestamp => pair.subarray(RECORD_ID_BYTES) as Timestamp

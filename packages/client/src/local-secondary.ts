@@ -1,0 +1,391 @@
+/**
+ * Local secondary: a device's own copy of the vault, sealed on its disk.
+ *
+ * It stores envelopes and never holds a key: sealing and opening are functions it is given. Four
+ * things change it, one at a time (a mutex), each in one atomic batch: a local transaction (`commit`),
+ * what a remote served (`applyLog`), the verdict on a transaction (`settle`), and the release of what
+ * had been put aside. A batch that fails leaves memory and disk as they were.
+ *
+ * Local writes are not synced to the disk: they survive a killed process, and after a power cut the
+ * store is whole up to some moment before it. What was acknowledged by the remote survives there.
+ */
+import {
+  CLOCK_DRIFT_MS_MAX,
+  type ClockIdentity,
+  type ClockState,
+  compareBytes,
+  encodeTimestamp,
+  equalBytes,
+  type LogPosition,
+  type RecordId,
+  receive,
+  type SyncId,
+  type Timestamp,
+  TRANSACTION_RECORDS_MAX,
+  tick,
+  timestampMilliseconds,
+  type VaultId,
+} from '@blindcopy/protocol'
+import { keychainKey, numberedKey, type Store } from '@blindcopy/secondary'
+import {
+  followLog,
+  type LogStep,
+  type OpenArrival,
+  openArrivals,
+  openSteps,
+  releaseArrival,
+  type TakeKeychain,
+  takeArrival,
+} from './arrival.ts'
+import { type Committed, type Draft, fileDrafts, type ReadVersions, replacedBy } from './draft.ts'
+import { ClientError } from './error.ts'
+import {
+  type ConfirmedSet,
+  type Cursor,
+  putClock,
+  putConfirmedSet,
+  putCursor,
+  putSentBelow,
+  putSynced,
+  readMeta,
+} from './local-meta.ts'
+import {
+  countNumbered,
+  holdsAll,
+  type OutboxBounds,
+  type QuarantinedVersion,
+  readAttention,
+  readKeychainEntries,
+  readOutbox,
+  readPages,
+  readQuarantine,
+  readVersion,
+  type StoredVersion,
+} from './local-reading.ts'
+import { Mutex } from './mutex.ts'
+import { encodeOutboxEntry, type OutboxTransaction } from './outbox.ts'
+import { type RecordChange, RowBatch } from './row-batch.ts'
+import { moveToAttention, moveToOutbox, positionAfter, takeApplied } from './verdict.ts'
+
+export type AppliedVerdict =
+  | {
+      readonly type: 'applied'
+      readonly position: LogPosition
+      readonly staleByOp: ReadonlyMap<number, Timestamp>
+    }
+  | { readonly type: 'refused'; readonly code: string }
+
+export type LocalSecondaryOptions = {
+  readonly store: Store
+  readonly vaultId: VaultId
+  readonly clockIdentity: ClockIdentity
+  readonly nowMs: () => number
+}
+
+export class LocalSecondary implements AsyncDisposable {
+  readonly #store: Store
+  readonly #identity: ClockIdentity
+  readonly #nowMs: () => number
+  readonly #mutex = new Mutex()
+  readonly #listeners = new Set<(changes: readonly RecordChange[]) => void>()
+  #clock: ClockState
+  #nextNumber: number
+  #cursor: Cursor
+  #confirmedSet: ConfirmedSet
+  #sentBelow: number
+  #synced: { complete: boolean; lastMs: number | null }
+  #pendingCount: number
+  /** The number of the oldest transaction without a verdict, while there is one. */
+  #firstPending: number
+  #attentionCount: number
+
+  private constructor(
+    options: LocalSecondaryOptions,
+    meta: Awaited<ReturnType<typeof readMeta>>,
+    counts: { pending: { count: number; first: number }; attention: number },
+  ) {
+    this.#store = options.store
+    this.#identity = options.clockIdentity
+    this.#nowMs = options.nowMs
+    this.#clock = meta.clock
+    this.#nextNumber = meta.nextNumber
+    this.#cursor = meta.cursor
+    this.#confirmedSet = meta.confirmedSet
+    this.#sentBelow = meta.sentBelow
+    this.#synced = { complete: meta.initialSyncComplete, lastMs: meta.lastSyncedMs }
+    this.#pendingCount = counts.pending.count
+    this.#firstPending = counts.pending.first
+    this.#attentionCount = counts.attention
+  }
+
+  static async open(options: LocalSecondaryOptions): Promise<LocalSecondary> {
+    const { store } = options
+    const meta = await readMeta(store, options.vaultId)
+    const pending = await countNumbered(store, 'outbox')
+    const attention = await countNumbered(store, 'attention')
+    return new LocalSecondary(options, meta, { pending, attention: attention.count })
+  }
+
+  get cursor(): Cursor {
+    return this.#cursor
+  }
+  get pendingCount(): number {
+    return this.#pendingCount
+  }
+  get attentionCount(): number {
+    return this.#attentionCount
+  }
+  get initialSyncComplete(): boolean {
+    return this.#synced.complete
+  }
+  get lastSyncedMs(): number | null {
+    return this.#synced.lastMs
+  }
+  /** True while a transaction may have been sent whose verdict is not known. */
+  get hasSentUnanswered(): boolean {
+    return this.#pendingCount > 0 && this.#firstPending < this.#sentBelow
+  }
+  get confirmedSet(): { count: number; fingerprint: Uint8Array } {
+    const { count, fingerprint } = this.#confirmedSet
+    return { count, fingerprint: fingerprint.toBytes() }
+  }
+  /** Tells readers which records changed, after the batch that changed them. */
+  onChange(listener: (changes: readonly RecordChange[]) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  // --- reading ---
+
+  /** The version that is shown, a tombstone included. */
+  read(recordId: RecordId): Promise<StoredVersion | undefined> {
+    return readVersion(this.#store, recordId)
+  }
+
+  /** The records of one collection (of all, without a tag), in the order of their ids, in pages. */
+  pages(tag?: Uint8Array): AsyncIterable<readonly StoredVersion[]> {
+    return readPages(this.#store, tag)
+  }
+
+  /** The versions that were put aside because they did not open. */
+  quarantined(): Promise<QuarantinedVersion[]> {
+    return readQuarantine(this.#store)
+  }
+
+  /** Whether each pair's record is held in that version or a newer one, here or among `served`. */
+  holdsAll(pairs: readonly Uint8Array[], served: readonly Uint8Array[]): Promise<boolean> {
+    return holdsAll(this.#store, pairs, served)
+  }
+
+  keychainEntries(): Promise<Uint8Array[]> {
+    return readKeychainEntries(this.#store)
+  }
+
+  /** The oldest transactions without a verdict, up to about `bytesMax`, at least one if there is any. */
+  outboxTransactions(bounds: OutboxBounds): Promise<OutboxTransaction[]> {
+    return readOutbox(this.#store, bounds)
+  }
+
+  // --- local transactions ---
+
+  /** Seals and stores the drafts of one transaction: all of them or none. */
+  commit(drafts: readonly Draft[], readVersions: ReadVersions = new Map()): Promise<Committed> {
+    if (drafts.length > TRANSACTION_RECORDS_MAX) {
+      throw new ClientError(
+        'transaction-too-large',
+        `a transaction holds at most ${TRANSACTION_RECORDS_MAX} records: split it`,
+      )
+    }
+    return this.#mutex.run(() => this.#commit(drafts, readVersions))
+  }
+
+  async #commit(drafts: readonly Draft[], readVersions: ReadVersions): Promise<Committed> {
+    const sorted = [...drafts].sort((a, b) => compareBytes(a.recordId, b.recordId))
+    const ids = sorted.map(({ recordId }) => recordId)
+    for (const { recordId } of readVersions.values()) ids.push(recordId)
+    const batch = await RowBatch.read(this.#store, ids, this.#confirmedSet)
+    for (const { recordId, timestamp } of readVersions.values()) {
+      if (!equalBytes(batch.row(recordId).current, timestamp)) return { type: 'outrun' }
+    }
+    const clock = tick(this.#clock, this.#nowMs(), replacedBy(batch, sorted))
+    const timestamp = encodeTimestamp(clock, this.#identity)
+    const ops = fileDrafts(batch, sorted, timestamp)
+    const number = this.#nextNumber
+    const entry = encodeOutboxEntry({ timestamp, ops })
+    batch.ops.push({ type: 'put', key: numberedKey('outbox', number), value: entry })
+    batch.ops.push(putClock(clock, number + 1))
+    await this.#store.write(batch.finish(), { sync: false })
+    this.#clock = clock
+    this.#nextNumber = number + 1
+    if (this.#pendingCount === 0) this.#firstPending = number
+    this.#pendingCount++
+    this.#tell(batch.changes)
+    return { type: 'committed', timestamp }
+  }
+
+  // --- what a remote serves ---
+
+  /** Adopts the SyncId of the remote that the vault was registered with, or first met. */
+  adoptSyncId(syncId: SyncId): Promise<void> {
+    return this.#mutex.run(async () => {
+      const cursor = { syncId, position: this.#cursor.position }
+      await this.#store.write([putCursor(cursor)], { sync: true })
+      this.#cursor = cursor
+    })
+  }
+
+  /**
+   * Applies steps that follow the cursor, in one batch with the cursor. Throws `integrity`, and
+   * changes nothing, when they do not follow it or their chain is not what it should be.
+   */
+  applyLog(
+    steps: readonly LogStep[],
+    options: {
+      open: OpenArrival
+      takeKeychain: TakeKeychain
+    },
+  ): Promise<void> {
+    return this.#mutex.run(async () => {
+      const { syncId, position: before } = this.#cursor
+      if (syncId === null) throw new ClientError('integrity', 'there is no SyncId yet')
+      const position = followLog(before, steps)
+      const { arrivals, keychainOps } = openSteps(steps, options)
+      const ids = arrivals.map(({ recordId }) => recordId)
+      const batch = await RowBatch.read(this.#store, ids, this.#confirmedSet)
+      let clock = this.#clock
+      for (const arrival of arrivals) {
+        if (takeArrival(batch, arrival) && arrival.opening.type === 'opened') {
+          clock = this.#received(clock, arrival.timestamp)
+        }
+      }
+      batch.ops.push(...keychainOps, putCursor({ syncId, position }))
+      batch.ops.push(putClock(clock, this.#nextNumber))
+      await this.#write(batch, { position, clock })
+    })
+  }
+
+  /** A timestamp far ahead of this clock does not move it: a wrong clock elsewhere stays there. */
+  #received(clock: ClockState, timestamp: Timestamp): ClockState {
+    const isAhead = timestampMilliseconds(timestamp) > this.#nowMs() + CLOCK_DRIFT_MS_MAX
+    return isAhead ? clock : receive(clock, timestamp)
+  }
+
+  // --- the outbox ---
+
+  get sentBelow(): number {
+    return this.#sentBelow
+  }
+
+  /** Marks transactions as possibly sent, before they are: from now on they stay as they are. */
+  markSent(below: number): Promise<void> {
+    return this.#mutex.run(async () => {
+      if (below <= this.#sentBelow) return
+      await this.#store.write([putSentBelow(below)], { sync: false })
+      this.#sentBelow = below
+    })
+  }
+
+  /** Takes the verdicts on transactions, in their order, in one batch. */
+  settle(
+    settled: readonly { transaction: OutboxTransaction; verdict: AppliedVerdict }[],
+  ): Promise<void> {
+    return this.#mutex.run(async () => {
+      const ids = settled.flatMap(({ transaction }) => transaction.ops.map((op) => op.recordId))
+      const batch = await RowBatch.read(this.#store, ids, this.#confirmedSet)
+      let { position } = this.#cursor
+      let refusedCount = 0
+      for (const { transaction, verdict } of settled) {
+        if (verdict.type === 'refused') {
+          batch.ops.push(...moveToAttention(transaction, verdict.code))
+          refusedCount++
+          continue
+        }
+        takeApplied(batch, transaction, verdict.staleByOp)
+        position = positionAfter(position, transaction, verdict.position) ?? position
+      }
+      const { syncId } = this.#cursor
+      if (syncId !== null) batch.ops.push(putCursor({ syncId, position }))
+      await this.#write(batch, { position, clock: this.#clock })
+      this.#attentionCount += refusedCount
+      this.#pendingCount -= settled.length
+      this.#firstPending = Math.max(0, ...settled.map(({ transaction }) => transaction.number + 1))
+    })
+  }
+
+  // --- quarantine ---
+
+  // --- attention ---
+
+  /** Moves every refused transaction back to the outbox, in their order. Returns how many. */
+  retryAttention(): Promise<number> {
+    return this.#mutex.run(async () => {
+      const entries = await readAttention(this.#store)
+      await this.#store.write(entries.flatMap(moveToOutbox), { sync: false })
+      const [first] = entries
+      if (first === undefined) return 0
+      this.#firstPending =
+        this.#pendingCount === 0 ? first.number : Math.min(first.number, this.#firstPending)
+      this.#pendingCount += entries.length
+      this.#attentionCount -= entries.length
+      return entries.length
+    })
+  }
+
+  /** Tries versions again that were put aside. Returns how many now open. */
+  release(envelopes: readonly Uint8Array[], open: OpenArrival): Promise<number> {
+    return this.#mutex.run(async () => {
+      const arrivals = openArrivals(envelopes, open)
+      const ids = arrivals.map(({ recordId }) => recordId)
+      const batch = await RowBatch.read(this.#store, ids, this.#confirmedSet)
+      const released = arrivals.filter((arrival) => releaseArrival(batch, arrival))
+      if (released.length > 0) {
+        await this.#write(batch, { position: this.#cursor.position, clock: this.#clock })
+      }
+      return released.length
+    })
+  }
+
+  // --- keychain ---
+
+  /** Pins entries that were checked, from `index` on. */
+  storeKeychain(index: number, entries: readonly Uint8Array[]): Promise<void> {
+    return this.#mutex.run(() =>
+      this.#store.write(
+        entries.map((value, i) => ({ type: 'put', key: keychainKey(index + i), value })),
+        { sync: true },
+      ),
+    )
+  }
+
+  /** Notes that the head of the remote was reached. */
+  markSynced(): Promise<void> {
+    return this.#mutex.run(async () => {
+      const nowMs = this.#nowMs()
+      await this.#store.write([putSynced(nowMs)], { sync: false })
+      this.#synced = { complete: true, lastMs: nowMs }
+    })
+  }
+
+  /** Waits for what is under way, then closes the store. */
+  async close(): Promise<void> {
+    await this.#mutex.run(() => this.#store.close())
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #write(batch: RowBatch, next: { position: LogPosition; clock: ClockState }): Promise<void> {
+    batch.ops.push(putConfirmedSet(batch.confirmedSet))
+    await this.#store.write(batch.finish(), { sync: false })
+    this.#confirmedSet = batch.confirmedSet
+    this.#cursor = { ...this.#cursor, position: next.position }
+    this.#clock = next.clock
+    this.#tell(batch.changes)
+  }
+
+  #tell(changes: readonly RecordChange[]): void {
+    if (changes.length === 0) return
+    for (const listener of this.#listeners) listener(changes)
+  }
+}

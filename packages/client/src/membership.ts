@@ -1,0 +1,104 @@
+/**
+ * Membership: this device's place in a vault. Holds the device keys, the pinned keychain and the keys
+ * it unlocks, and follows the keychain as the remote serves it.
+ *
+ * A served entry that stands where a pinned one stands must be the same bytes, by its hash; a new one
+ * must follow by the keychain's rules. So a remote can neither drop a member nor slip one in.
+ */
+import {
+  equalBytes,
+  extendKeychain,
+  type Keychain,
+  type Member,
+  newestEpoch,
+  ProtocolError,
+  parseKeychainEntry,
+  type VaultId,
+  validateKeychain,
+} from '@blindcopy/protocol'
+import {
+  type DeviceKeys,
+  type Keyring,
+  openKeyring,
+  openMemberName,
+  VaultError,
+  verifySignature,
+} from '@blindcopy/vault'
+
+export type DeviceInfo = {
+  readonly memberId: Uint8Array
+  readonly kind: 'device' | 'recovery'
+  readonly name: string
+  readonly addedMs: number
+  readonly isThis: boolean
+}
+
+export class Membership {
+  readonly device: DeviceKeys
+  #keychain: Keychain
+  #keyring: Keyring
+
+  private constructor(device: DeviceKeys, keychain: Keychain) {
+    this.device = device
+    this.#keychain = keychain
+    this.#keyring = openKeyring({ keychain, holder: device })
+  }
+
+  /** Checks the whole chain and that the device's keys open it. Throws before anything is written. */
+  static open(options: {
+    vaultId: VaultId
+    entries: readonly Uint8Array[]
+    device: DeviceKeys
+  }): Membership {
+    const keychain = validateKeychain(options.vaultId, options.entries, verifySignature)
+    return new Membership(options.device, keychain)
+  }
+
+  get keychain(): Keychain {
+    return this.#keychain
+  }
+
+  get keyring(): Keyring {
+    return this.#keyring
+  }
+
+  /** Follows served entries; returns those that are new, with their index. */
+  take(entries: readonly Uint8Array[]): { index: number; entry: Uint8Array }[] {
+    const added: { index: number; entry: Uint8Array }[] = []
+    let keychain = this.#keychain
+    for (const entry of entries) {
+      const { index, hash } = parseKeychainEntry(entry)
+      const pinned = keychain.hashes[index]
+      if (pinned !== undefined) {
+        if (equalBytes(pinned, hash)) continue
+        throw new ProtocolError('keychain-forked', 'the remote shows another keychain than before')
+      }
+      keychain = extendKeychain(keychain, [entry], verifySignature)
+      added.push({ index, entry })
+    }
+    const hasNewEpoch = newestEpoch(keychain)?.epoch !== newestEpoch(this.#keychain)?.epoch
+    if (hasNewEpoch) this.#keyring = openKeyring({ keychain, holder: this.device })
+    this.#keychain = keychain
+    return added
+  }
+
+  devices(): DeviceInfo[] {
+    return [...this.#keychain.membersById.values()].map((member) => ({
+      memberId: member.memberId,
+      kind: member.kind,
+      name: this.#nameOf(member),
+      addedMs: member.addedMs,
+      isThis: equalBytes(member.memberId, this.device.memberId),
+    }))
+  }
+
+  /** Empty when it does not open: a name that a member spoiled must not hide the rest of the list. */
+  #nameOf(member: Member): string {
+    try {
+      return openMemberName(this.#keyring, member) ?? ''
+    } catch (error) {
+      if (error instanceof VaultError) return ''
+      throw error
+    }
+  }
+}

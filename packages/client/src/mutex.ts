@@ -1,0 +1,12 @@
+/**
+ * Mutex: one writer at a time in a local secondary, in the order they asked.
+ */
+export class Mutex {
+  #last: Promise<unknown> = Promise.resolve()
+
+  run<T>(job: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(job, job)
+    this.#last = result.catch(() => undefined)
+    return result
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * The folder of a vault on a disk.
+ *
+ *   vault.json    configuration: format, vault id, address of the remote
+ *   device.keys   the device's keys, mode 0600; under a passphrase if the person set one
+ *   records/      LevelDB, the local secondary
+ */
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { openLevelStore, type Store, StoreError } from '@blindcopy/secondary'
+import { ClientError } from './error.ts'
+import type { FolderContent, VaultFolder } from './platform.ts'
+
+const CONFIG = 'vault.json'
+const KEYS = 'device.keys'
+const RECORDS = 'records'
+const OURS: ReadonlySet<string> = new Set([KEYS, RECORDS, `${KEYS}.new`, `${CONFIG}.new`])
+
+export function nodeFolder(path: string): VaultFolder {
+  return {
+    content: () => contentOf(path),
+    async clearUnfinished() {
+      if ((await contentOf(path)) !== 'unfinished') return
+      for (const name of OURS) await guarded(rm(join(path, name), { recursive: true, force: true }))
+    },
+    readConfig: () => read(join(path, CONFIG)),
+    writeConfig: (bytes) => write(path, CONFIG, { bytes, mode: 0o644 }),
+    readKeys: () => read(join(path, KEYS)),
+    writeKeys: (bytes) => write(path, KEYS, { bytes, mode: 0o600 }),
+    openStore: () => openRecords(path),
+  }
+}
+
+async function openRecords(path: string): Promise<Store> {
+  // LevelDB would begin an empty database where the folder was lost; a vault must not.
+  await guarded(mkdir(path, { recursive: true }))
+  return openLevelStore({ path: join(path, RECORDS) })
+}
+
+async function contentOf(path: string): Promise<FolderContent> {
+  const found = await guarded(stat(path))
+  if (found === undefined) return 'nothing'
+  if (!found.isDirectory()) return 'foreign'
+  const names = (await guarded(readdir(path))) ?? []
+  if (names.includes(CONFIG)) return 'vault'
+  if (names.length === 0) return 'nothing'
+  return names.every((name) => OURS.has(name)) ? 'unfinished' : 'foreign'
+}
+
+async function read(file: string): Promise<Uint8Array> {
+  const bytes = await guarded(readFile(file))
+  if (bytes !== undefined) return new Uint8Array(bytes)
+  throw new ClientError(
+    'vault-damaged',
+    'a file of the vault is missing: restore the vault into a new folder',
+  )
+}
+
+/** Under another name first, on the disk, then renamed: a file is there whole or not at all. */
+async function write(
+  path: string,
+  name: string,
+  { bytes, mode }: { bytes: Uint8Array; mode: number },
+): Promise<void> {
+  await guarded(mkdir(path, { recursive: true }))
+  const file = join(path, name)
+  await guarded(
+    (async () => {
+      await rm(`${file}.new`, { force: true })
+      const handle = await open(`${file}.new`, 'wx', mode)
+      try {
+        await handle.writeFile(bytes)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+      await rename(`${file}.new`, file)
+    })(),
+  )
+}
+
+/** Undefined where there is no such file; every other failure with a code and what to do. */
+async function guarded<T>(job: Promise<T>): Promise<T | undefined> {
+  try {
+    return await job
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code
+    if (code === 'ENOENT') return undefined
+    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
+      throw new StoreError(
+        'store-read-only',
+        'the folder of the vault cannot be written: check its permissions and the disk',
+        { cause },
+      )
+    }
+    if (code === 'ENOSPC' || code === 'EFBIG' || code === 'EDQUOT') {
+      throw new StoreError('store-full', 'the disk of the vault is full: make room and try again', {
+        cause,
+      })
+    }
+    if (code === 'ENOTDIR') {
+      throw new ClientError('not-a-vault', 'the path of the vault leads through a file', { cause })
+    }
+    throw new StoreError('store-failed', 'a file of the vault could not be read or written', {
+      cause,
+    })
+  }
+}

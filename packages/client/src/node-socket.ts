@@ -1,0 +1,10 @@
+/**
+ * The WebSocket of Node, which has none of its own before version 22: the only import of `ws`.
+ */
+import { WebSocket } from 'ws'
+import type { WebSocketLike } from './http-transport.ts'
+
+export function openNodeSocket(url: string): WebSocketLike {
+  const socket = new WebSocket(url, { perMessageDeflate: false })
+  return socket as unknown as WebSocketLike
+}

@@ -1,0 +1,69 @@
+/**
+ * Outbox entry: one local transaction without a verdict. Its envelopes stand among the versions, under
+ * the transaction's timestamp; the entry holds what they replaced.
+ *
+ *   offset  size  field
+ *        0    16  timestamp     the transaction's id, shared by its ops
+ *       16     4  count
+ *       20  33·n  ops, by record id: recordId (16) ‖ replaced timestamp (16) ‖ flags (1)
+ *
+ * Flag bit 0: pushed compare-and-set, with the replaced version as base.
+ */
+import {
+  assert,
+  decodeUint32,
+  type Envelope,
+  encodeUint32,
+  RECORD_ID_BYTES,
+  type RecordId,
+  TIMESTAMP_BYTES,
+  type Timestamp,
+} from '@blindcopy/protocol'
+
+export type OutboxOp = {
+  readonly recordId: RecordId
+  /** The version this write replaced; zeros when there was none. */
+  readonly replaced: Timestamp
+  readonly compareAndSet: boolean
+}
+
+export type OutboxEntry = { readonly timestamp: Timestamp; readonly ops: readonly OutboxOp[] }
+
+/** An entry as it is pushed: its envelopes in the order of its ops. */
+export type OutboxTransaction = OutboxEntry & {
+  readonly number: number
+  readonly envelopes: readonly Envelope[]
+}
+
+const HEAD_BYTES = TIMESTAMP_BYTES + 4
+const OP_BYTES = RECORD_ID_BYTES + TIMESTAMP_BYTES + 1
+const FLAG_COMPARE_AND_SET = 1
+
+export function encodeOutboxEntry(entry: OutboxEntry): Uint8Array {
+  const bytes = new Uint8Array(HEAD_BYTES + entry.ops.length * OP_BYTES)
+  bytes.set(entry.timestamp, 0)
+  bytes.set(encodeUint32(entry.ops.length), TIMESTAMP_BYTES)
+  let offset = HEAD_BYTES
+  for (const op of entry.ops) {
+    bytes.set(op.recordId, offset)
+    bytes.set(op.replaced, offset + RECORD_ID_BYTES)
+    bytes[offset + OP_BYTES - 1] = op.compareAndSet ? FLAG_COMPARE_AND_SET : 0
+    offset += OP_BYTES
+  }
+  return bytes
+}
+
+export function parseOutboxEntry(bytes: Uint8Array): OutboxEntry {
+  const count = decodeUint32(bytes, TIMESTAMP_BYTES)
+  assert(bytes.length === HEAD_BYTES + count * OP_BYTES, 'an outbox entry has its stated length')
+  const ops: OutboxOp[] = []
+  for (let offset = HEAD_BYTES; offset < bytes.length; offset += OP_BYTES) {
+    const replacedAt = offset + RECORD_ID_BYTES
+    ops.push({
+      recordId: bytes.subarray(offset, replacedAt) as RecordId,
+      replaced: bytes.subarray(replacedAt, replacedAt + TIMESTAMP_BYTES) as Timestamp,
+      compareAndSet: ((bytes[offset + OP_BYTES - 1] as number) & FLAG_COMPARE_AND_SET) !== 0,
+    })
+  }
+  return { timestamp: bytes.subarray(0, TIMESTAMP_BYTES) as Timestamp, ops }
+}

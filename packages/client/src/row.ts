@@ -1,0 +1,49 @@
+/**
+ * Row: what a local secondary knows of one record without opening anything.
+ *
+ *   offset  size  field
+ *        0    16  current    the version that reads show; zeros when none opened yet
+ *       16    16  confirmed  the newest version the remote served or acknowledged; zeros when none
+ *       32     2  pending    how many transactions of the outbox, or in attention, write this record
+ *
+ * `current` and `confirmed` differ while a local write waits, and while a served version does not
+ * open. Versions that a pending transaction wrote or replaced are kept until its verdict.
+ */
+import {
+  compareTimestamps,
+  equalBytes,
+  TIMESTAMP_BYTES,
+  TIMESTAMP_NONE,
+  type Timestamp,
+} from '@blindcopy/protocol'
+
+export type Row = {
+  readonly current: Timestamp
+  readonly confirmed: Timestamp
+  readonly pending: number
+}
+
+export const ROW_NONE: Row = { current: TIMESTAMP_NONE, confirmed: TIMESTAMP_NONE, pending: 0 }
+const ROW_BYTES = 2 * TIMESTAMP_BYTES + 2
+
+export function encodeRow(row: Row): Uint8Array {
+  const bytes = new Uint8Array(ROW_BYTES)
+  bytes.set(row.current, 0)
+  bytes.set(row.confirmed, TIMESTAMP_BYTES)
+  bytes[32] = row.pending >> 8
+  bytes[33] = row.pending & 0xff
+  return bytes
+}
+
+export function parseRow(bytes: Uint8Array | undefined): Row {
+  if (bytes === undefined) return ROW_NONE
+  return {
+    current: bytes.subarray(0, TIMESTAMP_BYTES) as Timestamp,
+    confirmed: bytes.subarray(TIMESTAMP_BYTES, 2 * TIMESTAMP_BYTES) as Timestamp,
+    pending: ((bytes[32] as number) << 8) | (bytes[33] as number),
+  }
+}
+
+export const isNone = (timestamp: Timestamp): boolean => equalBytes(timestamp, TIMESTAMP_NONE)
+
+export const isLater = (a: Timestamp, b: Timestamp): boolean => compareTimestamps(a, b) > 0

@@ -1,0 +1,16 @@
+/**
+ * Backoff: how long to pause after a failure. Exponential with full jitter (Brooker, "Exponential
+ * Backoff And Jitter", 2015), from 1 s to 60 s, and never shorter than the remote asked for.
+ */
+const FIRST_MS = 1_000
+const LONGEST_MS = 60_000
+
+export function backoffMs(
+  failureCount: number,
+  options: { random: (size: number) => Uint8Array; retryAfterMs?: number | undefined },
+): number {
+  const ceilingMs = Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(failureCount - 1, 10))
+  const [high = 0, low = 0] = options.random(2)
+  const jittered = Math.ceil((ceilingMs * (high * 256 + low + 1)) / 65_536)
+  return Math.max(jittered, options.retryAfterMs ?? 0)
+}

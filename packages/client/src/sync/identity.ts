@@ -1,0 +1,29 @@
+/**
+ * What the engine needs of a vault and is given as functions: it signs, opens and follows the keychain
+ * without ever holding a key.
+ */
+import type { MemberId, Signature, VaultId } from '@blindcopy/protocol'
+import type { OpenArrival, TakeKeychain } from '../arrival.ts'
+
+export type SyncIdentity = {
+  readonly vaultId: VaultId
+  readonly memberId: MemberId
+  sign(message: Uint8Array): Signature
+  readonly open: OpenArrival
+  /**
+   * Checks keychain entries against the pinned chain and follows them, so that what comes next opens.
+   * Returns those that are new, for storing. Throws `keychain-forked` or `keychain-invalid`.
+   */
+  readonly takeKeychain: TakeKeychain
+  /** The pinned chain, for a remote that does not have the vault yet. */
+  keychainEntries(): Promise<readonly Uint8Array[]>
+  /** What lets this vault register, if the person gave it. */
+  registrationToken(): Promise<string | undefined>
+}
+
+export type Timers = {
+  readonly nowMs: () => number
+  /** Calls back once; returns how to call it off. */
+  readonly setTimer: (callback: () => void, delayMs: number) => () => void
+  readonly random: (size: number) => Uint8Array
+}

@@ -1,0 +1,122 @@
+/**
+ * Pull: what the remote has after the cursor, applied as it streams in.
+ *
+ * Steps are gathered into batches of about 1 MiB. Once a vault is complete, a batch also ends only
+ * where every transaction in it is whole (each of its records is there in that version or a newer
+ * one), so that readers never see half of one; the exception is a gap wider than 8 MiB. The first pull
+ * of a device shows what it has as it comes.
+ */
+import { type ChangesFrame, equalBytes, PAIR_BYTES } from '@blindcopy/protocol'
+import type { LogStep } from '../arrival.ts'
+import { ClientError } from '../error.ts'
+import type { LocalSecondary } from '../local-secondary.ts'
+import type { SyncIdentity } from './identity.ts'
+import type { DataRequest, Transport } from './transport.ts'
+
+export type PullContext = {
+  readonly local: LocalSecondary
+  readonly transport: Transport
+  readonly identity: SyncIdentity
+  readonly data: () => DataRequest
+  readonly onProgress: (seq: number, headSeq: number) => void
+}
+
+/** The remote's live set at its head, as it states it. */
+export type RemoteSet = {
+  readonly seq: number
+  readonly count: number
+  readonly fingerprint: Uint8Array
+}
+
+const BATCH_BYTES = 1_048_576
+const WHOLE_BYTES_MAX = 8 * 1_048_576
+
+/** Pulls until the cursor is at the head that the last answer stated. */
+export async function pullChanges(context: PullContext): Promise<RemoteSet> {
+  for (;;) {
+    const before = context.local.cursor.position.seq
+    const head = await pullPage(context)
+    const { position } = context.local.cursor
+    if (position.seq === head.seq && !equalBytes(position.chain, head.chain)) {
+      throw new ClientError('integrity', 'the remote states another history than it served')
+    }
+    if (position.seq >= head.seq) return head
+    if (position.seq === before) {
+      throw new ClientError('integrity', 'the remote states more than it serves')
+    }
+  }
+}
+
+type Head = RemoteSet & { readonly chain: Uint8Array }
+
+async function pullPage(context: PullContext): Promise<Head> {
+  const { local, identity } = context
+  const gathered = new Gathered()
+  let head: Head | undefined
+  const apply = async (): Promise<void> => {
+    const steps = gathered.take()
+    if (steps.length === 0) return
+    const last = steps[steps.length - 1] as LogStep
+    await local.applyLog(steps, identity)
+    context.onProgress(last.seq, head?.seq ?? last.seq)
+  }
+  for await (const frame of context.transport.changes(context.data())) {
+    if (frame[0] === 2) {
+      const [, seq, chain, count, fingerprint] = frame
+      head = { seq, chain, count, fingerprint }
+      continue
+    }
+    gathered.add(stepOf(frame))
+    if (gathered.sizeBytes < BATCH_BYTES) continue
+    const mayApply = !local.initialSyncComplete || gathered.sizeBytes >= WHOLE_BYTES_MAX
+    if (mayApply || (await gathered.isWhole(local))) await apply()
+  }
+  await apply()
+  if (head === undefined) throw new ClientError('network', 'the answer of the remote was cut')
+  return head
+}
+
+export function stepOf(frame: Exclude<ChangesFrame, readonly [2, ...unknown[]]>): LogStep {
+  if (frame[0] === 0) {
+    const [, seq, chain, , envelopes, others] = frame
+    return { type: 'transaction', seq, chain, envelopes, others }
+  }
+  if (frame[0] === 1) {
+    const [, seq, chain, entries] = frame
+    return { type: 'keychain', seq, chain, entries }
+  }
+  throw new ClientError('integrity', 'the remote sent an end in the middle')
+}
+
+/** Steps that wait to be applied together. */
+class Gathered {
+  #steps: LogStep[] = []
+  sizeBytes = 0
+
+  add(step: LogStep): void {
+    this.#steps.push(step)
+    const parts = step.type === 'keychain' ? step.entries : step.envelopes
+    for (const part of parts) this.sizeBytes += part.length
+  }
+
+  take(): readonly LogStep[] {
+    const steps = this.#steps
+    this.#steps = []
+    this.sizeBytes = 0
+    return steps
+  }
+
+  /** Whether every version that was not served is there in a newer one, here or among these steps. */
+  async isWhole(local: LocalSecondary): Promise<boolean> {
+    const missing: Uint8Array[] = []
+    for (const step of this.#steps) {
+      if (step.type === 'keychain') continue
+      for (let offset = 0; offset < step.others.length; offset += PAIR_BYTES) {
+        missing.push(step.others.subarray(offset, offset + PAIR_BYTES))
+      }
+    }
+    if (missing.length === 0) return true
+    const served = this.#steps.flatMap((step) => (step.type === 'keychain' ? [] : step.envelopes))
+    return local.holdsAll(missing, served)
+  }
+}

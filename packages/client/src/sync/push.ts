@@ -1,0 +1,108 @@
+/**
+ * Push: the outbox, oldest first, in requests of about 1.5 MiB.
+ *
+ * While one request travels the next is read from the disk, and the verdicts of one are taken while
+ * the next travels. What is sent is marked before it is sent: a crash in between repeats a push, which
+ * the remote answers from its log, while the other order would lose one.
+ */
+import {
+  ProtocolError,
+  type PushTransaction,
+  type Timestamp,
+  type Verdict,
+} from '@blindcopy/protocol'
+import type { AppliedVerdict, LocalSecondary } from '../local-secondary.ts'
+import type { OutboxTransaction } from '../outbox.ts'
+import type { DataRequest, Transport } from './transport.ts'
+
+export type PushContext = {
+  readonly local: LocalSecondary
+  readonly transport: Transport
+  /** What the requests carry; asked for each, because the cursor moves. */
+  readonly data: () => DataRequest
+  readonly onSettled: (transactionCount: number) => void
+}
+
+const REQUEST_BYTES = 1_572_864
+
+/** Pushes every transaction numbered below `below` (all, without it). Returns the greatest seq. */
+export async function pushOutbox(context: PushContext, below?: number): Promise<number> {
+  const { local } = context
+  const read = (from: number): Promise<OutboxTransaction[]> =>
+    local.outboxTransactions({
+      from,
+      bytesMax: REQUEST_BYTES,
+      ...(below === undefined ? {} : { below }),
+    })
+  let greatestSeq = 0
+  let batch = await read(0)
+  let verdicts = batch.length > 0 ? sendBatch(context, batch) : undefined
+  while (verdicts !== undefined) {
+    const next = await bothOf(read(nextNumber(batch)), verdicts)
+    const answered = await verdicts
+    verdicts = next.length > 0 ? sendBatch(context, next) : undefined
+    const settled = pairVerdicts(batch, answered)
+    await bothOf(local.settle(settled), verdicts)
+    for (const { verdict } of settled) {
+      if (verdict.type === 'applied') greatestSeq = Math.max(greatestSeq, verdict.position.seq)
+    }
+    context.onSettled(settled.length)
+    batch = next
+  }
+  return greatestSeq
+}
+
+/** Awaits `first`; `second` may fail meanwhile, and is awaited by the caller later. */
+function bothOf<T>(first: Promise<T>, second: Promise<unknown> | undefined): Promise<T> {
+  second?.catch(() => undefined)
+  return first
+}
+
+const nextNumber = (batch: readonly OutboxTransaction[]): number =>
+  (batch[batch.length - 1]?.number ?? 0) + 1
+
+async function sendBatch(
+  { local, transport, data }: PushContext,
+  batch: readonly OutboxTransaction[],
+): Promise<readonly Verdict[]> {
+  await local.markSent(nextNumber(batch))
+  const { verdicts } = await transport.push(data(), batch.map(pushTransaction))
+  if (verdicts.length !== batch.length) {
+    throw new ProtocolError('malformed', 'the remote answered another number of verdicts')
+  }
+  return verdicts
+}
+
+function pushTransaction(transaction: OutboxTransaction): PushTransaction {
+  return [
+    transaction.timestamp,
+    transaction.envelopes.map((envelope, i) => {
+      const op = transaction.ops[i]
+      return op?.compareAndSet ? [envelope, op.replaced] : [envelope]
+    }),
+  ]
+}
+
+function pairVerdicts(
+  batch: readonly OutboxTransaction[],
+  verdicts: readonly Verdict[],
+): { transaction: OutboxTransaction; verdict: AppliedVerdict }[] {
+  return batch.map((transaction, i) => ({
+    transaction,
+    verdict: appliedVerdict(verdicts[i] as Verdict),
+  }))
+}
+
+function appliedVerdict(verdict: Verdict): AppliedVerdict {
+  switch (verdict.type) {
+    case 'applied': {
+      const { seq, chain } = verdict
+      const staleByOp = new Map<number, Timestamp>(verdict.stale)
+      return { type: 'applied', position: { seq, chain }, staleByOp }
+    }
+    case 'conflict':
+      return { type: 'refused', code: 'conflict' }
+    case 'refused':
+      return { type: 'refused', code: verdict.code }
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Transport: how the sync engine reaches a remote. No code; `http-transport.ts` implements it, and a
+ * test may put a hostile or a lossy one in its place.
+ *
+ * A refusal by the remote is a `ProtocolError` with its code; no answer at all is a `ClientError` with
+ * code `network`; an answer that is none of ours is `not-a-remote`.
+ */
+import type {
+  Capabilities,
+  ChallengeAnswer,
+  ChangesFrame,
+  CreateAnswer,
+  CreateRequest,
+  KeychainAppendAnswer,
+  KeychainAppendRequest,
+  LiveFrame,
+  LiveHello,
+  LogPosition,
+  PushAnswer,
+  PushTransaction,
+  RecordId,
+  SessionAnswer,
+  SessionRequest,
+  SyncId,
+  VaultId,
+} from '@blindcopy/protocol'
+
+/** What every data request carries. */
+export type DataRequest = {
+  readonly token: string
+  readonly syncId: SyncId
+  readonly position: LogPosition
+}
+
+export type LiveHandlers = {
+  onFrame(frame: LiveFrame): void
+  /** Called once, after the last frame; without an error when this end closed it. */
+  onClose(error?: Error): void
+}
+
+export type LiveSocket = {
+  hello(hello: LiveHello): void
+  close(): void
+}
+
+export interface Transport {
+  /** Scheme, host and port: what a login signs. */
+  readonly origin: string
+  capabilities(): Promise<Capabilities>
+  challenge(vaultId: VaultId): Promise<ChallengeAnswer>
+  session(request: SessionRequest): Promise<SessionAnswer>
+  create(request: CreateRequest): Promise<CreateAnswer>
+  keychain(token: string, from: number): Promise<readonly Uint8Array[]>
+  appendKeychain(token: string, request: KeychainAppendRequest): Promise<KeychainAppendAnswer>
+  push(request: DataRequest, transactions: readonly PushTransaction[]): Promise<PushAnswer>
+  /** The frames of one answer, as they come. Throws `network` when it is cut. */
+  changes(request: DataRequest): AsyncIterable<ChangesFrame>
+  records(request: DataRequest, ids: readonly RecordId[]): Promise<readonly (Uint8Array | null)[]>
+  live(handlers: LiveHandlers): LiveSocket
+}

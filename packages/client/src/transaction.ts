@@ -1,0 +1,170 @@
+/**
+ * Transaction: many records, all or nothing, here and on every device.
+ *
+ * The function runs without a lock. Its reads are remembered, and when something it had read was
+ * changed before it commits, it runs again on the newer state; so it must do nothing but read and
+ * write through what it is given.
+ */
+import type { Fields } from '@blindcopy/protocol'
+import { TIMESTAMP_NONE, type Timestamp } from '@blindcopy/protocol'
+import type { Draft, ReadVersions } from './draft.ts'
+import { ClientError } from './error.ts'
+import type { LocalSecondary } from './local-secondary.ts'
+import { idText } from './row-batch.ts'
+import { applySchema, type Schema } from './schema.ts'
+import type { RecordPlace, Sealer } from './sealer.ts'
+
+/** What writing needs of a vault. */
+export type WriteContext = {
+  readonly local: LocalSecondary
+  readonly sealer: Sealer
+  readonly newKey: () => string
+}
+
+/** A collection as a transaction takes it. */
+export type TransactionTarget<T> = { readonly name: string; readonly schema: Schema<T> | undefined }
+
+type Write = { readonly draft: Draft; readonly fields: unknown }
+
+const ATTEMPTS_MAX = 50
+
+/** Runs `work` until it commits. Throws `transaction-conflict` when it is outrun again and again. */
+export async function runTransaction<R>(
+  context: WriteContext,
+  work: (transaction: Transaction) => Promise<R>,
+): Promise<R> {
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    const transaction = new Transaction(context)
+    const result = await work(transaction)
+    if (await transaction.commit()) return result
+  }
+  throw new ClientError(
+    'transaction-conflict',
+    `what the transaction read was changed ${ATTEMPTS_MAX} times while it ran`,
+  )
+}
+
+export class Transaction {
+  readonly #context: WriteContext
+  readonly #reads = new Map<string, { recordId: RecordPlace['recordId']; timestamp: Timestamp }>()
+  readonly #writes = new Map<string, Write>()
+  #isOver = false
+
+  constructor(context: WriteContext) {
+    this.#context = context
+  }
+
+  /** The records of a collection, as this transaction sees and changes them. */
+  collection<T extends object>(target: TransactionTarget<T>): TransactionCollection<T> {
+    return new TransactionCollection(this, target, this.#context)
+  }
+
+  /** Internal: the fields that a read shows, its own writes included. */
+  async read(place: RecordPlace): Promise<unknown> {
+    this.#checkOpen()
+    const id = idText(place.recordId)
+    const write = this.#writes.get(id)
+    if (write !== undefined) return write.fields ?? undefined
+    const version = await this.#context.local.read(place.recordId)
+    const timestamp = version?.timestamp ?? TIMESTAMP_NONE
+    this.#reads.set(id, { recordId: place.recordId, timestamp })
+    return version === undefined
+      ? undefined
+      : (this.#context.sealer.open(version.envelope).fields ?? undefined)
+  }
+
+  /** Internal: the last write of a record counts. */
+  write(place: RecordPlace, fields: Fields | null): void {
+    this.#checkOpen()
+    const draft = this.#context.sealer.draft(place, fields)
+    this.#writes.set(idText(place.recordId), { draft, fields })
+  }
+
+  /** Internal: false when it was outrun and must run again. */
+  async commit(): Promise<boolean> {
+    this.#isOver = true
+    const drafts = [...this.#writes.values()].map(({ draft }) => draft)
+    if (drafts.length === 0) return true
+    const reads: ReadVersions = this.#reads
+    const { type } = await this.#context.local.commit(drafts, reads)
+    return type === 'committed'
+  }
+
+  #checkOpen(): void {
+    if (!this.#isOver) return
+    throw new ClientError(
+      'closed',
+      'the transaction is over: await all it does inside its function',
+    )
+  }
+}
+
+export class TransactionCollection<T extends object> {
+  readonly #transaction: Transaction
+  readonly #target: TransactionTarget<T>
+  readonly #context: WriteContext
+
+  constructor(transaction: Transaction, target: TransactionTarget<T>, context: WriteContext) {
+    this.#transaction = transaction
+    this.#target = target
+    this.#context = context
+  }
+
+  async get(key: string): Promise<T | undefined> {
+    return (await this.#transaction.read(this.#place(key))) as T | undefined
+  }
+
+  async put(key: string, fields: T): Promise<void> {
+    const place = this.#place(key)
+    const { schema } = this.#target
+    const checked = schema === undefined ? fields : await applySchema(schema, fields)
+    this.#transaction.write(place, checked as Fields)
+  }
+
+  /** Changes some fields of a record. Throws `not-found` when there is none. */
+  async update(key: string, changes: Partial<T>): Promise<T> {
+    const fields = await this.get(key)
+    if (fields === undefined) throw missing(this.#target.name)
+    const changed = mergeFields(fields, changes)
+    const checked = await applySchema(this.#target.schema, changed)
+    this.#transaction.write(this.#place(key), checked as Fields)
+    return checked
+  }
+
+  async delete(key: string): Promise<boolean> {
+    if ((await this.get(key)) === undefined) return false
+    this.#transaction.write(this.#place(key), null)
+    return true
+  }
+
+  /** Puts a new record under a key that is made for it, and returns the key. */
+  async add(fields: T): Promise<string> {
+    const key = this.#context.newKey()
+    await this.put(key, fields)
+    return key
+  }
+
+  #place(key: string): RecordPlace {
+    return this.#context.sealer.placeOf(this.#target.name, key)
+  }
+}
+
+/** A copy with changes; a definition, because assigning to `__proto__` would set the prototype. */
+function mergeFields<T extends object>(fields: T, changes: Partial<T>): T {
+  const merged = {}
+  for (const source of [fields, changes]) {
+    for (const [key, value] of Object.entries(source)) {
+      Object.defineProperty(merged, key, {
+        value,
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      })
+    }
+  }
+  return merged as T
+}
+
+function missing(collection: string): ClientError {
+  return new ClientError('not-found', `there is no such record in ${JSON.stringify(collection)}`)
+}

@@ -1,0 +1,233 @@
+/**
+ * Vault: one person's records on this device, open. What an app holds.
+ */
+import {
+  type Fields,
+  formatBase64Url,
+  formatMemberId,
+  formatVaultId,
+  type VaultId,
+} from '@blindcopy/protocol'
+import type { Store } from '@blindcopy/secondary'
+import { Collection, type CollectionOptions } from './collection.ts'
+import { ClientError } from './error.ts'
+import { createHttpTransport } from './http-transport.ts'
+import { LocalSecondary } from './local-secondary.ts'
+import type { Membership } from './membership.ts'
+import type { Platform } from './platform.ts'
+import { RESERVED_PREFIX, readRegistrationToken, writeRegistrationToken } from './registration.ts'
+import { type RemoteView, viewRemote } from './remote-view.ts'
+import { Sealer } from './sealer.ts'
+import { SyncEngine } from './sync/engine.ts'
+import type { SyncStatus } from './sync/status.ts'
+import type { Transport } from './sync/transport.ts'
+import { runTransaction, type Transaction, type WriteContext } from './transaction.ts'
+import { uuidV7 } from './uuid.ts'
+
+/** One device or recovery key of the vault, as a person would want it listed. */
+export type VaultDevice = {
+  readonly deviceId: string
+  readonly kind: 'device' | 'recovery'
+  readonly name: string
+  readonly addedMs: number
+  readonly isThis: boolean
+}
+
+export type ExportedRecord = {
+  readonly collection: string
+  readonly key: string
+  readonly fields: Fields
+}
+
+/** A version that the remote served and that did not open: kept, listed, and tried again. */
+export type QuarantinedRecord = {
+  readonly recordId: string
+  readonly reason: string
+}
+
+/** Sync as an app sees it. */
+export type VaultSync = {
+  /** Exchanges everything once. Rejects with the first failure; nothing is lost by one. */
+  once(): Promise<void>
+  /** Stays in step, live, until `stop`. Failures are retried and shown in the status. */
+  start(): void
+  stop(): Promise<void>
+  readonly status: SyncStatus
+  /** The status now and after each change. */
+  watch(signal?: AbortSignal): AsyncGenerator<SyncStatus>
+  /** Moves what was refused back to be sent again. Resolves to how many transactions. */
+  retry(): Promise<number>
+}
+
+export class Vault implements AsyncDisposable {
+  /** Base64url, 43 characters. */
+  readonly vaultId: string
+  readonly deviceId: string
+  readonly remote: string
+  readonly sync: VaultSync
+  readonly #local: LocalSecondary
+  readonly #membership: Membership
+  readonly #transport: Transport
+  readonly #engine: SyncEngine
+  readonly #context: WriteContext
+  readonly #endListening: (() => void)[]
+  #isClosed = false
+
+  private constructor(options: {
+    vaultId: VaultId
+    remote: string
+    local: LocalSecondary
+    membership: Membership
+    platform: Platform
+  }) {
+    const { local, membership, platform, remote } = options
+    const { random } = platform
+    const sealer = new Sealer(membership, random)
+    this.vaultId = formatVaultId(options.vaultId)
+    this.deviceId = formatMemberId(membership.device.memberId)
+    this.remote = remote
+    this.#local = local
+    this.#membership = membership
+    this.#context = { local, sealer, newKey: () => uuidV7(platform.nowMs(), random) }
+    this.#transport = createHttpTransport(remote, platform)
+    this.#engine = new SyncEngine({
+      local,
+      transport: this.#transport,
+      timers: { ...platform, random },
+      identity: {
+        vaultId: options.vaultId,
+        memberId: membership.device.memberId,
+        sign: (message) => membership.device.sign(message),
+        open: sealer.openArrival,
+        takeKeychain: (entries) => membership.take(entries),
+        keychainEntries: () => local.keychainEntries(),
+        registrationToken: () => readRegistrationToken(this.#context),
+      },
+    })
+    this.sync = syncOf(this.#engine, local)
+    this.#endListening = [
+      local.onChange(() => this.#engine.noteWrite()),
+      platform.onOnline(() => this.#engine.noteOnline()),
+    ]
+  }
+
+  /** Internal: `createVault`, `restoreVault` and `openVault` make them. Takes the store over. */
+  static async open(options: {
+    vaultId: VaultId
+    remote: string
+    store: Store
+    membership: Membership
+    platform: Platform
+  }): Promise<Vault> {
+    const { vaultId, store, membership, platform } = options
+    const local = await LocalSecondary.open({
+      store,
+      vaultId,
+      clockIdentity: { deviceId: membership.device.memberId, tail: platform.random(4) },
+      nowMs: platform.nowMs,
+    })
+    return new Vault({ ...options, local })
+  }
+
+  /** The records of one name. Throws `reserved-name` for names that begin with "$". */
+  collection<T extends object = Fields>(
+    name: string,
+    options: CollectionOptions<T> = {},
+  ): Collection<T> {
+    this.#checkOpen()
+    if (name.startsWith(RESERVED_PREFIX)) {
+      throw new ClientError(
+        'reserved-name',
+        'names of collections that begin with "$" are reserved',
+      )
+    }
+    return new Collection<T>(name, this.#context, options)
+  }
+
+  /**
+   * Runs `work` as one transaction: all of its writes or none, here and on every device. When
+   * something it has read is changed meanwhile it runs again, so it must have no other effect.
+   */
+  transaction<R>(work: (transaction: Transaction) => Promise<R>): Promise<R> {
+    this.#checkOpen()
+    return runTransaction(this.#context, work)
+  }
+
+  /** Every record of every collection, in no particular order, a page of the disk at a time. */
+  async *records(): AsyncGenerator<ExportedRecord> {
+    for await (const page of this.#local.pages()) {
+      for (const { envelope } of page) {
+        const { collection, key, fields } = this.#context.sealer.open(envelope)
+        if (fields === null || collection.startsWith(RESERVED_PREFIX)) continue
+        yield { collection, key, fields }
+      }
+    }
+  }
+
+  /** Who holds keys of this vault, as far as this device knows. */
+  devices(): VaultDevice[] {
+    return this.#membership.devices().map(({ memberId, ...device }) => ({
+      ...device,
+      deviceId: formatBase64Url(memberId),
+    }))
+  }
+
+  async quarantined(): Promise<QuarantinedRecord[]> {
+    const versions = await this.#local.quarantined()
+    return versions.map(({ recordId, reason }) => ({
+      recordId: formatBase64Url(recordId),
+      reason,
+    }))
+  }
+
+  /** Everything the remote holds of this vault, asked of the remote itself. */
+  remoteView(): AsyncGenerator<RemoteView> {
+    this.#checkOpen()
+    const { device, keychain } = this.#membership
+    return viewRemote(this.#transport, {
+      vaultId: keychain.vaultId,
+      memberId: device.memberId,
+      sign: (message) => device.sign(message),
+    })
+  }
+
+  /** Gives the token with which the remote registers this vault; kept sealed, for every device. */
+  setRegistrationToken(token: string): Promise<void> {
+    return writeRegistrationToken(this.#context, token)
+  }
+
+  /** Ends sync, waits for writes under way, and releases the folder. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const end of this.#endListening) end()
+    await this.#engine.stop()
+    await this.#local.close()
+    this.#membership.keyring.wipe()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new ClientError('closed', 'the vault is closed: open it again')
+  }
+}
+
+function syncOf(engine: SyncEngine, local: LocalSecondary): VaultSync {
+  return {
+    once: () => engine.once(),
+    start: () => engine.start(),
+    stop: () => engine.stop(),
+    watch: (signal) => engine.watch(signal),
+    get status() {
+      return engine.status
+    },
+    async retry() {
+      const count = await local.retryAttention()
+      engine.noteWrite()
+      return count
+    },
+  }
+}

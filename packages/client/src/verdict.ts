@@ -1,0 +1,104 @@
+/**
+ * Verdict: what becomes of a transaction when the remote has answered.
+ *
+ * Applied: its versions are confirmed (but for ops that lost to a newer version, which the next pull
+ * brings), and what it had replaced is let go. Refused: it moves to attention with its versions, and
+ * everything else keeps flowing.
+ */
+import {
+  chainNext,
+  concat,
+  decodeUtf8,
+  encodePair,
+  encodeUtf8,
+  equalBytes,
+  type LogPosition,
+  type Timestamp,
+  transactionDigest,
+} from '@blindcopy/protocol'
+import { numberedKey, type StoreOp } from '@blindcopy/secondary'
+import { encodeOutboxEntry, type OutboxOp, type OutboxTransaction } from './outbox.ts'
+import { isLater } from './row.ts'
+import type { RowBatch } from './row-batch.ts'
+
+/** Confirms an applied transaction in the batch. `staleByOp` names the version each lost op met. */
+export function takeApplied(
+  batch: RowBatch,
+  transaction: OutboxTransaction,
+  staleByOp: ReadonlyMap<number, Timestamp>,
+): void {
+  batch.ops.push({ type: 'delete', key: numberedKey('outbox', transaction.number) })
+  transaction.ops.forEach((op, i) => {
+    const stale = staleByOp.get(i)
+    const lost = stale !== undefined && !equalBytes(stale, transaction.timestamp)
+    settleOp(batch, op, { timestamp: transaction.timestamp, lost })
+  })
+}
+
+function settleOp(
+  batch: RowBatch,
+  op: OutboxOp,
+  version: { timestamp: Timestamp; lost: boolean },
+): void {
+  const { recordId, replaced } = op
+  const before = batch.row(recordId)
+  const confirms = !version.lost && isLater(version.timestamp, before.confirmed)
+  const row = {
+    current: before.current,
+    confirmed: confirms ? version.timestamp : before.confirmed,
+    pending: Math.max(0, before.pending - 1),
+  }
+  if (confirms) {
+    batch.confirm(recordId, before.confirmed, version.timestamp)
+    batch.deleteQuarantined(recordId, before.confirmed)
+  }
+  // Each of the three may have lost its last reader; a version still shown or confirmed has not.
+  for (const old of [before.confirmed, replaced, version.timestamp]) {
+    if (!equalBytes(old, row.current) && !equalBytes(old, row.confirmed)) {
+      batch.deleteVersion(recordId, old)
+    }
+  }
+  batch.setRow(recordId, row)
+}
+
+/** The log position after this transaction, when it follows `position` and fits what is stated. */
+export function positionAfter(
+  position: LogPosition,
+  transaction: OutboxTransaction,
+  stated: LogPosition,
+): LogPosition | undefined {
+  if (stated.seq !== position.seq + 1) return undefined
+  const pairs = transaction.ops.map((op) => encodePair(op.recordId, transaction.timestamp))
+  const chain = chainNext(position.chain, transactionDigest(pairs))
+  return equalBytes(chain, stated.chain) ? { seq: stated.seq, chain } : undefined
+}
+
+/** Moves a refused transaction to attention, with the code that says why. */
+export function moveToAttention(transaction: OutboxTransaction, code: string): StoreOp[] {
+  const entry = encodeOutboxEntry(transaction)
+  const text = encodeUtf8(code)
+  const value = concat(Uint8Array.of(text.length), text, entry)
+  return [
+    { type: 'delete', key: numberedKey('outbox', transaction.number) },
+    { type: 'put', key: numberedKey('attention', transaction.number), value },
+  ]
+}
+
+/** A refused transaction as it waits for the person. */
+export type AttentionEntry = {
+  readonly number: number
+  readonly code: string
+  readonly entry: Uint8Array
+}
+
+export function parseAttention(number: number, value: Uint8Array): AttentionEntry {
+  const end = 1 + (value[0] as number)
+  return { number, code: decodeUtf8(value.subarray(1, end)), entry: value.subarray(end) }
+}
+
+export function moveToOutbox({ number, entry }: AttentionEntry): StoreOp[] {
+  return [
+    { type: 'delete', key: numberedKey('attention', number) },
+    { type: 'put', key: numberedKey('outbox', number), value: entry },
+  ]
+}

@@ -45,8 +45,8 @@ export type ServedRemote = {
 
 const BEAT_MS = 1000
 const CLOSE_MS_MAX = 5000
+const CLOSE_LOOK_MS = 20
 const LIVE_PATH = '/v1/live'
-/** One ping to a silent socket at a time is what `ws` needs no help for: heartbeats are frames. */
 const SERVER_OPTIONS = {
   maxHeaderSize: 8 * 1024,
   headersTimeout: 15_000,
@@ -113,8 +113,11 @@ function listen(server: Server, host: string, port: number): Promise<void> {
 function closeServer(server: Server, msMax: number): Promise<void> {
   return new Promise((resolve) => {
     const cut = setTimeout(() => server.closeAllConnections(), msMax)
+    // One that was busy at first waits for a next request unless it is looked at again.
+    const look = setInterval(() => server.closeIdleConnections(), CLOSE_LOOK_MS)
     server.close(() => {
       clearTimeout(cut)
+      clearInterval(look)
       resolve()
     })
     server.closeIdleConnections()

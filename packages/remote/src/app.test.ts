@@ -1,0 +1,182 @@
+/** What holds for every route: errors, headers, limits, and what the log may say. */
+import {
+  Capabilities,
+  HEADER_PROTOCOL,
+  HEADER_TIME,
+  LIMITS,
+  PROTOCOL_VERSION,
+  REQUEST_BYTES_MAX,
+} from '@blindcopy/protocol'
+import { createMemoryStore, StoreError, type StoreOp } from '@blindcopy/secondary'
+import { describe, expect, it } from 'vitest'
+import type { RequestLine } from './app.ts'
+import { createBodyBudget, withBody } from './body.ts'
+import {
+  ask,
+  dump,
+  makeEnvelope,
+  must,
+  ORIGIN,
+  openBench,
+  openVault,
+  post,
+  random,
+  record,
+} from './remote.fixture.ts'
+import { createSections } from './section.ts'
+
+describe('every answer', () => {
+  it('carries the time of the remote', async () => {
+    const { bench, device } = await openVault()
+    const answers = [
+      await device.get('/v1/keychain'),
+      await device.get('/nowhere'),
+      await ask(device.app, '/v1/push', { method: 'OPTIONS' }),
+      await post(device.app, '/v1/session', 1),
+    ]
+    expect(answers.map(({ status }) => status)).toEqual([200, 404, 204, 400])
+    for (const { headers } of answers) {
+      expect(headers.get(HEADER_TIME)).toBe(String(bench.clock.ms))
+      expect(headers.get('Access-Control-Allow-Origin')).toBe('*')
+      expect(headers.get('Access-Control-Allow-Credentials')).toBeNull()
+    }
+    expect(answers[2]?.headers.get('Access-Control-Allow-Headers')).toContain('Blindcopy-Cursor')
+    expect(answers[0]?.headers.get('Access-Control-Expose-Headers')).toContain(HEADER_TIME)
+  })
+
+  it('is refused for another protocol', async () => {
+    const { remote } = openBench()
+    const status = async (version: string) =>
+      (await ask(remote.app, '/v1/capabilities', { headers: { [HEADER_PROTOCOL]: version } }))
+        .problem?.code
+    expect(await status(String(PROTOCOL_VERSION))).toBeUndefined()
+    for (const version of ['0', String(PROTOCOL_VERSION + 1), 'x', '']) {
+      expect(await status(version)).toBe('unsupported-protocol')
+    }
+  })
+
+  it('is told to the log without anything that names anybody', async () => {
+    const lines: RequestLine[] = []
+    const { chain, device } = await openVault({ log: (line) => lines.push(line) })
+    const id = device.stamp()
+    await device.push([id, [[makeEnvelope({ recordId: record(1), timestamp: id })]]])
+    await device.get('/v1/keychain?from=1')
+    await device.get(`/v1/${device.token}`)
+    expect(lines.slice(-3)).toEqual([
+      { method: 'POST', route: '/v1/push', status: 200, ms: 0 },
+      { method: 'GET', route: '/v1/keychain', status: 200, ms: 0 },
+      { method: 'GET', route: '*', status: 404, ms: 0 },
+    ])
+    expect(chain.entries.length).toBe(3)
+  })
+})
+
+describe('GET /v1/capabilities', () => {
+  it('says limits, registration and origins', async () => {
+    const { remote } = openBench({ origins: [`${ORIGIN}/`], registration: { mode: 'closed' } })
+    const answer = must(Capabilities, await ask(remote.app, '/v1/capabilities'))
+    expect(answer).toMatchObject({ limits: LIMITS, registration: 'closed', origins: [ORIGIN] })
+  })
+})
+
+describe('health', () => {
+  it('is ready while the store answers', async () => {
+    const { remote, store } = openBench()
+    expect((await ask(remote.app, '/healthz')).status).toBe(200)
+    expect((await ask(remote.app, '/readyz')).status).toBe(200)
+    await store.close()
+    expect((await ask(remote.app, '/healthz')).status).toBe(200)
+    expect((await ask(remote.app, '/readyz')).status).toBe(503)
+  })
+})
+
+describe('a failing store', () => {
+  const failing = (code: 'store-full' | 'store-failed') => {
+    const store = createMemoryStore()
+    const state = { fails: false }
+    const write = store.write.bind(store)
+    store.write = async (batch: readonly StoreOp[], durability) => {
+      if (state.fails) throw new StoreError(code, 'at /a/secret/path')
+      await write(batch, durability)
+    }
+    return { store, state }
+  }
+
+  it('acknowledges nothing, tells nothing of itself, and goes on afterwards', async () => {
+    for (const [code, status] of [
+      ['store-full', 507],
+      ['store-failed', 500],
+    ] as const) {
+      const { store, state } = failing(code)
+      const { bench, device } = await openVault({ store })
+      const before = await dump(store)
+      const id = device.stamp()
+      const transaction = [id, [[makeEnvelope({ recordId: record(1), timestamp: id })]]]
+      state.fails = true
+      const answer = await device.post('/v1/push', { transactions: [transaction] })
+      expect(answer.status).toBe(status)
+      expect(new TextDecoder().decode(answer.bytes)).not.toContain('secret')
+      expect(bench.faults.length).toBe(1)
+      expect(await dump(store)).toEqual(before)
+      state.fails = false
+      expect(await device.push(transaction)).toMatchObject([{ type: 'applied', seq: 2 }])
+    }
+  })
+})
+
+describe('withBody', () => {
+  const request = (size: number): Request =>
+    new Request('http://x', { method: 'POST', body: new Uint8Array(size) })
+
+  it('takes a body at its bound and none beyond', async () => {
+    const { device } = await openVault()
+    const big = (size: number) =>
+      ask(device.app, '/v1/challenge', { method: 'POST', body: new Uint8Array(size) })
+    expect((await big(REQUEST_BYTES_MAX)).problem?.code).toBe('malformed')
+    expect((await big(REQUEST_BYTES_MAX + 1)).problem?.code).toBe('too-large')
+  })
+
+  it('holds all bodies together within the budget, and gives back what it held', async () => {
+    const budget = createBodyBudget(100)
+    const bounds = { bytesMax: 80, budget }
+    const inside = withBody(request(60), bounds, async () => {
+      await expect(withBody(request(60), bounds, async () => 1)).rejects.toThrow('too much')
+      throw new Error('mine')
+    })
+    await expect(inside).rejects.toThrow('mine')
+    expect(await withBody(request(80), bounds, async (body) => body.length)).toBe(80)
+  })
+
+  it('reads no body as an empty one', async () => {
+    const bounds = { bytesMax: 1, budget: createBodyBudget(1) }
+    const none = new Request('http://x', { method: 'POST' })
+    expect(await withBody(none, bounds, async (body) => body.length)).toBe(0)
+  })
+})
+
+describe('createSections', () => {
+  it('runs jobs of one key one after the other, failed or not, and others beside', async () => {
+    const sections = createSections()
+    const told: string[] = []
+    const job = (name: string, turns: number) => async () => {
+      for (let i = 0; i < turns; i++) await null
+      told.push(name)
+      if (name === 'a1') throw new Error('a1')
+    }
+    const jobs = [
+      sections.run('a', job('a1', 20)),
+      sections.run('a', job('a2', 1)),
+      sections.run('b', job('b1', 1)),
+    ]
+    const results = await Promise.allSettled(jobs)
+    expect(told).toEqual(['b1', 'a1', 'a2'])
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
+  })
+
+  it('says it is busy when too many wait', async () => {
+    const sections = createSections()
+    const jobs = Array.from({ length: 600 }, () => sections.run('a', async () => random(1)))
+    const results = await Promise.allSettled(jobs)
+    expect(results.filter(({ status }) => status === 'rejected').length).toBe(600 - 512)
+  })
+})

@@ -17,7 +17,9 @@ const malformed = expect.objectContaining({ code: 'malformed' })
 const fromHex = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, 'hex'))
 const decoders = [decodeCbor, decodeFieldsCbor]
 
-/** Runs both decoders; returns what came out. Anything but a value or `malformed` fails the test. */
+/**
+ * Runs both decoders; returns what came out. Anything but a value or `malformed` fails the test.
+ */
 function outcomes(bytes: Uint8Array): unknown[] {
   return decoders.map((decode) => {
     try {

@@ -1,10 +1,10 @@
 /**
  * Codec: CBOR (RFC 8949) in and out, and the only import of cbor-x.
  *
- * cbor-x encodes; decoding is ours, because bytes from elsewhere are hostile and the library recurses
- * without a bound, takes duplicate keys and bytes that are not UTF-8, and differs between its native
- * and its portable half. Here one pass checks and decodes: only definite lengths that the input can
- * hold, text keys without repeats, known simple values and tags, bounded nesting.
+ * cbor-x encodes; decoding is ours, because bytes from elsewhere are hostile and the library
+ * recurses without a bound, takes duplicate keys and bytes that are not UTF-8, and differs between
+ * its native and its portable half. Here one pass checks and decodes: only definite lengths that
+ * the input can hold, text keys without repeats, known simple values and tags, bounded nesting.
  *
  * Never sign, hash or authenticate what was encoded again: the encoding is not canonical.
  */
@@ -221,7 +221,9 @@ function readTagged(source: Source, tag: number): unknown {
   }
 }
 
-/** Only the spelling that `toISOString` writes: other texts mean different times on other platforms. */
+/**
+ * Only the spelling that `toISOString` writes: other texts mean different times on other platforms.
+ */
 function readDate(source: Source): Date {
   const text = readTextItem(source, WRONG_TAG)
   const date = new Date(text)

@@ -3,7 +3,7 @@
  *
  *   offset  size  field
  *        0     1  version      1; bytes 0–37 keep their meaning in every version
- *        1     1  flags        bit 0: tombstone; bit 1: reserved for signed envelopes; others refused
+ *        1     1  flags        bit 0: tombstone; bit 1: reserved for signing; others refused
  *        2     4  epoch        big-endian; names a key of the keyring
  *        6    16  recordId     keyed hash; says nothing about the record
  *       22    16  timestamp    what the remote compares, and all it compares

@@ -1,6 +1,6 @@
 /**
- * The headers every data request carries: session token, SyncId and cursor. The vault and the device
- * are named by the token alone, so that no URL and no proxy log holds them.
+ * The headers every data request carries: session token, SyncId and cursor. The vault and the
+ * device are named by the token alone, so that no URL and no proxy log holds them.
  *
  *   Blindcopy-Sync-Id: <base64url, 16 bytes>
  *   Blindcopy-Cursor:  <seq>.<base64url chain, 32 bytes>

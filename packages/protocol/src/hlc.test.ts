@@ -1,4 +1,6 @@
-/** The laws of the clock: bytes sort as clocks do, a tick is above everything, nothing is forgotten. */
+/**
+ * The laws of the clock: bytes sort as clocks do, a tick is above everything, nothing is forgotten.
+ */
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'

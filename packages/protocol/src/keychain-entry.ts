@@ -133,7 +133,9 @@ export function keychainEntryHash(body: Uint8Array, signature: Signature): Hash 
   return sha256(concat(ENTRY_LABEL, body, signature))
 }
 
-/** Throws `keychain-invalid` for a wrong form, `keychain-unsupported` for an entry of a later time. */
+/**
+ * Throws `keychain-invalid` for a wrong form, `keychain-unsupported` for an entry of a later time.
+ */
 export function parseKeychainEntry(bytes: Uint8Array): KeychainEntry {
   if (bytes.length > KEYCHAIN_ENTRY_BYTES_MAX) invalid('an entry is too large')
   try {

@@ -1,6 +1,7 @@
 /**
  * The rules of the keychain. Each has a test that breaks this one rule in a chain that is otherwise
- * good, signed with real keys, and is refused; the reason is asserted so that no other rule hides it.
+ * good, signed with real keys, and is refused; the reason is asserted so that no other rule hides
+ * it.
  */
 
 import { createPrivateKey, createPublicKey, randomBytes, sign, verify } from 'node:crypto'

@@ -1,10 +1,11 @@
 /**
- * Keychain: the signed, append-only list of a vault's members and epochs, and its rules (design 14).
+ * Keychain: the signed, append-only list of a vault's members and epochs, and its rules (design
+ * 14).
  *
  * Both ends run exactly this code over the whole chain, from the vault id alone; only `verify` is
- * theirs. An entry holds the hash of the one before it and a signature by an active member or by the
- * root. The rules here never look inside a wrap: whether a wrap opens, and to the committed key, only
- * a member can tell (packages/vault).
+ * theirs. An entry holds the hash of the one before it and a signature by an active member or by
+ * the root. The rules here never look inside a wrap: whether a wrap opens, and to the committed
+ * key, only a member can tell (packages/vault).
  */
 import { equalBytes, formatHex } from './bytes.ts'
 import { ProtocolError } from './error.ts'
@@ -111,7 +112,9 @@ function beginKeychain(vaultId: VaultId, bytes: Uint8Array, verify: VerifySignat
   return keychain
 }
 
-/** Appends entries to a checked chain, each checked. Throws and changes nothing when one is wrong. */
+/**
+ * Appends entries to a checked chain, each checked. Throws and changes nothing when one is wrong.
+ */
 export function extendKeychain(
   keychain: Keychain,
   entries: readonly Uint8Array[],

@@ -1,4 +1,6 @@
-/** Chain, digests and fingerprint: one history, one chain; one set, one fingerprint, in any order. */
+/**
+ * Chain, digests and fingerprint: one history, one chain; one set, one fingerprint, in any order.
+ */
 
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'

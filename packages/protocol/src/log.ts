@@ -8,8 +8,8 @@
  *   pair         = record id ‖ timestamp, 32 bytes: names one version of one record
  *   fingerprint  = the sum modulo 2^128 of the first 16 bytes of SHA-256(pair), over a set of pairs
  *
- * Equal seq and chain mean the same history. The chain finds a liar (design 16); the fingerprint can
- * be kept up to date in either order and finds honest faults.
+ * Equal seq and chain mean the same history. The chain finds a liar (design 16); the fingerprint
+ * can be kept up to date in either order and finds honest faults.
  */
 import { compareBytes, concat, encodeUtf8 } from './bytes.ts'
 import { ProtocolError } from './error.ts'

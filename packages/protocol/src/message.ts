@@ -1,6 +1,6 @@
 /**
- * Messages: what travels, each as a strict schema and a type of one name. Bodies are CBOR; lists with
- * many members are positional, so that a record costs few bytes beside its envelope.
+ * Messages: what travels, each as a strict schema and a type of one name. Bodies are CBOR; lists
+ * with many members are positional, so that a record costs few bytes beside its envelope.
  *
  * Schema by schema this file follows the routes of docs/protocol.md. A field that is not here is
  * refused, on both ends. The hash of all schemas is pinned by message.test.ts.
@@ -124,8 +124,8 @@ const pushOp = z.union([z.tuple([bytes]), z.tuple([bytes, timestamp])])
 export type PushOp = z.infer<typeof pushOp>
 
 /**
- * `[id, ops]`. The id is the timestamp that all its ops share; without an id (reconciliation) the ops
- * may be of any time and author, and none has a base.
+ * `[id, ops]`. The id is the timestamp that all its ops share; without an id (reconciliation) the
+ * ops may be of any time and author, and none has a base.
  */
 const pushTransaction = z.tuple([
   timestamp.nullable(),
@@ -172,16 +172,16 @@ export type RecordsAnswer = z.infer<typeof RecordsAnswer>
 /**
  * Frames of `GET /v1/changes` and of the live socket.
  *
- *   [0, seq, chain, id | null, envelopes, others]  one transaction: its live envelopes, and the pairs
- *                                                  (32 bytes each, joined) of its other ops
+ *   [0, seq, chain, id | null, envelopes, others]  one transaction: its live envelopes, and the
+ *                                                  pairs (32 bytes each, joined) of its other ops
  *   [1, seq, chain, entries]                       one keychain append
- *   [2, seq, chain, count, fingerprint]            the end of an answer: the remote's head, its live set
+ *   [2, seq, chain, count, fingerprint]            the end: the remote's head, and its live set
  *   [3, timeMs]                                    live: heartbeat
  *   [4, seq, chain]                                live: hello taken; the head at that moment
  *   [5, code, message, details]                    live: refused or closing
  *
- * Frames 0 and 1 state the chain at their seq, so that a device can refuse one whose digest does not
- * fit before any of it takes effect.
+ * Frames 0 and 1 state the chain at their seq, so that a device can refuse one whose digest does
+ * not fit before any of it takes effect.
  */
 const pairs = z
   .custom<Uint8Array>(

@@ -2,9 +2,9 @@
  * Signatures: what is signed, and the one test that precedes every Ed25519 check on both ends.
  *
  * Libraries disagree on edge cases (Chalkias et al., "Taming the many EdDSAs", 2020): some accept
- * points of small order or non-canonical encodings that others refuse. Two ends that disagree fork a
- * keychain, so `isStrictSignature` refuses them all before a library is asked: A and R canonical and
- * not of small order, S < L. Vectors: test/vectors/ed25519.json.
+ * points of small order or non-canonical encodings that others refuse. Two ends that disagree fork
+ * a keychain, so `isStrictSignature` refuses them all before a library is asked: A and R canonical
+ * and not of small order, S < L. Vectors: test/vectors/ed25519.json.
  *
  * Every signed string begins with a label of its own and the vault id, in a fixed layout, so that a
  * signature made for one purpose is worth nothing for another.

@@ -1,9 +1,10 @@
 /**
  * Value: what the fields of a record may hold, and how each survives the way through CBOR exactly.
  *
- * Carried: undefined, null, booleans, numbers (every double, -0 and NaN included), bigints, well-formed
- * strings, Date, Uint8Array, arrays without holes, and plain objects with any text keys. Anything else
- * is refused at the door with the path to it, so that nothing is lost in silence later.
+ * Carried: undefined, null, booleans, numbers (every double, -0 and NaN included), bigints,
+ * well-formed strings, Date, Uint8Array, arrays without holes, and plain objects with any text
+ * keys. Anything else is refused at the door with the path to it, so that nothing is lost in
+ * silence later.
  *
  * Most fields need no preparation and are encoded as they stand; only dates and minus zero are
  * replaced by tags first (codec.ts says which), in a copy.

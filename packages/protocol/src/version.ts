@@ -1,6 +1,6 @@
 /**
- * The protocol's version and its history. Both ends say which versions they speak; a request carries
- * the one it is written in (`Blindcopy-Protocol`).
+ * The protocol's version and its history. Both ends say which versions they speak; a request
+ * carries the one it is written in (`Blindcopy-Protocol`).
  *
  *   1  the first: envelopes, keychain, push, changes, records, live
  *
@@ -20,7 +20,8 @@ export function negotiateProtocol(remote: ProtocolRange): number {
   if (version < Math.max(remote.min, PROTOCOL_VERSION_MIN)) {
     throw new ProtocolError(
       'unsupported-protocol',
-      `the remote speaks protocol ${remote.min} to ${remote.max}, this program ${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION}: update the older of the two`,
+      `the remote speaks protocol ${remote.min} to ${remote.max}, this program ` +
+        `${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION}: update the older of the two`,
       { details: { remote, local: { min: PROTOCOL_VERSION_MIN, max: PROTOCOL_VERSION } } },
     )
   }

@@ -22,8 +22,10 @@ import {
   encodeUtf8,
   equalBytes,
   equalBytesConstantTime,
+  NONCE_BYTES,
   parseVaultId,
   sha256,
+  TAG_BYTES,
   VAULT_ID_BYTES,
   type VaultId,
 } from '@blindcopy/protocol'
@@ -57,7 +59,7 @@ const PARAMETERS_BYTES = 8
 const COMMITMENT_OFFSET = HEAD_BYTES + PARAMETERS_BYTES + SALT_BYTES
 const BOX_OFFSET = COMMITMENT_OFFSET + COMMITMENT_BYTES
 const PLAIN_BYTES = HEAD_BYTES + CONTENT_BYTES + CHECKSUM_BYTES
-const PASSPHRASE_BYTES = BOX_OFFSET + 24 + CONTENT_BYTES + 16 + CHECKSUM_BYTES
+const PASSPHRASE_BYTES = BOX_OFFSET + NONCE_BYTES + CONTENT_BYTES + TAG_BYTES + CHECKSUM_BYTES
 const CHECKSUM_LABEL = encodeUtf8('blindcopy.key-file.v1')
 const COMMITMENT_LABEL = encodeUtf8('blindcopy.key-file-commitment.v1')
 

@@ -45,10 +45,13 @@ let scratchBytes = 0
 
 function reserve(size: number): number {
   if (size > scratchBytes) {
+    const larger = Math.max(SCRATCH_BYTES_MIN, 2 ** Math.ceil(Math.log2(size)))
+    const address = compiled._malloc(larger)
+    assert(address !== 0, 'libsodium has memory for its scratch')
+    // Zeros, as between all calls: nothing is left behind in what is given back.
     if (scratch !== 0) compiled._free(scratch)
-    scratchBytes = Math.max(SCRATCH_BYTES_MIN, 2 ** Math.ceil(Math.log2(size)))
-    scratch = compiled._malloc(scratchBytes)
-    assert(scratch !== 0, 'libsodium has memory for its scratch')
+    scratch = address
+    scratchBytes = larger
   }
   return scratch
 }

@@ -29,7 +29,7 @@ import {
 import { keychainKey, quarantineKey, type StoreOp } from '@blindcopy/secondary'
 import { ClientError } from './error.ts'
 import { isLater } from './row.ts'
-import type { RowBatch } from './row-batch.ts'
+import type { RowBatch, Slot } from './row-batch.ts'
 
 /** One step of the remote's log, as it was served. */
 export type LogStep =
@@ -157,16 +157,16 @@ function openArrival(bytes: Uint8Array, open: OpenArrival): Opening {
 }
 
 /** Files one arrival into the batch. Returns whether it was news. */
-export function takeArrival(batch: RowBatch, arrival: Arrival): boolean {
+export function takeArrival(batch: RowBatch, slot: Slot, arrival: Arrival): boolean {
   const { recordId, timestamp, opening } = arrival
-  const row = batch.row(recordId)
+  const { row } = slot
   if (!isLater(timestamp, row.confirmed)) return false
   batch.confirm(recordId, row.confirmed, timestamp)
   // A version that was put aside is no longer worth listing once a newer one is known.
   if (!equalBytes(row.confirmed, row.current)) batch.deleteQuarantined(recordId, row.confirmed)
   if (opening.type === 'closed') {
     batch.ops.push(putQuarantine(arrival, opening.reason))
-    batch.setRow(recordId, { ...row, confirmed: timestamp })
+    batch.setRow(slot, { ...row, confirmed: timestamp })
     return true
   }
   const envelope = arrival.envelope as Envelope
@@ -175,27 +175,27 @@ export function takeArrival(batch: RowBatch, arrival: Arrival): boolean {
     if (row.pending === 0) batch.deleteVersion(recordId, row.current)
     batch.putVersion(recordId, timestamp, envelope)
     batch.show(recordId, { tag: opening.tag, timestamp, tombstone: isTombstone(envelope) })
-    batch.setRow(recordId, { ...row, current: timestamp, confirmed: timestamp })
+    batch.setRow(slot, { ...row, current: timestamp, confirmed: timestamp })
     return true
   }
   // A write of this device is newer and waits: what arrived is kept as the version it competes with.
   if (!equalBytes(timestamp, row.current)) batch.putVersion(recordId, timestamp, envelope)
-  batch.setRow(recordId, { ...row, confirmed: timestamp })
+  batch.setRow(slot, { ...row, confirmed: timestamp })
   return true
 }
 
 /** A version that was put aside and now opens: the same as an arrival, but it is confirmed already. */
-export function releaseArrival(batch: RowBatch, arrival: Arrival): boolean {
+export function releaseArrival(batch: RowBatch, slot: Slot, arrival: Arrival): boolean {
   const { recordId, timestamp, opening } = arrival
   if (opening.type === 'closed') return false
   batch.deleteQuarantined(recordId, timestamp)
-  const row = batch.row(recordId)
+  const { row } = slot
   if (!equalBytes(timestamp, row.confirmed) || !isLater(timestamp, row.current)) return true
   const envelope = arrival.envelope as Envelope
   if (row.pending === 0) batch.deleteVersion(recordId, row.current)
   batch.putVersion(recordId, timestamp, envelope)
   batch.show(recordId, { tag: opening.tag, timestamp, tombstone: isTombstone(envelope) })
-  batch.setRow(recordId, { ...row, current: timestamp })
+  batch.setRow(slot, { ...row, current: timestamp })
   return true
 }
 

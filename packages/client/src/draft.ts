@@ -2,9 +2,9 @@
  * Draft: one write of a local transaction, before it has a timestamp; and how the drafts of one
  * transaction become versions.
  */
-import type { Envelope, RecordId, Timestamp } from '@blindcopy/protocol'
+import { type Envelope, type RecordId, TIMESTAMP_NONE, type Timestamp } from '@blindcopy/protocol'
 import type { OutboxOp } from './outbox.ts'
-import { isNone } from './row.ts'
+import { isLater, isNone } from './row.ts'
 import type { RowBatch } from './row-batch.ts'
 
 /** Where and when a draft is sealed: the parts of a record that only the commit knows. */
@@ -32,29 +32,35 @@ export type Committed =
   /** Something the transaction had read was changed meanwhile: run it again. */
   | { readonly type: 'outrun' }
 
-/** What the drafts replace: the transaction's timestamp must stand above all of it. */
-export function replacedBy(batch: RowBatch, drafts: readonly Draft[]): Timestamp[] {
-  // A version that was served but does not open counts too: the new write stands above it.
-  return drafts.flatMap(({ recordId }) => {
-    const { current, confirmed } = batch.row(recordId)
-    return [current, confirmed]
-  })
+/** The greatest version of any record of the batch: the transaction's timestamp must stand above. */
+export function greatestOf(batch: RowBatch): Timestamp {
+  let greatest = TIMESTAMP_NONE
+  for (const { row } of batch.slots) {
+    if (isLater(row.current, greatest)) greatest = row.current
+    // A version that was served but does not open counts too: the new write stands above it.
+    if (isLater(row.confirmed, greatest)) greatest = row.confirmed
+  }
+  return greatest
 }
 
-/** Seals the drafts at their place and files them. Returns what the outbox holds of each. */
+/** Seals the drafts, which are the batch's first ids, and files them. Returns the outbox's ops. */
 export function fileDrafts(
   batch: RowBatch,
   drafts: readonly Draft[],
   timestamp: Timestamp,
-): OutboxOp[] {
-  return drafts.map((draft) => {
+): { ops: OutboxOp[]; sizeBytes: number } {
+  let sizeBytes = 0
+  const ops = drafts.map((draft, i) => {
     const { recordId, tag, tombstone, compareAndSet } = draft
-    const row = batch.row(recordId)
-    const base = isNone(row.current) ? null : row.current
+    const slot = batch.slot(i)
+    const { current: replaced } = slot.row
+    const base = isNone(replaced) ? null : replaced
     const envelope = draft.seal({ timestamp, base, transactionSize: drafts.length })
+    sizeBytes += envelope.length
     batch.putVersion(recordId, timestamp, envelope)
     batch.show(recordId, { tag, timestamp, tombstone })
-    batch.setRow(recordId, { ...row, current: timestamp, pending: row.pending + 1 })
-    return { recordId, replaced: row.current, compareAndSet }
+    batch.setRow(slot, { ...slot.row, current: timestamp, pending: slot.row.pending + 1 })
+    return { recordId, replaced, compareAndSet }
   })
+  return { ops, sizeBytes }
 }

@@ -21,6 +21,7 @@ import {
   receive,
   type SyncId,
   type Timestamp,
+  TRANSACTION_BYTES_MAX,
   TRANSACTION_RECORDS_MAX,
   tick,
   timestampMilliseconds,
@@ -37,7 +38,7 @@ import {
   type TakeKeychain,
   takeArrival,
 } from './arrival.ts'
-import { type Committed, type Draft, fileDrafts, type ReadVersions, replacedBy } from './draft.ts'
+import { type Committed, type Draft, fileDrafts, greatestOf, type ReadVersions } from './draft.ts'
 import { ClientError } from './error.ts'
 import {
   type ConfirmedSet,
@@ -191,10 +192,7 @@ export class LocalSecondary implements AsyncDisposable {
   /** Seals and stores the drafts of one transaction: all of them or none. */
   commit(drafts: readonly Draft[], readVersions: ReadVersions = new Map()): Promise<Committed> {
     if (drafts.length > TRANSACTION_RECORDS_MAX) {
-      throw new ClientError(
-        'transaction-too-large',
-        `a transaction holds at most ${TRANSACTION_RECORDS_MAX} records: split it`,
-      )
+      throw tooLarge(`${TRANSACTION_RECORDS_MAX} records`)
     }
     return this.#mutex.run(() => this.#commit(drafts, readVersions))
   }
@@ -204,12 +202,15 @@ export class LocalSecondary implements AsyncDisposable {
     const ids = sorted.map(({ recordId }) => recordId)
     for (const { recordId } of readVersions.values()) ids.push(recordId)
     const batch = await RowBatch.read(this.#store, ids, this.#confirmedSet)
-    for (const { recordId, timestamp } of readVersions.values()) {
-      if (!equalBytes(batch.row(recordId).current, timestamp)) return { type: 'outrun' }
-    }
-    const clock = tick(this.#clock, this.#nowMs(), replacedBy(batch, sorted))
+    const reads = [...readVersions.values()]
+    const isOutrun = reads.some(
+      ({ timestamp }, i) => !equalBytes(batch.slot(sorted.length + i).row.current, timestamp),
+    )
+    if (isOutrun) return { type: 'outrun' }
+    const clock = tick(this.#clock, this.#nowMs(), [greatestOf(batch)])
     const timestamp = encodeTimestamp(clock, this.#identity)
-    const ops = fileDrafts(batch, sorted, timestamp)
+    const { ops, sizeBytes } = fileDrafts(batch, sorted, timestamp)
+    if (sizeBytes > TRANSACTION_BYTES_MAX) throw tooLarge(`${TRANSACTION_BYTES_MAX} bytes`)
     const number = this.#nextNumber
     const entry = encodeOutboxEntry({ timestamp, ops })
     batch.ops.push({ type: 'put', key: numberedKey('outbox', number), value: entry })
@@ -253,8 +254,9 @@ export class LocalSecondary implements AsyncDisposable {
       const ids = arrivals.map(({ recordId }) => recordId)
       const batch = await RowBatch.read(this.#store, ids, this.#confirmedSet)
       let clock = this.#clock
-      for (const arrival of arrivals) {
-        if (takeArrival(batch, arrival) && arrival.opening.type === 'opened') {
+      for (const [i, arrival] of arrivals.entries()) {
+        const isNews = takeArrival(batch, batch.slot(i), arrival)
+        if (isNews && arrival.opening.type === 'opened') {
           clock = this.#received(clock, arrival.timestamp)
         }
       }
@@ -294,13 +296,16 @@ export class LocalSecondary implements AsyncDisposable {
       const batch = await RowBatch.read(this.#store, ids, this.#confirmedSet)
       let { position } = this.#cursor
       let refusedCount = 0
+      let firstSlot = 0
       for (const { transaction, verdict } of settled) {
+        const slots = batch.slots.slice(firstSlot, firstSlot + transaction.ops.length)
+        firstSlot += transaction.ops.length
         if (verdict.type === 'refused') {
           batch.ops.push(...moveToAttention(transaction, verdict.code))
           refusedCount++
           continue
         }
-        takeApplied(batch, transaction, verdict.staleByOp)
+        takeApplied(batch, slots, transaction, verdict.staleByOp)
         position = positionAfter(position, transaction, verdict.position) ?? position
       }
       const { syncId } = this.#cursor
@@ -337,7 +342,9 @@ export class LocalSecondary implements AsyncDisposable {
       const arrivals = openArrivals(envelopes, open)
       const ids = arrivals.map(({ recordId }) => recordId)
       const batch = await RowBatch.read(this.#store, ids, this.#confirmedSet)
-      const released = arrivals.filter((arrival) => releaseArrival(batch, arrival))
+      const released = arrivals.filter((arrival, i) =>
+        releaseArrival(batch, batch.slot(i), arrival),
+      )
       if (released.length > 0) {
         await this.#write(batch, { position: this.#cursor.position, clock: this.#clock })
       }
@@ -388,4 +395,8 @@ export class LocalSecondary implements AsyncDisposable {
     if (changes.length === 0) return
     for (const listener of this.#listeners) listener(changes)
   }
+}
+
+function tooLarge(bound: string): ClientError {
+  return new ClientError('transaction-too-large', `a transaction holds at most ${bound}: split it`)
 }

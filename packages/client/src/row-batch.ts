@@ -6,6 +6,7 @@
  * memory has moved.
  */
 import {
+  assert,
   type Envelope,
   encodePair,
   Fingerprint,
@@ -21,7 +22,7 @@ import {
   versionKey,
 } from '@blindcopy/secondary'
 import type { ConfirmedSet } from './local-meta.ts'
-import { encodeRow, isNone, parseRow, ROW_NONE, type Row } from './row.ts'
+import { encodeRow, isNone, parseRow, type Row } from './row.ts'
 
 /** A record that changed for readers. */
 export type RecordChange = {
@@ -34,15 +35,18 @@ export type RecordChange = {
 export const idText = (recordId: Uint8Array): string =>
   String.fromCharCode.apply(null, recordId as unknown as number[])
 
+/** One record of a batch: its row as the changes so far have left it. */
+export type Slot = { readonly recordId: RecordId; row: Row; isTouched: boolean }
+
 export class RowBatch {
+  /** In the order of the ids that were read; ids that come twice share one slot. */
+  readonly slots: readonly Slot[]
   readonly ops: StoreOp[] = []
   readonly changes: RecordChange[] = []
   readonly confirmedSet: ConfirmedSet
-  readonly #rows: Map<string, Row>
-  readonly #touched = new Map<string, RecordId>()
 
-  private constructor(rows: Map<string, Row>, confirmedSet: ConfirmedSet) {
-    this.#rows = rows
+  private constructor(slots: readonly Slot[], confirmedSet: ConfirmedSet) {
+    this.slots = slots
     this.confirmedSet = {
       count: confirmedSet.count,
       fingerprint: new Fingerprint(confirmedSet.fingerprint.toBytes()),
@@ -55,21 +59,28 @@ export class RowBatch {
     confirmedSet: ConfirmedSet,
   ): Promise<RowBatch> {
     const values = await store.getMany(recordIds.map(rowKey))
-    const rows = new Map<string, Row>()
-    recordIds.forEach((recordId, i) => {
-      rows.set(idText(recordId), parseRow(values[i]))
+    const slotsById = new Map<string, Slot>()
+    const slots = recordIds.map((recordId, i) => {
+      const id = idText(recordId)
+      const known = slotsById.get(id)
+      if (known !== undefined) return known
+      const slot = { recordId, row: parseRow(values[i]), isTouched: false }
+      slotsById.set(id, slot)
+      return slot
     })
-    return new RowBatch(rows, confirmedSet)
+    return new RowBatch(slots, confirmedSet)
   }
 
-  row(recordId: RecordId): Row {
-    return this.#rows.get(idText(recordId)) ?? ROW_NONE
+  /** The slot of the id that was read as number `index`. */
+  slot(index: number): Slot {
+    const slot = this.slots[index]
+    assert(slot !== undefined, 'a batch is used with the ids it was read with')
+    return slot
   }
 
-  setRow(recordId: RecordId, row: Row): void {
-    const text = idText(recordId)
-    this.#rows.set(text, row)
-    this.#touched.set(text, recordId)
+  setRow(slot: Slot, row: Row): void {
+    slot.row = row
+    slot.isTouched = true
   }
 
   /** Makes a version the one that reads show, and keeps the collection's list true. */
@@ -106,9 +117,10 @@ export class RowBatch {
 
   /** Everything to write, rows included. */
   finish(): StoreOp[] {
-    for (const [text, recordId] of this.#touched) {
-      const row = this.#rows.get(text) ?? ROW_NONE
-      this.ops.push({ type: 'put', key: rowKey(recordId), value: encodeRow(row) })
+    for (const slot of this.slots) {
+      if (!slot.isTouched) continue
+      slot.isTouched = false
+      this.ops.push({ type: 'put', key: rowKey(slot.recordId), value: encodeRow(slot.row) })
     }
     return this.ops
   }

@@ -19,11 +19,15 @@ import {
 import { numberedKey, type StoreOp } from '@blindcopy/secondary'
 import { encodeOutboxEntry, type OutboxOp, type OutboxTransaction } from './outbox.ts'
 import { isLater } from './row.ts'
-import type { RowBatch } from './row-batch.ts'
+import type { RowBatch, Slot } from './row-batch.ts'
 
-/** Confirms an applied transaction in the batch. `staleByOp` names the version each lost op met. */
+/**
+ * Confirms an applied transaction in the batch. `slots` are those of its ops, `staleByOp` names the
+ * version that each lost op met.
+ */
 export function takeApplied(
   batch: RowBatch,
+  slots: readonly Slot[],
   transaction: OutboxTransaction,
   staleByOp: ReadonlyMap<number, Timestamp>,
 ): void {
@@ -31,17 +35,17 @@ export function takeApplied(
   transaction.ops.forEach((op, i) => {
     const stale = staleByOp.get(i)
     const lost = stale !== undefined && !equalBytes(stale, transaction.timestamp)
-    settleOp(batch, op, { timestamp: transaction.timestamp, lost })
+    settleOp(batch, slots[i] as Slot, { op, timestamp: transaction.timestamp, lost })
   })
 }
 
 function settleOp(
   batch: RowBatch,
-  op: OutboxOp,
-  version: { timestamp: Timestamp; lost: boolean },
+  slot: Slot,
+  version: { op: OutboxOp; timestamp: Timestamp; lost: boolean },
 ): void {
-  const { recordId, replaced } = op
-  const before = batch.row(recordId)
+  const { recordId, replaced } = version.op
+  const before = slot.row
   const confirms = !version.lost && isLater(version.timestamp, before.confirmed)
   const row = {
     current: before.current,
@@ -58,7 +62,7 @@ function settleOp(
       batch.deleteVersion(recordId, old)
     }
   }
-  batch.setRow(recordId, row)
+  batch.setRow(slot, row)
 }
 
 /** The log position after this transaction, when it follows `position` and fits what is stated. */

@@ -60,6 +60,7 @@ export type RequestLine = {
   /** The pattern of the route, never the path that was asked for. */
   readonly route: string
   readonly status: number
+  /** Until the answer began. */
   readonly ms: number
 }
 

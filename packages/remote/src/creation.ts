@@ -30,9 +30,10 @@ import { remoteKeyspace } from '@blindcopy/secondary'
 import { ALLOWANCE_NONE, spend } from './allowance.ts'
 import { challengeFailed } from './challenge.ts'
 import { draftExtension, readEntries } from './keychain-log.ts'
+import { checkOrigin } from './origin.ts'
 import type { Parts } from './parts.ts'
 import { checkRegistration } from './registration.ts'
-import { checkOrigin, mustMember } from './session.ts'
+import { mustMember } from './session.ts'
 import type { Vault } from './vaults.ts'
 
 /** What a timestamp can hold. */

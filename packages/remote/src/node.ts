@@ -15,6 +15,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { RequestLine } from './app.ts'
 import { HELLO_BYTES_MAX, type Live } from './live.ts'
+import { parseOrigin } from './origin.ts'
 import type { Registration } from './registration.ts'
 import { createRemote, type Remote } from './remote.ts'
 
@@ -46,6 +47,8 @@ export type ServedRemote = {
 const BEAT_MS = 1000
 const CLOSE_MS_MAX = 5000
 const CLOSE_LOOK_MS = 20
+/** A reader that takes nothing for so long is gone; until then it pins a view of the store. */
+const SILENCE_MS_MAX = 2 * 60_000
 const LIVE_PATH = '/v1/live'
 const SERVER_OPTIONS = {
   maxHeaderSize: 8 * 1024,
@@ -57,21 +60,21 @@ const SERVER_OPTIONS = {
 
 export async function serveRemote(options: ServeOptions): Promise<ServedRemote> {
   const { host = '127.0.0.1', port = 0 } = options
+  // A wrong one must show before anything listens.
+  const origins = (options.origins ?? []).map(parseOrigin)
   let remote: Remote | undefined
   const server = createAdaptorServer({
     // No request is taken up before the server listens, and then there is a remote.
     fetch: (request) => remote?.app.fetch(request) ?? new Response(null, { status: 503 }),
     serverOptions: SERVER_OPTIONS,
   }) as Server
+  server.setTimeout(SILENCE_MS_MAX)
   await listen(server, host, port)
   const { port: portTaken } = server.address() as AddressInfo
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${portTaken}`
   remote = createRemote({
     ...options,
-    origins: [
-      `http://127.0.0.1:${portTaken}`,
-      `http://localhost:${portTaken}`,
-      ...(options.origins ?? []),
-    ],
+    origins: [`http://127.0.0.1:${portTaken}`, `http://localhost:${portTaken}`, url, ...origins],
     verify: verifySignature,
     nowMs: options.nowMs ?? Date.now,
     random: (sizeBytes) => new Uint8Array(randomBytes(sizeBytes)),
@@ -90,7 +93,7 @@ export async function serveRemote(options: ServeOptions): Promise<ServedRemote> 
     await options.store.close()
   }
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${portTaken}`,
+    url,
     port: portTaken,
     close: () => {
       closing ??= close()

@@ -50,7 +50,9 @@ export async function checkPosition(
     mustMember(present, session.memberId)
     // Another request may have begun one while this one waited.
     checkSyncId(present, position.syncId)
-    await beginSyncId(parts, present, session)
+    if (!(await isInLog(parts, present, position.cursor))) {
+      await beginSyncId(parts, present, session)
+    }
   })
 }
 

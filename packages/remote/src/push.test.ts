@@ -123,6 +123,22 @@ describe('POST /v1/push', () => {
     expect(answer.envelopes).toEqual([newest])
   })
 
+  it('answers a conflict without versions when there is no room for them', async () => {
+    const { device } = await openVault()
+    const sizeBytes = ENVELOPE_BYTES_MAX
+    for (let i = 0; i < 18; i++) {
+      const id = device.stamp()
+      await device.push([id, [[at(i, id, { sizeBytes })]]])
+    }
+    const transactions = Array.from({ length: 18 }, (_, i) => {
+      const id = device.stamp()
+      return [id, [[at(i, id), TIMESTAMP_NONE]]]
+    })
+    const verdicts = await device.push(...transactions)
+    const sizes = verdicts.map((verdict) => verdict.type === 'conflict' && verdict.current.length)
+    expect(sizes).toEqual([...Array(16).fill(1), 0, 0])
+  })
+
   it('keeps one envelope a record', async () => {
     const { bench, device } = await openVault()
     for (let i = 0; i < 5; i++) {

@@ -11,6 +11,8 @@ import type { Vault } from './vaults.ts'
 
 /** Envelopes are up to 1 MiB each, so only a few are read before the room is looked at again. */
 const READ_AT_ONCE = 32
+/** More pushes than this do not come between two reads: then the store is damaged. */
+const READ_ATTEMPTS_MAX = 10
 
 export async function readRecords(
   parts: Pick<Parts, 'store'>,
@@ -37,7 +39,7 @@ async function readNewest(
   { keys }: Vault,
   ids: readonly RecordId[],
 ): Promise<(Uint8Array | undefined)[]> {
-  for (;;) {
+  for (let attempt = 0; attempt < READ_ATTEMPTS_MAX; attempt++) {
     const versions = await store.getMany(ids.map((id) => keys.record(id)))
     const known = versions.filter((version) => version !== undefined) as RecordVersion[]
     const envelopes = await store.getMany(known.map((version) => keys.envelope(version)))
@@ -45,4 +47,5 @@ async function readNewest(
     let next = 0
     return versions.map((version) => (version === undefined ? undefined : envelopes[next++]))
   }
+  throw new Error('a record without its envelope')
 }

@@ -10,6 +10,7 @@ import type { Hono } from 'hono'
 import { createApp, type RequestLine } from './app.ts'
 import { createChallenges } from './challenge.ts'
 import { type Admit, createLive, type Live } from './live.ts'
+import { parseOrigin } from './origin.ts'
 import type { Parts } from './parts.ts'
 import { beginSyncId, checkSyncId, isInLog } from './position.ts'
 import type { Registration } from './registration.ts'
@@ -54,7 +55,7 @@ export function createRemote(options: RemoteOptions): Remote {
     tokens: createTokens({ key, nowMs, random }),
     live,
     verify,
-    origins: options.origins.map((origin) => new URL(origin).origin),
+    origins: [...new Set(options.origins.map(parseOrigin))],
     registration,
     nowMs,
     random,

@@ -17,6 +17,7 @@ import {
   signingKeyOf,
 } from '@blindcopy/protocol'
 import { challengeFailed } from './challenge.ts'
+import { checkOrigin } from './origin.ts'
 import type { Parts } from './parts.ts'
 import { type Session, sessionRequired } from './token.ts'
 import { mustVault, type Vault } from './vaults.ts'
@@ -61,12 +62,4 @@ export function mustMember(vault: Pick<Vault, 'keychain'>, memberId: MemberId): 
   const signingKey = signingKeyOf(vault.keychain, memberId)
   if (signingKey !== undefined) return signingKey
   throw new ProtocolError('not-a-member', 'this device is not a member of the vault')
-}
-
-export function checkOrigin(parts: Pick<Parts, 'origins'>, origin: string): void {
-  if (parts.origins.includes(origin)) return
-  throw new ProtocolError(
-    'origin-refused',
-    'the remote is not known under the address that was signed: its owner adds it with --origin',
-  )
 }

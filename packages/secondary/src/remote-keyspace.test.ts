@@ -1,0 +1,102 @@
+/** Keys of the remote: their order is what scans rely on, and each parses to what it was built of. */
+import {
+  compareBytes,
+  parseRecordId,
+  parseTimestamp,
+  parseVaultId,
+  type RecordId,
+  type Timestamp,
+} from '@blindcopy/protocol'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  opIndexOfKey,
+  recordVersion,
+  recordVersionTimestamp,
+  remoteKeyspace,
+  seqOfKey,
+} from './remote-keyspace.ts'
+
+const bytes = (size: number) => fc.uint8Array({ minLength: size, maxLength: size })
+const vaultIds = bytes(32).map(parseVaultId)
+const timestamps: fc.Arbitrary<Timestamp> = bytes(16).map(parseTimestamp)
+const recordIds: fc.Arbitrary<RecordId> = bytes(16).map(parseRecordId)
+const seqs = fc.nat(2 ** 31).map((seq) => seq * 2 ** 20 + (seq % 1024))
+const opIndexes = fc.nat(999)
+
+const isWithin = (key: Uint8Array, range: { gte?: Uint8Array; lt?: Uint8Array }): boolean =>
+  range.gte !== undefined &&
+  range.lt !== undefined &&
+  compareBytes(key, range.gte) >= 0 &&
+  compareBytes(key, range.lt) < 0
+
+describe('remoteKeyspace', () => {
+  it('gives envelopes the order of seq, then of op, and parses both back', () => {
+    const place = fc.tuple(seqs, opIndexes)
+    fc.assert(
+      fc.property(vaultIds, timestamps, place, place, (vaultId, timestamp, a, b) => {
+        const keys = remoteKeyspace(vaultId)
+        const keyOf = ([seq, op]: [number, number]) =>
+          keys.envelope(recordVersion(timestamp, seq, op))
+        expect([seqOfKey(keyOf(a)), opIndexOfKey(keyOf(a))]).toEqual(a)
+        const byNumber = a[0] - b[0] || a[1] - b[1]
+        expect(Math.sign(compareBytes(keyOf(a), keyOf(b)))).toBe(Math.sign(byNumber))
+      }),
+    )
+  })
+
+  it('has ranges that hold their seqs, ends included, and nothing else', () => {
+    fc.assert(
+      fc.property(vaultIds, seqs, fc.nat(50), timestamps, (vaultId, first, more, timestamp) => {
+        const keys = remoteKeyspace(vaultId)
+        const range = { first, last: first + more }
+        for (const seq of [first, first + more]) {
+          expect(isWithin(keys.logEntry(seq), keys.logEntries(range))).toBe(true)
+          const envelope = keys.envelope(recordVersion(timestamp, seq, 999))
+          expect(isWithin(envelope, keys.envelopes(range))).toBe(true)
+        }
+        for (const key of [keys.logEntry(first + more + 1), keys.state, keys.keychainEntry(0)]) {
+          expect(isWithin(key, keys.logEntries(range))).toBe(false)
+          expect(isWithin(key, keys.envelopes(range))).toBe(false)
+        }
+      }),
+    )
+  })
+
+  it('keeps sections and vaults apart', () => {
+    fc.assert(
+      fc.property(vaultIds, vaultIds, recordIds, timestamps, (one, other, recordId, timestamp) => {
+        const keysOf = (vaultId: typeof one) => {
+          const keys = remoteKeyspace(vaultId)
+          const version = recordVersion(timestamp, 1, 0)
+          const singles = [keys.state, keys.keychainEntry(1), keys.logEntry(1)]
+          return [
+            ...singles,
+            keys.record(recordId),
+            keys.envelope(version),
+            keys.transaction(timestamp),
+          ].map((key) => key.join())
+        }
+        const all =
+          compareBytes(one, other) === 0 ? keysOf(one) : [...keysOf(one), ...keysOf(other)]
+        expect(new Set(all).size).toBe(all.length)
+        const { keychainFrom, keychainEntry, record, logEntry } = remoteKeyspace(one)
+        expect(isWithin(keychainEntry(9_999), keychainFrom(0))).toBe(true)
+        expect(isWithin(keychainEntry(4), keychainFrom(5))).toBe(false)
+        expect(isWithin(logEntry(0), keychainFrom(0))).toBe(false)
+        expect(isWithin(record(recordId), keychainFrom(0))).toBe(false)
+      }),
+    )
+  })
+})
+
+describe('recordVersion', () => {
+  it('gives back its timestamp', () => {
+    fc.assert(
+      fc.property(timestamps, seqs, opIndexes, (timestamp, seq, opIndex) => {
+        const version = recordVersion(timestamp, seq, opIndex)
+        expect(recordVersionTimestamp(version)).toEqual(timestamp)
+      }),
+    )
+  })
+})

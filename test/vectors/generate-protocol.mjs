@@ -4,11 +4,12 @@
  *   node test/vectors/generate-protocol.mjs
  *
  * after a build, and never again to make a test pass: a vector that fails says that the code, or
- * another implementation, is wrong. A new case is added by hand to the JSON, or here under a new name,
- * and only the new lines are kept.
+ * another implementation, is wrong. A new case is added by hand to the JSON, or here under a new
+ * name, and only the new lines are kept.
  *
  * What can be reckoned without our own code is: hashes with node:crypto, layouts with Buffer, CBOR
- * from RFC 8949. Only the bytes of values and messages come from the encoder whose output they freeze.
+ * from RFC 8949. Only the bytes of values and messages come from the encoder whose output they
+ * freeze.
  */
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'

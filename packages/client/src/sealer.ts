@@ -6,6 +6,7 @@
  */
 import {
   COLLECTION_NAME_BYTES_MAX,
+  decodeValue,
   type Envelope,
   encodeUtf8,
   type Fields,
@@ -13,6 +14,7 @@ import {
   type RecordId,
 } from '@blindcopy/protocol'
 import {
+  type EncodedFields,
   encodeFields,
   openEnvelope,
   type RandomBytes,
@@ -31,6 +33,9 @@ export type RecordPlace = {
   readonly recordId: RecordId
   readonly tag: Uint8Array
 }
+
+/** A draft that its own transaction can read again, in a copy. */
+export type RecordDraft = Draft & { fields(): Fields | undefined }
 
 export class Sealer {
   readonly #membership: Membership
@@ -60,17 +65,26 @@ export class Sealer {
     return { collection, key, recordId, tag }
   }
 
-  /** Fields of null make a deletion. Throws `not-carried`. */
-  draft(place: RecordPlace, fields: Fields | null): Draft {
+  /** A draft that stores fields. Throws `invalid-argument` or `not-carried`. */
+  draft(place: RecordPlace, fields: Fields): RecordDraft {
+    return this.#draftOf(place, encodeFields(checkFields(fields)))
+  }
+
+  /** A draft that deletes the record. */
+  deletion(place: RecordPlace): RecordDraft {
+    return this.#draftOf(place, null)
+  }
+
+  #draftOf(place: RecordPlace, fields: EncodedFields | null): RecordDraft {
     const { collection, key, recordId, tag } = place
-    const encoded = fields === null ? null : encodeFields(checkFields(fields))
     return {
+      fields: () => (fields === null ? undefined : (decodeValue(fields.cbor) as Fields)),
       recordId,
       tag,
       tombstone: fields === null,
       compareAndSet: false,
       seal: ({ timestamp, base, transactionSize }) => {
-        const record = { collection, key, fields: encoded, base, transactionSize }
+        const record = { collection, key, fields, base, transactionSize }
         return sealRecord(this.#membership.keyring, record, timestamp, this.#random)
       },
     }

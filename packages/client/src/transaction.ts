@@ -7,12 +7,12 @@
  */
 import type { Fields } from '@blindcopy/protocol'
 import { TIMESTAMP_NONE, type Timestamp } from '@blindcopy/protocol'
-import type { Draft, ReadVersions } from './draft.ts'
+import type { ReadVersions } from './draft.ts'
 import { ClientError } from './error.ts'
 import type { LocalSecondary } from './local-secondary.ts'
 import { idText } from './row-batch.ts'
 import { applySchema, type Schema } from './schema.ts'
-import type { RecordPlace, Sealer } from './sealer.ts'
+import type { RecordDraft, RecordPlace, Sealer } from './sealer.ts'
 
 /** What writing needs of a vault. */
 export type WriteContext = {
@@ -23,8 +23,6 @@ export type WriteContext = {
 
 /** A collection as a transaction takes it. */
 export type TransactionTarget<T> = { readonly name: string; readonly schema: Schema<T> | undefined }
-
-type Write = { readonly draft: Draft; readonly fields: unknown }
 
 const ATTEMPTS_MAX = 50
 
@@ -47,7 +45,7 @@ export async function runTransaction<R>(
 export class Transaction {
   readonly #context: WriteContext
   readonly #reads = new Map<string, { recordId: RecordPlace['recordId']; timestamp: Timestamp }>()
-  readonly #writes = new Map<string, Write>()
+  readonly #writes = new Map<string, RecordDraft>()
   #isOver = false
 
   constructor(context: WriteContext) {
@@ -64,7 +62,7 @@ export class Transaction {
     this.#checkOpen()
     const id = idText(place.recordId)
     const write = this.#writes.get(id)
-    if (write !== undefined) return write.fields ?? undefined
+    if (write !== undefined) return write.fields()
     const version = await this.#context.local.read(place.recordId)
     const timestamp = version?.timestamp ?? TIMESTAMP_NONE
     this.#reads.set(id, { recordId: place.recordId, timestamp })
@@ -74,16 +72,22 @@ export class Transaction {
   }
 
   /** Internal: the last write of a record counts. */
-  write(place: RecordPlace, fields: Fields | null): void {
+  write(place: RecordPlace, fields: Fields): void {
     this.#checkOpen()
     const draft = this.#context.sealer.draft(place, fields)
-    this.#writes.set(idText(place.recordId), { draft, fields })
+    this.#writes.set(idText(place.recordId), draft)
+  }
+
+  /** Internal. */
+  erase(place: RecordPlace): void {
+    this.#checkOpen()
+    this.#writes.set(idText(place.recordId), this.#context.sealer.deletion(place))
   }
 
   /** Internal: false when it was outrun and must run again. */
   async commit(): Promise<boolean> {
     this.#isOver = true
-    const drafts = [...this.#writes.values()].map(({ draft }) => draft)
+    const drafts = [...this.#writes.values()]
     if (drafts.length === 0) return true
     const reads: ReadVersions = this.#reads
     const { type } = await this.#context.local.commit(drafts, reads)
@@ -133,7 +137,7 @@ export class TransactionCollection<T extends object> {
 
   async delete(key: string): Promise<boolean> {
     if ((await this.get(key)) === undefined) return false
-    this.#transaction.write(this.#place(key), null)
+    this.#transaction.erase(this.#place(key))
     return true
   }
 

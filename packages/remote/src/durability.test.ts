@@ -75,6 +75,21 @@ describe('a write of the remote', () => {
     expect(framesCount).toBe(2)
   })
 
+  it('that failed, but reached the disk, is believed from the disk', async () => {
+    const state = { fails: false }
+    const store = watchedStore(async (write) => {
+      await write()
+      if (state.fails) throw new StoreError('store-failed', 'nobody knows')
+    })
+    const { device } = await openVault({ store })
+    const first = transactionOf(device)
+    state.fails = true
+    expect((await device.post('/v1/push', { transactions: [first] })).status).toBe(500)
+    state.fails = false
+    const verdicts = await device.push(transactionOf(device, 2), first)
+    expect(verdicts).toMatchObject([{ seq: 3 }, { type: 'applied', seq: 2 }])
+  })
+
   it('of one vault holds up no other', async () => {
     const held: (() => void)[] = []
     const state = { holds: false }

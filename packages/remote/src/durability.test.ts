@@ -1,4 +1,4 @@
-/** What is answered is on the disk, what is told live was answered, and vaults do not wait in line. */
+/** What is answered is on the disk, what is told live was answered, and no vault waits for another. */
 
 import { CreateAnswer, encodeCbor, PROTOCOL_VERSION } from '@blindcopy/protocol'
 import { createMemoryStore, type Durability, type Store, StoreError } from '@blindcopy/secondary'

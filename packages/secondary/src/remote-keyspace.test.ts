@@ -1,4 +1,4 @@
-/** Keys of the remote: their order is what scans rely on, and each parses to what it was built of. */
+/** Keys of the remote: scans rely on their order, and each parses to what it was built of. */
 import {
   compareBytes,
   parseRecordId,

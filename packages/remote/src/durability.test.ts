@@ -1,4 +1,4 @@
-/** What is answered is on the disk, what is told live was answered, and no vault waits for another. */
+/** What is answered is on disk, what is told live was answered, no vault waits on another. */
 
 import { CreateAnswer, encodeCbor, PROTOCOL_VERSION } from '@blindcopy/protocol'
 import { createMemoryStore, type Durability, type Store, StoreError } from '@blindcopy/secondary'

@@ -28,7 +28,7 @@ import {
 } from '@blindcopy/protocol'
 import { keychainKey, quarantineKey, type StoreOp } from '@blindcopy/secondary'
 import { ClientError } from './error.ts'
-import { isLater } from './row.ts'
+import { isLater, type Row } from './row.ts'
 import type { RowBatch, Slot } from './row-batch.ts'
 
 /** One step of the remote's log, as it was served. */
@@ -170,18 +170,24 @@ export function takeArrival(batch: RowBatch, slot: Slot, arrival: Arrival): bool
     return true
   }
   const envelope = arrival.envelope as Envelope
-  if (isLater(timestamp, row.current)) {
-    // A version that a waiting transaction wrote or replaced is kept until its verdict.
-    if (row.pending === 0) batch.deleteVersion(recordId, row.current)
-    batch.putVersion(recordId, timestamp, envelope)
+  const isShown = isLater(timestamp, row.current)
+  if (isShown) {
     batch.show(recordId, { tag: opening.tag, timestamp, tombstone: isTombstone(envelope) })
-    batch.setRow(slot, { ...row, current: timestamp, confirmed: timestamp })
-    return true
   }
-  // A write of this device is newer and waits: what arrived is kept as the version it competes with.
+  // Otherwise a write of this device is newer: what arrived is kept as what it competes with.
   if (!equalBytes(timestamp, row.current)) batch.putVersion(recordId, timestamp, envelope)
-  batch.setRow(slot, { ...row, confirmed: timestamp })
+  batch.setRow(slot, { ...row, current: isShown ? timestamp : row.current, confirmed: timestamp })
+  releaseReplaced(batch, slot, row)
   return true
+}
+
+/** What the row showed or had confirmed before; a version of a waiting transaction stays. */
+function releaseReplaced(batch: RowBatch, slot: Slot, before: Row): void {
+  const mayBeWaiting = before.pending > 0
+  batch.releaseVersions(
+    slot,
+    mayBeWaiting ? [before.confirmed] : [before.current, before.confirmed],
+  )
 }
 
 /** A version that was put aside and now opens: the same as an arrival, but it is confirmed already. */
@@ -192,10 +198,10 @@ export function releaseArrival(batch: RowBatch, slot: Slot, arrival: Arrival): b
   const { row } = slot
   if (!equalBytes(timestamp, row.confirmed) || !isLater(timestamp, row.current)) return true
   const envelope = arrival.envelope as Envelope
-  if (row.pending === 0) batch.deleteVersion(recordId, row.current)
   batch.putVersion(recordId, timestamp, envelope)
   batch.show(recordId, { tag: opening.tag, timestamp, tombstone: isTombstone(envelope) })
   batch.setRow(slot, { ...row, current: timestamp })
+  releaseReplaced(batch, slot, row)
   return true
 }
 

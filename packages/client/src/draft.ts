@@ -53,13 +53,14 @@ export function fileDrafts(
   const ops = drafts.map((draft, i) => {
     const { recordId, tag, tombstone, compareAndSet } = draft
     const slot = batch.slot(i)
-    const { current: replaced } = slot.row
+    const { current: replaced, confirmed, pending } = slot.row
     const base = isNone(replaced) ? null : replaced
     const envelope = draft.seal({ timestamp, base, transactionSize: drafts.length })
     sizeBytes += envelope.length
     batch.putVersion(recordId, timestamp, envelope)
     batch.show(recordId, { tag, timestamp, tombstone })
-    batch.setRow(slot, { ...slot.row, current: timestamp, pending: slot.row.pending + 1 })
+    const row = { current: timestamp, confirmed, pending: pending + 1 }
+    batch.setRow(slot, { ...row, base: pending === 0 ? replaced : slot.row.base })
     return { recordId, replaced, compareAndSet }
   })
   return { ops, sizeBytes }

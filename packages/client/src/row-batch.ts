@@ -9,6 +9,7 @@ import {
   assert,
   type Envelope,
   encodePair,
+  equalBytes,
   Fingerprint,
   type RecordId,
   type Timestamp,
@@ -78,6 +79,17 @@ export class RowBatch {
     return slot
   }
 
+  /** Lets versions go that nothing in the row refers to. */
+  releaseVersions({ recordId, row }: Slot, versions: readonly Timestamp[]): void {
+    for (const timestamp of versions) {
+      const isKept =
+        equalBytes(timestamp, row.current) ||
+        equalBytes(timestamp, row.confirmed) ||
+        equalBytes(timestamp, row.base)
+      if (!isKept) this.#deleteVersion(recordId, timestamp)
+    }
+  }
+
   setRow(slot: Slot, row: Row): void {
     slot.row = row
     slot.isTouched = true
@@ -98,7 +110,7 @@ export class RowBatch {
     this.ops.push({ type: 'put', key: versionKey(recordId, timestamp), value: envelope })
   }
 
-  deleteVersion(recordId: RecordId, timestamp: Timestamp): void {
+  #deleteVersion(recordId: RecordId, timestamp: Timestamp): void {
     if (isNone(timestamp)) return
     this.ops.push({ type: 'delete', key: versionKey(recordId, timestamp) })
   }

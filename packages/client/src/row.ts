@@ -5,9 +5,11 @@
  *        0    16  current    the version that reads show; zeros when none opened yet
  *       16    16  confirmed  the newest version the remote served or acknowledged; zeros when none
  *       32     2  pending    how many transactions of the outbox, or in attention, write this record
+ *       34    16  base       only while some are pending: what was shown before the first of them
  *
  * `current` and `confirmed` differ while a local write waits, and while a served version does not
- * open. Versions that a pending transaction wrote or replaced are kept until its verdict.
+ * open. Versions that a pending transaction wrote or replaced, and their base, are kept until the
+ * verdict: the base is what both sides of a conflict began with.
  */
 import {
   compareTimestamps,
@@ -21,26 +23,35 @@ export type Row = {
   readonly current: Timestamp
   readonly confirmed: Timestamp
   readonly pending: number
+  readonly base: Timestamp
 }
 
-export const ROW_NONE: Row = { current: TIMESTAMP_NONE, confirmed: TIMESTAMP_NONE, pending: 0 }
-const ROW_BYTES = 2 * TIMESTAMP_BYTES + 2
+export const ROW_NONE: Row = {
+  current: TIMESTAMP_NONE,
+  confirmed: TIMESTAMP_NONE,
+  pending: 0,
+  base: TIMESTAMP_NONE,
+}
+const BASE_OFFSET = 2 * TIMESTAMP_BYTES + 2
 
 export function encodeRow(row: Row): Uint8Array {
-  const bytes = new Uint8Array(ROW_BYTES)
+  const bytes = new Uint8Array(BASE_OFFSET + (row.pending > 0 ? TIMESTAMP_BYTES : 0))
   bytes.set(row.current, 0)
   bytes.set(row.confirmed, TIMESTAMP_BYTES)
   bytes[32] = row.pending >> 8
   bytes[33] = row.pending & 0xff
+  if (row.pending > 0) bytes.set(row.base, BASE_OFFSET)
   return bytes
 }
 
 export function parseRow(bytes: Uint8Array | undefined): Row {
   if (bytes === undefined) return ROW_NONE
+  const pending = ((bytes[32] as number) << 8) | (bytes[33] as number)
   return {
     current: bytes.subarray(0, TIMESTAMP_BYTES) as Timestamp,
     confirmed: bytes.subarray(TIMESTAMP_BYTES, 2 * TIMESTAMP_BYTES) as Timestamp,
-    pending: ((bytes[32] as number) << 8) | (bytes[33] as number),
+    pending,
+    base: pending > 0 ? (bytes.subarray(BASE_OFFSET) as Timestamp) : TIMESTAMP_NONE,
   }
 }
 

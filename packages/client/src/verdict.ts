@@ -13,6 +13,7 @@ import {
   encodeUtf8,
   equalBytes,
   type LogPosition,
+  TIMESTAMP_NONE,
   type Timestamp,
   transactionDigest,
 } from '@blindcopy/protocol'
@@ -47,22 +48,20 @@ function settleOp(
   const { recordId, replaced } = version.op
   const before = slot.row
   const confirms = !version.lost && isLater(version.timestamp, before.confirmed)
+  const pending = Math.max(0, before.pending - 1)
   const row = {
     current: before.current,
     confirmed: confirms ? version.timestamp : before.confirmed,
-    pending: Math.max(0, before.pending - 1),
+    pending,
+    base: pending > 0 ? before.base : TIMESTAMP_NONE,
   }
   if (confirms) {
     batch.confirm(recordId, before.confirmed, version.timestamp)
     batch.deleteQuarantined(recordId, before.confirmed)
   }
-  // Each of the three may have lost its last reader; a version still shown or confirmed has not.
-  for (const old of [before.confirmed, replaced, version.timestamp]) {
-    if (!equalBytes(old, row.current) && !equalBytes(old, row.confirmed)) {
-      batch.deleteVersion(recordId, old)
-    }
-  }
   batch.setRow(slot, row)
+  // Each of these may have lost its last reader.
+  batch.releaseVersions(slot, [before.confirmed, before.base, replaced, version.timestamp])
 }
 
 /** The log position after this transaction, when it follows `position` and fits what is stated. */

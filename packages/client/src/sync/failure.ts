@@ -15,6 +15,7 @@ const PASSING: ReadonlySet<string> = new Set([
   'storage-full',
   'internal',
   'challenge-failed',
+  'session-required',
 ])
 
 export const isPassing = (error: unknown): boolean => PASSING.has(codeOf(error) ?? '')

@@ -181,12 +181,13 @@ export function takeArrival(batch: RowBatch, slot: Slot, arrival: Arrival): bool
   return true
 }
 
-/** What the row showed or had confirmed before; a version of a waiting transaction stays. */
+/** What the row showed or had confirmed before. A version that may wait for a verdict stays. */
 function releaseReplaced(batch: RowBatch, slot: Slot, before: Row): void {
-  const mayBeWaiting = before.pending > 0
+  const replaced = [before.current, before.confirmed]
+  const isWaiting = (timestamp: Timestamp): boolean => before.pending > 0 && batch.isOwn(timestamp)
   batch.releaseVersions(
     slot,
-    mayBeWaiting ? [before.confirmed] : [before.current, before.confirmed],
+    replaced.filter((timestamp) => !isWaiting(timestamp)),
   )
 }
 

@@ -20,6 +20,7 @@ import {
   HEADER_CURSOR,
   HEADER_PROTOCOL,
   HEADER_SYNC_ID,
+  KEYCHAIN_ENTRIES_MAX,
   KeychainAnswer,
   KeychainAppendAnswer,
   KeychainAppendRequest,
@@ -103,12 +104,16 @@ export function createHttpTransport(remote: string, options: HttpOptions): Trans
     create: (create) =>
       exchange(post('/v1/vaults', encodeMessage(CreateRequest, create)), CreateAnswer),
     async keychain(token, from) {
-      const call: Call = {
-        method: 'GET',
-        path: `/v1/keychain?from=${from}`,
-        headers: authorization(token),
+      const entries: Uint8Array[] = []
+      // One answer holds a part of a long chain: the next begins where it ends.
+      for (;;) {
+        const path = `/v1/keychain?from=${from + entries.length}`
+        const call: Call = { method: 'GET', path, headers: authorization(token) }
+        const part = (await exchange(call, KeychainAnswer)).entries
+        if (part.length === 0) return entries
+        entries.push(...part)
+        if (from + entries.length > KEYCHAIN_ENTRIES_MAX) throw notARemote()
       }
-      return (await exchange(call, KeychainAnswer)).entries
     },
     appendKeychain: (token, append) =>
       exchange(

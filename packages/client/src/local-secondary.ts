@@ -66,15 +66,13 @@ import {
 import { Mutex } from './mutex.ts'
 import { encodeOutboxEntry, type OutboxTransaction } from './outbox.ts'
 import { type RecordChange, RowBatch } from './row-batch.ts'
-import { moveToAttention, moveToOutbox, positionAfter, takeApplied } from './verdict.ts'
-
-export type AppliedVerdict =
-  | {
-      readonly type: 'applied'
-      readonly position: LogPosition
-      readonly staleByOp: ReadonlyMap<number, Timestamp>
-    }
-  | { readonly type: 'refused'; readonly code: string }
+import {
+  type AppliedVerdict,
+  moveToAttention,
+  moveToOutbox,
+  positionAfter,
+  takeApplied,
+} from './verdict.ts'
 
 export type LocalSecondaryOptions = {
   readonly store: Store
@@ -156,8 +154,6 @@ export class LocalSecondary implements AsyncDisposable {
     return () => this.#listeners.delete(listener)
   }
 
-  // --- reading ---
-
   /** The version that is shown, a tombstone included. */
   read(recordId: RecordId): Promise<StoredVersion | undefined> {
     return readVersion(this.#store, recordId)
@@ -187,8 +183,6 @@ export class LocalSecondary implements AsyncDisposable {
     return readOutbox(this.#store, bounds)
   }
 
-  // --- local transactions ---
-
   /** Seals and stores the drafts of one transaction: all of them or none. */
   commit(drafts: readonly Draft[], readVersions: ReadVersions = new Map()): Promise<Committed> {
     if (drafts.length > TRANSACTION_RECORDS_MAX) {
@@ -201,7 +195,7 @@ export class LocalSecondary implements AsyncDisposable {
     const sorted = [...drafts].sort((a, b) => compareBytes(a.recordId, b.recordId))
     const ids = sorted.map(({ recordId }) => recordId)
     for (const { recordId } of readVersions.values()) ids.push(recordId)
-    const batch = await RowBatch.read(this.#store, ids, this.#confirmedSet)
+    const batch = await this.#readRows(ids)
     const reads = [...readVersions.values()]
     const isOutrun = reads.some(
       ({ timestamp }, i) => !equalBytes(batch.slot(sorted.length + i).row.current, timestamp),
@@ -223,8 +217,6 @@ export class LocalSecondary implements AsyncDisposable {
     this.#tell(batch.changes)
     return { type: 'committed', timestamp }
   }
-
-  // --- what a remote serves ---
 
   /** Adopts the SyncId of the remote that the vault was registered with, or first met. */
   adoptSyncId(syncId: SyncId): Promise<void> {
@@ -252,7 +244,7 @@ export class LocalSecondary implements AsyncDisposable {
       const position = followLog(before, steps)
       const { arrivals, keychainOps } = openSteps(steps, options)
       const ids = arrivals.map(({ recordId }) => recordId)
-      const batch = await RowBatch.read(this.#store, ids, this.#confirmedSet)
+      const batch = await this.#readRows(ids)
       let clock = this.#clock
       for (const [i, arrival] of arrivals.entries()) {
         const isNews = takeArrival(batch, batch.slot(i), arrival)
@@ -271,8 +263,6 @@ export class LocalSecondary implements AsyncDisposable {
     const isAhead = timestampMilliseconds(timestamp) > this.#nowMs() + CLOCK_DRIFT_MS_MAX
     return isAhead ? clock : receive(clock, timestamp)
   }
-
-  // --- the outbox ---
 
   get sentBelow(): number {
     return this.#sentBelow
@@ -293,7 +283,7 @@ export class LocalSecondary implements AsyncDisposable {
   ): Promise<void> {
     return this.#mutex.run(async () => {
       const ids = settled.flatMap(({ transaction }) => transaction.ops.map((op) => op.recordId))
-      const batch = await RowBatch.read(this.#store, ids, this.#confirmedSet)
+      const batch = await this.#readRows(ids)
       let { position } = this.#cursor
       let refusedCount = 0
       let firstSlot = 0
@@ -317,10 +307,6 @@ export class LocalSecondary implements AsyncDisposable {
     })
   }
 
-  // --- quarantine ---
-
-  // --- attention ---
-
   /** Moves every refused transaction back to the outbox, in their order. Returns how many. */
   retryAttention(): Promise<number> {
     return this.#mutex.run(async () => {
@@ -341,7 +327,7 @@ export class LocalSecondary implements AsyncDisposable {
     return this.#mutex.run(async () => {
       const arrivals = openArrivals(envelopes, open)
       const ids = arrivals.map(({ recordId }) => recordId)
-      const batch = await RowBatch.read(this.#store, ids, this.#confirmedSet)
+      const batch = await this.#readRows(ids)
       const released = arrivals.filter((arrival, i) =>
         releaseArrival(batch, batch.slot(i), arrival),
       )
@@ -351,8 +337,6 @@ export class LocalSecondary implements AsyncDisposable {
       return released.length
     })
   }
-
-  // --- keychain ---
 
   /** Pins entries that were checked, from `index` on. */
   storeKeychain(index: number, entries: readonly Uint8Array[]): Promise<void> {
@@ -380,6 +364,11 @@ export class LocalSecondary implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  #readRows(ids: readonly RecordId[]): Promise<RowBatch> {
+    const { deviceId } = this.#identity
+    return RowBatch.read(this.#store, ids, { confirmedSet: this.#confirmedSet, deviceId })
   }
 
   async #write(batch: RowBatch, next: { position: LogPosition; clock: ClockState }): Promise<void> {

@@ -11,6 +11,8 @@ import {
   encodePair,
   equalBytes,
   Fingerprint,
+  isAuthoredBy,
+  type MemberId,
   type RecordId,
   type Timestamp,
 } from '@blindcopy/protocol'
@@ -39,6 +41,8 @@ export const idText = (recordId: Uint8Array): string =>
 /** One record of a batch: its row as the changes so far have left it. */
 export type Slot = { readonly recordId: RecordId; row: Row; isTouched: boolean }
 
+export type BatchContext = { readonly confirmedSet: ConfirmedSet; readonly deviceId: MemberId }
+
 export class RowBatch {
   /** In the order of the ids that were read; ids that come twice share one slot. */
   readonly slots: readonly Slot[]
@@ -46,8 +50,11 @@ export class RowBatch {
   readonly changes: RecordChange[] = []
   readonly confirmedSet: ConfirmedSet
 
-  private constructor(slots: readonly Slot[], confirmedSet: ConfirmedSet) {
+  readonly #deviceId: MemberId
+
+  private constructor(slots: readonly Slot[], { confirmedSet, deviceId }: BatchContext) {
     this.slots = slots
+    this.#deviceId = deviceId
     this.confirmedSet = {
       count: confirmedSet.count,
       fingerprint: new Fingerprint(confirmedSet.fingerprint.toBytes()),
@@ -57,7 +64,7 @@ export class RowBatch {
   static async read(
     store: Store,
     recordIds: readonly RecordId[],
-    confirmedSet: ConfirmedSet,
+    context: BatchContext,
   ): Promise<RowBatch> {
     const values = await store.getMany(recordIds.map(rowKey))
     const slotsById = new Map<string, Slot>()
@@ -69,7 +76,7 @@ export class RowBatch {
       slotsById.set(id, slot)
       return slot
     })
-    return new RowBatch(slots, confirmedSet)
+    return new RowBatch(slots, context)
   }
 
   /** The slot of the id that was read as number `index`. */
@@ -77,6 +84,11 @@ export class RowBatch {
     const slot = this.slots[index]
     assert(slot !== undefined, 'a batch is used with the ids it was read with')
     return slot
+  }
+
+  /** Whether this device wrote a version: while writes of a record wait, it may be one of them. */
+  isOwn(timestamp: Timestamp): boolean {
+    return isAuthoredBy(timestamp, this.#deviceId)
   }
 
   /** Lets versions go that nothing in the row refers to. */

@@ -22,6 +22,14 @@ import { encodeOutboxEntry, type OutboxOp, type OutboxTransaction } from './outb
 import { isLater } from './row.ts'
 import type { RowBatch, Slot } from './row-batch.ts'
 
+export type AppliedVerdict =
+  | {
+      readonly type: 'applied'
+      readonly position: LogPosition
+      readonly staleByOp: ReadonlyMap<number, Timestamp>
+    }
+  | { readonly type: 'refused'; readonly code: string }
+
 /**
  * Confirms an applied transaction in the batch. `slots` are those of its ops, `staleByOp` names the
  * version that each lost op met.

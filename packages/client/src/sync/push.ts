@@ -11,8 +11,9 @@ import {
   type Timestamp,
   type Verdict,
 } from '@blindcopy/protocol'
-import type { AppliedVerdict, LocalSecondary } from '../local-secondary.ts'
+import type { LocalSecondary } from '../local-secondary.ts'
 import type { OutboxTransaction } from '../outbox.ts'
+import type { AppliedVerdict } from '../verdict.ts'
 import type { DataRequest, Transport } from './transport.ts'
 
 export type PushContext = {

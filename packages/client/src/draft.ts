@@ -3,6 +3,7 @@
  * transaction become versions.
  */
 import { type Envelope, type RecordId, TIMESTAMP_NONE, type Timestamp } from '@blindcopy/protocol'
+import type { LocalClock } from './local-clock.ts'
 import type { OutboxOp } from './outbox.ts'
 import { isLater, isNone } from './row.ts'
 import type { RowBatch } from './row-batch.ts'
@@ -32,13 +33,19 @@ export type Committed =
   /** Something the transaction had read was changed meanwhile: run it again. */
   | { readonly type: 'outrun' }
 
-/** The greatest version of any record of the batch: the transaction's timestamp must stand above. */
-export function greatestOf(batch: RowBatch): Timestamp {
+/**
+ * The greatest version of any record of the batch: the transaction's timestamp must stand above. A
+ * version that was served but does not open counts too, unless it claims to be far ahead: whoever
+ * made it up could otherwise put a record out of reach.
+ */
+export function greatestOf(batch: RowBatch, clock: Pick<LocalClock, 'isAhead'>): Timestamp {
   let greatest = TIMESTAMP_NONE
   for (const { row } of batch.slots) {
     if (isLater(row.current, greatest)) greatest = row.current
-    // A version that was served but does not open counts too: the new write stands above it.
-    if (isLater(row.confirmed, greatest)) greatest = row.confirmed
+    if (!isLater(row.confirmed, greatest)) continue
+    if (!isLater(row.confirmed, row.current) || !clock.isAhead(row.confirmed)) {
+      greatest = row.confirmed
+    }
   }
   return greatest
 }

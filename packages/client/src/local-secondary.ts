@@ -10,21 +10,15 @@
  * store is whole up to some moment before it. What was acknowledged by the remote survives there.
  */
 import {
-  CLOCK_DRIFT_MS_MAX,
   type ClockIdentity,
   type ClockState,
   compareBytes,
-  encodeTimestamp,
   equalBytes,
   type LogPosition,
   type RecordId,
-  receive,
   type SyncId,
-  type Timestamp,
   TRANSACTION_BYTES_MAX,
   TRANSACTION_RECORDS_MAX,
-  tick,
-  timestampMilliseconds,
   type VaultId,
 } from '@blindcopy/protocol'
 import { keychainKey, numberedKey, type Store } from '@blindcopy/secondary'
@@ -40,6 +34,7 @@ import {
 } from './arrival.ts'
 import { type Committed, type Draft, fileDrafts, greatestOf, type ReadVersions } from './draft.ts'
 import { ClientError } from './error.ts'
+import { LocalClock } from './local-clock.ts'
 import {
   type ConfirmedSet,
   type Cursor,
@@ -83,11 +78,10 @@ export type LocalSecondaryOptions = {
 
 export class LocalSecondary implements AsyncDisposable {
   readonly #store: Store
-  readonly #identity: ClockIdentity
   readonly #nowMs: () => number
   readonly #mutex = new Mutex()
   readonly #listeners = new Set<(changes: readonly RecordChange[]) => void>()
-  #clock: ClockState
+  readonly #clock: LocalClock
   #nextNumber: number
   #cursor: Cursor
   #confirmedSet: ConfirmedSet
@@ -104,9 +98,8 @@ export class LocalSecondary implements AsyncDisposable {
     counts: { pending: { count: number; first: number }; attention: number },
   ) {
     this.#store = options.store
-    this.#identity = options.clockIdentity
     this.#nowMs = options.nowMs
-    this.#clock = meta.clock
+    this.#clock = new LocalClock(meta.clock, options.clockIdentity, options.nowMs)
     this.#nextNumber = meta.nextNumber
     this.#cursor = meta.cursor
     this.#confirmedSet = meta.confirmedSet
@@ -201,8 +194,7 @@ export class LocalSecondary implements AsyncDisposable {
       ({ timestamp }, i) => !equalBytes(batch.slot(sorted.length + i).row.current, timestamp),
     )
     if (isOutrun) return { type: 'outrun' }
-    const clock = tick(this.#clock, this.#nowMs(), [greatestOf(batch)])
-    const timestamp = encodeTimestamp(clock, this.#identity)
+    const { timestamp, state: clock } = this.#clock.next(greatestOf(batch, this.#clock))
     const { ops, sizeBytes } = fileDrafts(batch, sorted, timestamp)
     if (sizeBytes > TRANSACTION_BYTES_MAX) throw tooLarge(`${TRANSACTION_BYTES_MAX} bytes`)
     const number = this.#nextNumber
@@ -210,7 +202,7 @@ export class LocalSecondary implements AsyncDisposable {
     batch.ops.push({ type: 'put', key: numberedKey('outbox', number), value: entry })
     batch.ops.push(putClock(clock, number + 1))
     await this.#store.write(batch.finish(), { sync: false })
-    this.#clock = clock
+    this.#clock.state = clock
     this.#nextNumber = number + 1
     if (this.#pendingCount === 0) this.#firstPending = number
     this.#pendingCount++
@@ -245,23 +237,17 @@ export class LocalSecondary implements AsyncDisposable {
       const { arrivals, keychainOps } = openSteps(steps, options)
       const ids = arrivals.map(({ recordId }) => recordId)
       const batch = await this.#readRows(ids)
-      let clock = this.#clock
+      let clock = this.#clock.state
       for (const [i, arrival] of arrivals.entries()) {
         const isNews = takeArrival(batch, batch.slot(i), arrival)
         if (isNews && arrival.opening.type === 'opened') {
-          clock = this.#received(clock, arrival.timestamp)
+          clock = this.#clock.received(clock, arrival.timestamp)
         }
       }
       batch.ops.push(...keychainOps, putCursor({ syncId, position }))
       batch.ops.push(putClock(clock, this.#nextNumber))
       await this.#write(batch, { position, clock })
     })
-  }
-
-  /** A timestamp far ahead of this clock does not move it: a wrong clock elsewhere stays there. */
-  #received(clock: ClockState, timestamp: Timestamp): ClockState {
-    const isAhead = timestampMilliseconds(timestamp) > this.#nowMs() + CLOCK_DRIFT_MS_MAX
-    return isAhead ? clock : receive(clock, timestamp)
   }
 
   get sentBelow(): number {
@@ -300,7 +286,7 @@ export class LocalSecondary implements AsyncDisposable {
       }
       const { syncId } = this.#cursor
       if (syncId !== null) batch.ops.push(putCursor({ syncId, position }))
-      await this.#write(batch, { position, clock: this.#clock })
+      await this.#write(batch, { position, clock: this.#clock.state })
       this.#attentionCount += refusedCount
       this.#pendingCount -= settled.length
       this.#firstPending = Math.max(0, ...settled.map(({ transaction }) => transaction.number + 1))
@@ -332,7 +318,7 @@ export class LocalSecondary implements AsyncDisposable {
         releaseArrival(batch, batch.slot(i), arrival),
       )
       if (released.length > 0) {
-        await this.#write(batch, { position: this.#cursor.position, clock: this.#clock })
+        await this.#write(batch, { position: this.#cursor.position, clock: this.#clock.state })
       }
       return released.length
     })
@@ -367,7 +353,7 @@ export class LocalSecondary implements AsyncDisposable {
   }
 
   #readRows(ids: readonly RecordId[]): Promise<RowBatch> {
-    const { deviceId } = this.#identity
+    const { deviceId } = this.#clock.identity
     return RowBatch.read(this.#store, ids, { confirmedSet: this.#confirmedSet, deviceId })
   }
 
@@ -376,7 +362,7 @@ export class LocalSecondary implements AsyncDisposable {
     await this.#store.write(batch.finish(), { sync: false })
     this.#confirmedSet = batch.confirmedSet
     this.#cursor = { ...this.#cursor, position: next.position }
-    this.#clock = next.clock
+    this.#clock.state = next.clock
     this.#tell(batch.changes)
   }
 

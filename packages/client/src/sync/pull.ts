@@ -40,7 +40,11 @@ export async function pullChanges(context: PullContext): Promise<RemoteSet> {
     if (position.seq === head.seq && !equalBytes(position.chain, head.chain)) {
       throw new ClientError('integrity', 'the remote states another history than it served')
     }
-    if (position.seq >= head.seq) return head
+    if (position.seq > head.seq) {
+      // An honest remote that has lost this position says so with another SyncId.
+      throw new ClientError('integrity', 'the remote states less than it has served before')
+    }
+    if (position.seq === head.seq) return head
     if (position.seq === before) {
       throw new ClientError('integrity', 'the remote states more than it serves')
     }

@@ -1,0 +1,43 @@
+/**
+ * The one error of the command line itself: what was asked for makes no sense, or cannot be done here.
+ * Everything below has errors of its own; failure.ts says what each code means for the person.
+ */
+
+export type CliErrorCode =
+  /** An unknown command or option, a missing or senseless argument. */
+  | 'usage'
+  /** A record that was given as text is not JSON, or not JSON of a record. */
+  | 'invalid-json'
+  /** A file to import has a line that is no record; nothing of the file was written. */
+  | 'invalid-line'
+  /** A file or folder to import is not there, or cannot be read. */
+  | 'unreadable'
+  /** The port is taken. */
+  | 'address-in-use'
+  /** The host or the port is not this program's to listen on. */
+  | 'address-refused'
+  /** The remote refused some transactions; they are kept. */
+  | 'needs-attention'
+  /** The person stopped the program. */
+  | 'interrupted'
+
+export class CliError extends Error {
+  readonly code: CliErrorCode
+
+  constructor(code: CliErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = 'CliError'
+    this.code = code
+  }
+}
+
+/** Sync has stopped or failed, told by the code of what ended it. */
+export class SyncFailure extends Error {
+  readonly code: string
+
+  constructor(code: string, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = 'SyncFailure'
+    this.code = code
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * Failure: what every error code means for the person at the command line, an exit code and a remedy.
+ *
+ *   0  done
+ *   1  anything else: the disk, a folder in use, a fault
+ *   2  what was asked for is wrong: usage, input, phrase, no such record, no vault
+ *   3  the remote refused, or sync has stopped until the person acts
+ *   4  the network
+ *   5  integrity: something is not what was written
+ *
+ * A test compares the table with the unions of codes in the packages; docs/protocol.md has them all.
+ */
+
+export type Exit = 1 | 2 | 3 | 4 | 5
+
+export type Outcome = { readonly exit: Exit; readonly remedy: string }
+
+const USAGE: Readonly<Record<string, Outcome>> = {
+  usage: { exit: 2, remedy: 'See `blindcopy --help`, or `blindcopy COMMAND --help`.' },
+  'invalid-json': { exit: 2, remedy: 'Give one JSON object, such as \'{"title":"Hello"}\'.' },
+  'invalid-line': { exit: 2, remedy: 'Mend that line and import again: nothing was written.' },
+  unreadable: { exit: 2, remedy: 'Check the path and its permissions.' },
+  'address-in-use': { exit: 1, remedy: 'Choose another --port, or 0 for any free one.' },
+  'address-refused': { exit: 2, remedy: 'Check --host, and take a --port of 1024 or above.' },
+  'needs-attention': {
+    exit: 3,
+    remedy: 'They are kept. `blindcopy sync --retry` sends them again.',
+  },
+  interrupted: { exit: 1, remedy: 'What was done before is whole; run it again for the rest.' },
+}
+
+const CLIENT: Readonly<Record<string, Outcome>> = {
+  'not-a-vault': { exit: 2, remedy: 'Check --vault; `blindcopy init` or `restore` makes a vault.' },
+  'vault-exists': { exit: 2, remedy: 'Use it as it is, or choose another folder with --vault.' },
+  'vault-in-use': { exit: 1, remedy: 'Close the other program, such as a `sync --watch`.' },
+  'vault-damaged': { exit: 5, remedy: 'Keep the folder; restore the phrase into a new one.' },
+  'invalid-argument': { exit: 2, remedy: 'Correct what the sentence names.' },
+  'reserved-name': { exit: 2, remedy: 'Choose a collection name that does not begin with "$".' },
+  'schema-refused': { exit: 2, remedy: 'Correct the field that the sentence names.' },
+  'not-found': { exit: 2, remedy: 'See `blindcopy list COLLECTION` for the keys there are.' },
+  'already-exists': { exit: 2, remedy: 'Choose another key.' },
+  'transaction-conflict': { exit: 1, remedy: 'Try again when less is being written.' },
+  'transaction-too-large': { exit: 2, remedy: 'Split it: at most 1,000 records and 4 MiB.' },
+  closed: { exit: 1, remedy: 'Try again.' },
+  network: { exit: 4, remedy: 'What you wrote is kept and is sent by the next sync.' },
+  'not-a-remote': { exit: 4, remedy: 'Check the address, and any proxy or login page before it.' },
+  'wrong-phrase': { exit: 3, remedy: 'Compare the words with your paper, and check --remote.' },
+  'sync-stopped': { exit: 3, remedy: 'Nothing here was changed. See `blindcopy status`.' },
+  integrity: {
+    exit: 5,
+    remedy: 'Nothing here was changed. If it repeats, the remote is broken or hostile.',
+  },
+  'unsupported-platform': { exit: 1, remedy: 'Use Node 20.16 or later.' },
+}
+
+const ASK_HOST = 'Ask whoever runs the remote.'
+const UPDATE = 'Update this program.'
+const BY_ITSELF = 'Run it again; nothing was lost.'
+
+const PROTOCOL: Readonly<Record<string, Outcome>> = {
+  malformed: { exit: 5, remedy: 'Run it again; if it repeats, the remote or the way is damaged.' },
+  'too-large': { exit: 2, remedy: 'Make it smaller: a record holds less than 1 MiB.' },
+  'unsupported-version': { exit: 1, remedy: UPDATE },
+  'unsupported-protocol': { exit: 3, remedy: 'Update the older of this program and the remote.' },
+  'not-carried': { exit: 2, remedy: 'Change the value at the path that the sentence names.' },
+  'clock-drift': { exit: 3, remedy: 'Set the clock of this device (or the remote) right.' },
+  'clock-exhausted': { exit: 1, remedy: 'Set the clock of this device right.' },
+  'keychain-invalid': { exit: 5, remedy: 'Nothing here was changed. Do not trust this remote.' },
+  'keychain-forked': { exit: 5, remedy: 'Find out which device or host is not to be trusted.' },
+  'keychain-race': { exit: 3, remedy: BY_ITSELF },
+  'keychain-unsupported': { exit: 1, remedy: UPDATE },
+  'session-required': { exit: 3, remedy: BY_ITSELF },
+  'challenge-failed': { exit: 3, remedy: BY_ITSELF },
+  'not-a-member': { exit: 3, remedy: 'Restore the vault from its phrase into a new folder.' },
+  'unknown-vault': { exit: 3, remedy: `Check the address. ${ASK_HOST}` },
+  'origin-refused': {
+    exit: 3,
+    remedy: 'Check the address for a typing error; the host names its own with `serve --origin`.',
+  },
+  'registration-required': {
+    exit: 3,
+    remedy: 'Give --registration-token; `blindcopy serve` prints it when it first starts.',
+  },
+  'registration-closed': { exit: 3, remedy: `${ASK_HOST} Or choose another one.` },
+  'sync-id-mismatch': { exit: 3, remedy: `Nothing here was changed. ${ASK_HOST}` },
+  'epoch-old': { exit: 3, remedy: 'Sync again; `blindcopy sync --retry` sends it anew.' },
+  'epoch-unknown': { exit: 3, remedy: 'Sync again; `blindcopy sync --retry` sends it anew.' },
+  'wrong-author': { exit: 3, remedy: 'The folder may be a copy: restore into a new one instead.' },
+  'too-many-requests': { exit: 3, remedy: 'Wait a minute, then run it again.' },
+  busy: { exit: 4, remedy: 'Try again later; what you wrote is kept.' },
+  'storage-full': { exit: 3, remedy: `What you wrote is kept here. ${ASK_HOST}` },
+  internal: { exit: 1, remedy: 'Run it again; if it repeats, please report it.' },
+}
+
+const STORE: Readonly<Record<string, Outcome>> = {
+  'store-in-use': { exit: 1, remedy: 'Close the other program that has the folder open.' },
+  'store-read-only': { exit: 1, remedy: 'Give yourself the right to write there.' },
+  'store-full': { exit: 1, remedy: 'Make room on the disk, then run it again; nothing was lost.' },
+  'store-corrupt': { exit: 5, remedy: 'Keep the folder; restore the phrase into a new one.' },
+  'store-closed': { exit: 1, remedy: 'Run it again.' },
+  'store-failed': { exit: 1, remedy: 'Check the disk, then run it again.' },
+}
+
+const VAULT: Readonly<Record<string, Outcome>> = {
+  tampered: { exit: 5, remedy: 'Keep the folder; restore the phrase into a new one.' },
+  'phrase-malformed': { exit: 2, remedy: 'Compare with your paper: 24 words, in their order.' },
+  'phrase-checksum': { exit: 2, remedy: 'Compare each word, and their order, with your paper.' },
+  'passphrase-wrong': { exit: 2, remedy: 'Type it again; nobody can reset it.' },
+  'passphrase-required': { exit: 2, remedy: 'Set BLINDCOPY_PASSPHRASE, or use a terminal.' },
+  'key-file-damaged': { exit: 5, remedy: 'Restore the vault from its phrase into a new folder.' },
+  'key-mismatch': { exit: 5, remedy: 'Nothing here was changed. Ask on your other devices.' },
+  'record-too-large': { exit: 2, remedy: 'Split the record: sealed it must fit 1 MiB.' },
+  'parameters-refused': { exit: 5, remedy: 'The key file was changed: use a copy of it.' },
+}
+
+export const OUTCOMES: Readonly<Record<string, Outcome>> = {
+  ...STORE,
+  ...VAULT,
+  ...PROTOCOL,
+  ...CLIENT,
+  ...USAGE,
+}
+
+const UNKNOWN: Outcome = { exit: 1, remedy: 'Run it again; if it repeats, please report it.' }
+
+export type Failure = Outcome & { readonly code: string; readonly message: string }
+
+/** What is told of anything that was thrown. */
+export function failureOf(error: unknown): Failure {
+  const code = codeIn(error)
+  const message = error instanceof Error ? error.message : String(error)
+  const isKnown = code !== undefined && Object.hasOwn(OUTCOMES, code)
+  const outcome = isKnown ? (OUTCOMES[code] ?? UNKNOWN) : UNKNOWN
+  return { ...outcome, code: isKnown ? code : 'internal', message: oneLine(message) }
+}
+
+/** The two lines for a person, or the one for a machine. */
+export function formatFailure({ code, message, remedy }: Failure, json: boolean): string {
+  if (json) return JSON.stringify({ error: { code, message, remedy } })
+  return `blindcopy: ${message} [${code}]\n  ${remedy}`
+}
+
+function codeIn(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}
+
+const oneLine = (text: string): string => text.replace(/\s+/g, ' ').replace(/\.$/, '').trim()

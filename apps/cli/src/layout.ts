@@ -1,0 +1,78 @@
+/**
+ * Layout: text that a person reads, fitted to the terminal. Records hold anything, so what comes from
+ * them is shown without control characters: a note must not be able to move the cursor.
+ */
+
+const WIDE =
+  /[\p{Extended_Pictographic}\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff01-\uff60]/u
+const NO_WIDTH = /[\p{Mark}\p{Cf}]/u
+
+/** How many columns a text takes, nearly: terminals differ about some characters. */
+export function widthOf(text: string): number {
+  let width = 0
+  for (const character of text) width += widthOfCharacter(character)
+  return width
+}
+
+function widthOfCharacter(character: string): number {
+  if (character < '\u0300') return 1
+  if (NO_WIDTH.test(character)) return 0
+  return WIDE.test(character) ? 2 : 1
+}
+
+/** Control characters, and those that turn the direction of a line, as one visible sign. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]/gu, '·')
+}
+
+/** At most `columns` wide, with an ellipsis for what is cut. */
+export function clip(text: string, columns: number): string {
+  let width = 0
+  let clipped = ''
+  for (const character of text) {
+    width += widthOfCharacter(character)
+    if (width > columns - 1 && clipped.length + character.length < text.length) return `${clipped}…`
+    clipped += character
+  }
+  return clipped
+}
+
+/** Rows in columns, two spaces apart; the last column takes what is left of the line. */
+export function formatTable(rows: readonly (readonly string[])[], columns: number): string {
+  const widths: number[] = []
+  for (const row of rows) {
+    row.slice(0, -1).forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, widthOf(cell))
+    })
+  }
+  const lines = rows.map((row) =>
+    row.map((cell, i) => (i === row.length - 1 ? cell : pad(cell, widths[i] ?? 0))).join('  '),
+  )
+  return lines.map((line) => clip(line.trimEnd(), columns)).join('\n')
+}
+
+export function pad(text: string, columns: number): string {
+  return text + ' '.repeat(Math.max(0, columns - widthOf(text)))
+}
+
+const WORDS_A_ROW = 4
+
+/** The words of a phrase, numbered, to be copied row by row. */
+export function formatWords(words: readonly string[]): string {
+  const longest = Math.max(...words.map((word) => word.length))
+  const cells = words.map((word, i) => `${String(i + 1).padStart(2)}. ${word.padEnd(longest)}`)
+  const rows: string[] = []
+  for (let i = 0; i < cells.length; i += WORDS_A_ROW) {
+    rows.push(`  ${cells.slice(i, i + WORDS_A_ROW).join('   ')}`.trimEnd())
+  }
+  return rows.join('\n')
+}
+
+/** `1 record`, `2 records`, `1,000 records`. */
+export function count(number: number, noun: string): string {
+  return `${number.toLocaleString('en-US')} ${noun}${number === 1 ? '' : 's'}`
+}
+
+export function formatTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}

@@ -1,0 +1,184 @@
+/**
+ * Program: the commands, their arguments and options, and nothing of what they do. Each command is
+ * loaded when it is called, so that `serve` never loads what could open an envelope.
+ */
+import { Command, InvalidArgumentError, Option } from 'commander'
+import type { ImportOptions } from './import.ts'
+import type { InitOptions } from './init.ts'
+import type { RestoreOptions } from './restore.ts'
+import type { ServeOptions } from './serve.ts'
+import type { SyncOptions } from './sync.ts'
+import type { Terminal } from './terminal.ts'
+import type { VaultOptions } from './vault-folder.ts'
+
+export function createProgram(version: string, terminal: Terminal): Command {
+  const program = new Command('blindcopy')
+    .description('End-to-end encrypted sync: your records, and a remote that cannot read them')
+    .version(version)
+    .option('--vault <DIR>', 'the folder of the vault (or BLINDCOPY_VAULT)')
+    .option('--json', 'answer in JSON, one object a line')
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => terminal.output.write(text),
+      // main.ts tells errors, in one form for all.
+      writeErr: () => undefined,
+      outputError: () => undefined,
+    })
+    .exitOverride()
+  addServe(program, terminal)
+  addInit(program, terminal)
+  addRestore(program, terminal)
+  addRecords(program, terminal)
+  addFiles(program, terminal)
+  addSync(program, terminal)
+  return program
+}
+
+function addServe(program: Command, terminal: Terminal): void {
+  program
+    .command('serve')
+    .description('serve a remote from this machine')
+    .option('--data <DIR>', 'its data (or BLINDCOPY_DATA; ~/.local/share/blindcopy/remote)')
+    .option('--host <HOST>', 'the address to listen on', '127.0.0.1')
+    .option('--port <N>', 'the port, 0 for any free one', parsePort, 8787)
+    .option('--origin <URL>', 'a public address of this remote (may be repeated)', collect)
+    .addOption(
+      new Option('--registration <MODE>', 'who may create a vault here (token)').choices([
+        'open',
+        'token',
+        'closed',
+      ]),
+    )
+    .addOption(registrationToken('what a new vault must show; one is made otherwise'))
+    .option('--verbose', 'a line on stderr for each request')
+    .action(async (options: ServeOptions) => {
+      const { serve } = await import('./serve.ts')
+      await serve(options, terminal)
+    })
+}
+
+function addInit(program: Command, terminal: Terminal): void {
+  program
+    .command('init')
+    .description('make a new vault; prints its recovery phrase, once')
+    .requiredOption('--remote <URL>', 'the address of the remote')
+    .addOption(registrationToken('what the remote wants from a new vault'))
+    .option('--name <NAME>', 'what this device is called (its host name)')
+    .option('--passphrase', 'protect the keys on this disk by a passphrase')
+    .option('--no-confirm', 'do not ask for words of the phrase')
+    .action(async (_options: InitOptions, command: Command) => {
+      const { init } = await import('./init.ts')
+      await init(command.optsWithGlobals<InitOptions>(), terminal)
+    })
+}
+
+function addRestore(program: Command, terminal: Terminal): void {
+  program
+    .command('restore')
+    .description('restore a vault from its recovery phrase (asked for, or on stdin)')
+    .requiredOption('--remote <URL>', 'the address of the remote')
+    .option('--name <NAME>', 'what this device is called (its host name)')
+    .option('--passphrase', 'protect the keys on this disk by a passphrase')
+    .action(async (_options: RestoreOptions, command: Command) => {
+      const { restore } = await import('./restore.ts')
+      await restore(command.optsWithGlobals<RestoreOptions>(), terminal)
+    })
+}
+
+function addRecords(program: Command, terminal: Terminal): void {
+  type Own = Record<string, unknown>
+  program
+    .command('put <COLLECTION> <KEY> [JSON]')
+    .description('store a record; - or nothing reads its JSON from stdin')
+    .action(async (collection: string, key: string, text: string | undefined, ...rest) => {
+      const { put } = await import('./records.ts')
+      await put({ collection, key, text }, vaultOptions(rest), terminal)
+    })
+  program
+    .command('get <COLLECTION> <KEY>')
+    .description('print a record')
+    .action(async (collection: string, key: string, ...rest: [Own, Command]) => {
+      const { get } = await import('./records.ts')
+      await get({ collection, key }, vaultOptions(rest), terminal)
+    })
+  program
+    .command('delete <COLLECTION> <KEY>')
+    .description('delete a record')
+    .action(async (collection: string, key: string, ...rest: [Own, Command]) => {
+      const { remove } = await import('./records.ts')
+      await remove({ collection, key }, vaultOptions(rest), terminal)
+    })
+  program
+    .command('list <COLLECTION>')
+    .description('list the records of a collection')
+    .action(async (collection: string, ...rest: [Own, Command]) => {
+      const { list } = await import('./records.ts')
+      await list(collection, vaultOptions(rest), terminal)
+    })
+}
+
+function addFiles(program: Command, terminal: Terminal): void {
+  program
+    .command('import <COLLECTION> <PATH>')
+    .description('store the records of a file of JSON lines, or the documents of a folder')
+    .option('--key <FIELD>', 'the field of a line that becomes its key')
+    .action(async (collection: string, path: string, ...rest: [unknown, Command]) => {
+      const { importPath } = await import('./import.ts')
+      const options = rest[1].optsWithGlobals<ImportOptions>()
+      await importPath({ collection, path }, options, terminal)
+    })
+  program
+    .command('export [COLLECTION]')
+    .description('print every record (of a collection) as sorted lines of JSON')
+    .action(async (collection: string | undefined, ...rest: [unknown, Command]) => {
+      const { exportRecords } = await import('./export.ts')
+      await exportRecords(collection, vaultOptions(rest), terminal)
+    })
+}
+
+function addSync(program: Command, terminal: Terminal): void {
+  program
+    .command('sync')
+    .description('exchange everything with the remote once')
+    .option('--watch', 'stay in step, live, until Ctrl-C')
+    .option('--retry', 'send again what the remote has refused')
+    .action(async (_options: SyncOptions, command: Command) => {
+      const { sync } = await import('./sync.ts')
+      await sync(command.optsWithGlobals<SyncOptions>(), terminal)
+    })
+  program
+    .command('status')
+    .description('what waits to be sent, when it was last synced, and the devices; offline')
+    .action(async (...rest: [unknown, Command]) => {
+      const { status } = await import('./status.ts')
+      await status(vaultOptions(rest), terminal)
+    })
+  program
+    .command('inspect')
+    .description('what the host of the remote can see of this vault')
+    .requiredOption('--as-remote', 'look with the eyes of the remote')
+    .action(async (...rest: [unknown, Command]) => {
+      const { inspect } = await import('./inspect.ts')
+      await inspect(vaultOptions(rest), terminal)
+    })
+}
+
+function registrationToken(description: string): Option {
+  return new Option('--registration-token <TOKEN>', description).env('BLINDCOPY_REGISTRATION_TOKEN')
+}
+
+/** Commander hands the command itself over last. */
+function vaultOptions(rest: readonly unknown[]): VaultOptions {
+  const command = rest[rest.length - 1]
+  return command instanceof Command ? command.optsWithGlobals<VaultOptions>() : {}
+}
+
+function parsePort(text: string): number {
+  const port = Number(text)
+  if (/^\d+$/.test(text) && port <= 65_535) return port
+  throw new InvalidArgumentError('a port is a number from 0 to 65535')
+}
+
+function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value]
+}

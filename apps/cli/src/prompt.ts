@@ -1,0 +1,51 @@
+/**
+ * Prompts: what is asked of a person, on stderr, so that stdout stays the answer's.
+ */
+import { createInterface, type Interface } from 'node:readline'
+import { Writable } from 'node:stream'
+import { CliError } from './cli-error.ts'
+import type { Terminal } from './terminal.ts'
+
+/** One line, shown as it is typed. */
+export async function ask(terminal: Terminal, question: string): Promise<string> {
+  const lines = createInterface({ input: terminal.input, output: terminal.messages })
+  return answerOf(lines, (take) => lines.question(question, take))
+}
+
+/** One line that nobody looking on can read. */
+export async function askHidden(terminal: Terminal, question: string): Promise<string> {
+  terminal.messages.write(question)
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const lines = createInterface({ input: terminal.input, output: nowhere, terminal: true })
+  try {
+    return await answerOf(lines, (take) => lines.question('', take))
+  } finally {
+    terminal.messages.write('\n')
+  }
+}
+
+/** Ctrl-C and Ctrl-D at a prompt end it, and with it the command. */
+function answerOf(
+  lines: Interface,
+  start: (take: (line: string) => void) => void,
+): Promise<string> {
+  return new Promise<string>((resolve, reject) => {
+    lines.once('SIGINT', () => lines.close())
+    lines.once('close', () => reject(new CliError('interrupted', 'nothing was answered')))
+    start((line) => {
+      resolve(line)
+      lines.close()
+    })
+  })
+}
+
+/** Everything that is piped in, as text. Throws `invalid-json` for bytes that are no text. */
+export async function readInput(terminal: Terminal): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of terminal.input) chunks.push(Buffer.from(chunk))
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+  } catch (cause) {
+    throw new CliError('invalid-json', 'what was piped in is not text in UTF-8', { cause })
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Vault folder: which folder a command works on, the passphrase of its keys, and its opening.
+ */
+import { codeOf, openVault, type Vault } from '@blindcopy/client'
+import { CliError } from './cli-error.ts'
+import { askHidden } from './prompt.ts'
+import type { Terminal } from './terminal.ts'
+
+export type VaultOptions = { readonly vault?: string }
+
+/** Throws `usage` when nobody said which. */
+export function vaultPath({ vault }: VaultOptions, terminal: Terminal): string {
+  const path = vault ?? terminal.env.BLINDCOPY_VAULT ?? ''
+  if (path !== '') return path
+  throw new CliError('usage', 'which vault? Name its folder with --vault DIR or BLINDCOPY_VAULT')
+}
+
+/** Opens the vault, does the work, and closes it whatever happens. */
+export async function withVault<T>(
+  options: VaultOptions,
+  terminal: Terminal,
+  work: (vault: Vault) => Promise<T>,
+): Promise<T> {
+  const vault = await open(vaultPath(options, terminal), terminal)
+  try {
+    return await work(vault)
+  } finally {
+    await vault.close()
+  }
+}
+
+async function open(path: string, terminal: Terminal): Promise<Vault> {
+  const given = terminal.env.BLINDCOPY_PASSPHRASE
+  if (given !== undefined && given !== '') return openVault({ path, passphrase: given })
+  try {
+    return await openVault({ path })
+  } catch (error) {
+    if (codeOf(error) !== 'passphrase-required' || !terminal.canAsk) throw error
+  }
+  return openVault({ path, passphrase: await askHidden(terminal, 'Passphrase: ') })
+}
+
+/** The passphrase for a new vault: from the environment, or asked for twice. */
+export async function newPassphrase(
+  isWanted: boolean,
+  terminal: Terminal,
+): Promise<{ passphrase?: string }> {
+  if (!isWanted) return {}
+  const given = terminal.env.BLINDCOPY_PASSPHRASE ?? ''
+  if (given !== '') return { passphrase: given }
+  if (!terminal.canAsk) {
+    throw new CliError('usage', '--passphrase needs a terminal, or BLINDCOPY_PASSPHRASE')
+  }
+  const passphrase = await askHidden(terminal, 'New passphrase for this device: ')
+  if (passphrase === '') throw new CliError('usage', 'the passphrase is empty')
+  if (passphrase === (await askHidden(terminal, 'The same again: '))) return { passphrase }
+  throw new CliError('usage', 'the two passphrases differ')
+}

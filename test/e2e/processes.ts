@@ -46,8 +46,13 @@ const script = (name: string): string => join(import.meta.dirname, name)
 
 export type RemoteProcess = Started & { readonly url: string; readonly port: number }
 
-export async function startRemote(folder: string, port = 0): Promise<RemoteProcess> {
-  const started = startProcess(process.execPath, [script('remote-worker.mjs'), folder, `${port}`])
+export async function startRemote(
+  folder: string,
+  port = 0,
+  origins: readonly string[] = [],
+): Promise<RemoteProcess> {
+  const args = [script('remote-worker.mjs'), folder, `${port}`, ...origins]
+  const started = startProcess(process.execPath, args)
   const lines = createInterface({ input: started.child.stdout as NodeJS.ReadableStream })
   const first = await Promise.race([
     once(lines, 'line').then(([line]) => line as string),

@@ -1,6 +1,6 @@
 /**
  * export: records as lines of JSON, sorted by collection and key, byte for byte the same on devices
- * that are in sync. Only keys are held while they are sorted, so that a vault of any size is exported.
+ * that are in sync. Only keys are held while they are sorted: a vault of any size can be exported.
  */
 import type { ExportedRecord, Fields, Vault } from '@blindcopy/client'
 import { formatJson } from './json-form.ts'

@@ -1,5 +1,5 @@
 /**
- * Failure: what every error code means for the person at the command line, an exit code and a remedy.
+ * Failure: what every error code means for the person at the command line: an exit code, a remedy.
  *
  *   0  done
  *   1  anything else: the disk, a folder in use, a fault
@@ -8,7 +8,7 @@
  *   4  the network
  *   5  integrity: something is not what was written
  *
- * A test compares the table with the unions of codes in the packages; docs/protocol.md has them all.
+ * A test compares the table with the codes of the packages; docs/protocol.md explains them all.
  */
 
 export type Exit = 1 | 2 | 3 | 4 | 5

@@ -6,8 +6,8 @@
  *   body      the text as it stands
  *   modified  when the file was last changed
  *
- * Links are not followed and names that begin with a dot are passed over. What cannot be a record is
- * left out and listed with the reason; a document that is stored the same already is not written again.
+ * Links are not followed and names that begin with a dot are passed over. What cannot be a record
+ * is left out and listed with the reason; what is stored the same already is not written again.
  */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, extname, join } from 'node:path'

@@ -4,8 +4,8 @@
  *   {"collection":…,"key":…,"fields":{…}}   the form of `export`: its key and fields are taken
  *   {…}                                      any other object is the fields of a record
  *
- * With a key field every line is of the second form, and its key is the text or number in that field.
- * Lines of the first form may name any one collection, so that one can be imported under another name.
+ * With a key field every line is of the second form, and its key is the text or number in it. Lines
+ * of the first form may name any one collection: it can be imported under another name.
  */
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
@@ -18,7 +18,7 @@ import type { Progress } from './progress.ts'
 
 export type LinesSource = { readonly path: string; readonly keyField: string | undefined }
 
-/** Reads every line and stores nothing. Returns how many records there are. Throws `invalid-line`. */
+/** Reads every line and stores nothing. Returns how many records there are. */
 export async function checkLines(source: LinesSource, progress: Progress): Promise<number> {
   const { size } = await stat(source.path)
   let records = 0

@@ -2,8 +2,8 @@
  * init: a new vault, registered with its remote when that can be reached, and its recovery phrase,
  * shown once.
  *
- * The phrase is shown last: whatever fails before it leaves no folder behind, since nobody could ever
- * restore that vault. Once it is shown, nothing takes the vault away again.
+ * The phrase is shown last: whatever fails before it leaves no folder behind, since nobody could
+ * ever restore that vault. Once it is shown, nothing takes the vault away again.
  */
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'

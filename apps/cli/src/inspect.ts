@@ -1,6 +1,6 @@
 /**
- * inspect --as-remote: exactly what the host of the remote can see of this vault, asked of the remote
- * itself and read without any key.
+ * inspect --as-remote: exactly what the host of the remote can see of this vault, asked of the
+ * remote itself and read without any key.
  */
 import type { RemoteView, SeenRecord } from '@blindcopy/client'
 import { formatTime } from './layout.ts'

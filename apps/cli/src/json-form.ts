@@ -11,9 +11,9 @@
  *   NaN, ±Infinity, -0  {"$number":"NaN"}, "Infinity", "-Infinity", "-0"
  *   an object of the app whose only key begins with "$"          {"$plain":{"$date":"mine"}}
  *
- * What is read is read strictly: an object with one "$" key that is none of these is refused, and so
- * is an integer that JavaScript would round. Written text is the same on every device that holds the
- * same version, since the order of fields is kept. A law test holds both directions together.
+ * What is read is read strictly: an object with one "$" key that is none of these is refused, and
+ * so is an integer that JavaScript would round. Written text is the same on every device that holds
+ * the same version, since the order of fields is kept. A law test holds both directions together.
  */
 import type { Fields, Value } from '@blindcopy/protocol'
 import { CliError } from './cli-error.ts'
@@ -42,7 +42,8 @@ function formatNumber(value: number): string {
 function formatObject(value: Exclude<Value & object, null>): string {
   if (value instanceof Date) return `{"$date":"${value.toISOString()}"}`
   if (value instanceof Uint8Array) {
-    return `{"$bytes":"${Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64')}"}`
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.length)
+    return `{"$bytes":"${bytes.toString('base64')}"}`
   }
   if (Array.isArray(value)) return `[${value.map(formatJson).join(',')}]`
   const entries = Object.entries(value as { readonly [key: string]: Value })

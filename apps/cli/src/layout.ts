@@ -1,10 +1,10 @@
 /**
- * Layout: text that a person reads, fitted to the terminal. Records hold anything, so what comes from
- * them is shown without control characters: a note must not be able to move the cursor.
+ * Layout: text that a person reads, fitted to the terminal. Records hold anything, so what comes
+ * from them is shown without control characters: a note must not be able to move the cursor.
  */
 
-const WIDE =
-  /[\p{Extended_Pictographic}\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff01-\uff60]/u
+const EAST_ASIAN = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u
+const WIDE_SIGN = /[\p{Extended_Pictographic}\u3000-\u303f\uff01-\uff60]/u
 const NO_WIDTH = /[\p{Mark}\p{Cf}]/u
 
 /** How many columns a text takes, nearly: terminals differ about some characters. */
@@ -17,7 +17,7 @@ export function widthOf(text: string): number {
 function widthOfCharacter(character: string): number {
   if (character < '\u0300') return 1
   if (NO_WIDTH.test(character)) return 0
-  return WIDE.test(character) ? 2 : 1
+  return EAST_ASIAN.test(character) || WIDE_SIGN.test(character) ? 2 : 1
 }
 
 /** Control characters, and those that turn the direction of a line, as one visible sign. */
@@ -27,14 +27,15 @@ export function printable(text: string): string {
 
 /** At most `columns` wide, with an ellipsis for what is cut. */
 export function clip(text: string, columns: number): string {
+  if (widthOf(text) <= columns) return text
   let width = 0
   let clipped = ''
   for (const character of text) {
     width += widthOfCharacter(character)
-    if (width > columns - 1 && clipped.length + character.length < text.length) return `${clipped}…`
+    if (width > columns - 1) break
     clipped += character
   }
-  return clipped
+  return `${clipped}…`
 }
 
 /** Rows in columns, two spaces apart; the last column takes what is left of the line. */

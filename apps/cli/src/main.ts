@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command `blindcopy`: runs one command, and tells what went wrong, with its code, a remedy and an
- * exit code. The one place where this program turns errors into what a person or a script reads.
+ * The command `blindcopy`: runs one command, and tells what went wrong, with its code, a remedy and
+ * an exit code. The one place where errors become what a person or a script reads.
  */
 import { readFileSync } from 'node:fs'
 import { CommanderError } from 'commander'

@@ -1,6 +1,6 @@
 /**
- * Sync pass: everything exchanged once, with a bar while it lasts, and what ended it told by its own
- * code rather than as "sync has stopped".
+ * Sync pass: everything exchanged once, with a bar while it lasts, and what ended it told by its
+ * own code rather than as "sync has stopped".
  */
 import type { Vault } from '@blindcopy/client'
 import { codeOf } from '@blindcopy/client'

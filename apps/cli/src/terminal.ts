@@ -81,7 +81,7 @@ export class Terminal {
     return isPlain ? text : `\u001b[${on}m${text}\u001b[${off}m`
   }
 
-  /** Calls `stop` on the first SIGINT or SIGTERM, instead of ending. Returns how to take that back. */
+  /** Calls `stop` on the first signal, instead of ending. Returns how to take that back. */
   onInterrupt(stop: () => void): () => void {
     this.#stops.add(stop)
     return () => this.#stops.delete(stop)

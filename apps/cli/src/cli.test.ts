@@ -1,0 +1,279 @@
+/**
+ * The built command as a person or a script meets it: child processes, a real remote on loopback, and
+ * what they print and end with.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+const BIN = fileURLToPath(new URL('../bin/blindcopy.js', import.meta.url))
+const NOBODY = 'http://127.0.0.1:9'
+
+type Result = { code: number | null; out: string; err: string }
+type Served = { url: string; token: string; child: ChildProcess }
+
+let folder: string
+let remote: Served
+const children: ChildProcess[] = []
+const at = (...parts: string[]): string => join(folder, ...parts)
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'blindcopy-cli-'))
+  remote = await serve('data')
+})
+
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL')
+  await rm(folder, { recursive: true, force: true })
+})
+
+function start(args: string[], env: Record<string, string> = {}): ChildProcess {
+  const child = spawn(process.execPath, [BIN, ...args], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, HOME: folder, ...env },
+  })
+  children.push(child)
+  return child
+}
+
+async function run(args: string[], input = '', env: Record<string, string> = {}): Promise<Result> {
+  const child = start(args, env)
+  let out = ''
+  let err = ''
+  child.stdout?.setEncoding('utf8').on('data', (text) => {
+    out += text
+  })
+  child.stderr?.setEncoding('utf8').on('data', (text) => {
+    err += text
+  })
+  child.stdin?.end(input)
+  const [code] = await once(child, 'close')
+  return { code, out, err }
+}
+
+async function serve(data: string, ...more: string[]): Promise<Served> {
+  const child = start(['serve', '--data', at(data), '--port', '0', '--json', ...more])
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream })
+  const [line] = await once(lines, 'line')
+  const { url, registrationToken: token } = JSON.parse(line)
+  return { url, token, child }
+}
+
+/** One JSON object of an answer, after checking that the command was done. */
+async function answer(args: string[], input = ''): Promise<Record<string, unknown>> {
+  const result = await run([...args, '--json'], input)
+  expect(result, result.err).toMatchObject({ code: 0 })
+  return JSON.parse(result.out)
+}
+
+async function init(name: string): Promise<string> {
+  const args = ['--remote', remote.url, '--registration-token', remote.token, '--name', name]
+  const made = await answer(['init', '--vault', at(name), ...args])
+  expect(Object.keys(made)).toEqual(['vaultId', 'deviceId', 'recoveryPhrase'])
+  return String(made.recoveryPhrase)
+}
+
+const errorOf = (result: Result): unknown => ({
+  code: result.code,
+  error: JSON.parse(result.err.trim().split('\n').at(-1) ?? '').error.code,
+})
+
+describe('blindcopy', () => {
+  it('keeps two devices the same, from init to export', async () => {
+    const phone = ['--vault', at('phone')]
+    const laptop = ['--vault', at('laptop')]
+    const phrase = await init('phone')
+    await answer(['put', 'notes', 'b', '{"n":{"$bigint":"5"}}', ...phone])
+    await answer(['put', 'notes', 'a', '-', ...phone], '{"title":"Hello"}')
+    await answer(['put', 'other', '__proto__', '{"__proto__":null}', ...phone])
+    expect((await run(['get', 'notes', 'a', ...phone])).out).toBe('{\n  "title": "Hello"\n}\n')
+    expect(await answer(['sync', ...phone])).toMatchObject({ sent: 3, pending: 0, attention: 0 })
+
+    const restored = await answer(['restore', '--remote', remote.url, ...laptop], `\n${phrase}\n`)
+    expect(restored.devices).toHaveLength(2)
+    await answer(['delete', 'notes', 'b', ...laptop])
+    await answer(['sync', ...laptop])
+    await answer(['sync', ...phone])
+
+    const exported = await run(['export', ...phone])
+    expect(exported).toEqual({
+      code: 0,
+      out:
+        '{"collection":"notes","key":"a","fields":{"title":"Hello"}}\n' +
+        '{"collection":"other","key":"__proto__","fields":{"__proto__":null}}\n',
+      err: '',
+    })
+    expect(await run(['export', ...laptop])).toEqual(exported)
+    expect(await run(['list', 'notes', '--json', ...laptop])).toMatchObject({
+      out: '{"collection":"notes","key":"a","fields":{"title":"Hello"}}\n',
+    })
+    const seen = await run(['inspect', '--as-remote', '--json', ...phone])
+    expect(seen.code).toBe(0)
+    expect(seen.out).not.toMatch(/Hello|notes|title|phone/)
+    expect(await answer(['status', ...phone])).toMatchObject({ pending: 0, quarantined: 0 })
+  })
+
+  it('asks for the passphrase that protects a device', async () => {
+    const args = ['init', '--vault', at('locked'), '--remote', NOBODY, '--passphrase', '--json']
+    expect(errorOf(await run(args))).toEqual({ code: 2, error: 'usage' })
+    const env = { BLINDCOPY_PASSPHRASE: 'swordfish', BLINDCOPY_VAULT: at('locked') }
+    expect(await run(args, '', env)).toMatchObject({ code: 0 })
+    const without = await run(['status', '--vault', at('locked'), '--json'])
+    expect(errorOf(without)).toEqual({ code: 2, error: 'passphrase-required' })
+    const wrong = await run(['status', '--json'], '', { ...env, BLINDCOPY_PASSPHRASE: 'x' })
+    expect(errorOf(wrong)).toEqual({ code: 2, error: 'passphrase-wrong' })
+    expect(await run(['status', '--json'], '', env)).toMatchObject({ code: 0 })
+  })
+
+  it('writes before there is a remote, and says so', async () => {
+    const made = await run(['init', '--vault', at('early'), '--remote', NOBODY, '--json'])
+    expect(made.code).toBe(0)
+    expect(JSON.parse(made.err)).toMatchObject({ warning: { code: 'network' } })
+    await answer(['put', 'notes', 'n', '{}', '--vault', at('early')])
+    const synced = await run(['sync', '--vault', at('early'), '--json'])
+    expect(errorOf(synced)).toEqual({ code: 4, error: 'network' })
+    expect(await answer(['status', '--vault', at('early')])).toMatchObject({ pending: 1 })
+  })
+
+  it('imports lines and documents, and writes nothing when a line is bad', async () => {
+    await init('importer')
+    const vault = ['--vault', at('importer')]
+    await writeFile(at('good.jsonl'), '\ufeff{"id":7,"t":"a\u2028b"}\r\n\n{"id":"x"}')
+    await answer(['import', 'rows', at('good.jsonl'), '--key', 'id', ...vault])
+    const rows = await run(['export', 'rows', ...vault])
+    expect(rows.out).toContain('"key":"7","fields":{"id":7,"t":"a\u2028b"}')
+    await writeFile(at('rows.jsonl'), rows.out)
+    await answer(['import', 'copy', at('rows.jsonl'), ...vault])
+    expect((await run(['export', 'copy', ...vault])).out).toBe(
+      rows.out.replaceAll('"rows"', '"copy"'),
+    )
+    await writeFile(at('bad.jsonl'), '{"a":1}\n{"a":2}\n{"a":')
+    const bad = await run(['import', 'bad', at('bad.jsonl'), '--json', ...vault])
+    expect(errorOf(bad)).toEqual({ code: 2, error: 'invalid-line' })
+    expect(bad.err).toContain('line 3 ')
+    expect((await run(['export', 'bad', ...vault])).out).toBe('')
+
+    await mkdir(at('docs', 'deep'), { recursive: true })
+    await writeFile(at('docs', 'deep', 'a.md'), 'intro\n\n## Title ##\n')
+    await writeFile(at('docs', 'b.txt'), 'text')
+    await writeFile(at('docs', 'c.md'), Buffer.from([0xff, 0xfe]))
+    await writeFile(at('docs', 'd.txt'), 'a\0b')
+    await writeFile(at('docs', 'e.md'), 'x'.repeat(2 ** 20))
+    await writeFile(at('docs', 'f.png'), 'x')
+    const imported = await answer(['import', 'docs', at('docs'), ...vault])
+    expect(imported).toMatchObject({ stored: 2, unchanged: 0 })
+    expect(imported.skipped).toHaveLength(4)
+    const again = await answer(['import', 'docs', at('docs'), ...vault])
+    expect(again).toMatchObject({ stored: 0, unchanged: 2 })
+    const shown = await answer(['get', 'docs', 'deep/a.md', ...vault])
+    expect(shown.fields).toMatchObject({ title: 'Title', body: 'intro\n\n## Title ##\n' })
+  })
+
+  it('leaves nothing behind when registration is refused', async () => {
+    await mkdir(at('was-empty'))
+    for (const [path, token] of [
+      [at('refused'), 'wrong'],
+      [at('was-empty'), 'wrong'],
+      [at('refused'), undefined],
+    ] as const) {
+      const more = token === undefined ? [] : ['--registration-token', token]
+      const args = ['init', '--vault', path, '--remote', remote.url, '--json', ...more]
+      expect(errorOf(await run(args))).toEqual({ code: 3, error: 'registration-required' })
+    }
+    expect(existsSync(at('refused'))).toBe(false)
+    expect(await readdir(at('was-empty'))).toEqual([])
+  })
+
+  it('names what a remote or a phrase is not', async () => {
+    const restore = ['restore', '--vault', at('none'), '--json']
+    const unlisted = await run([...restore, '--remote', remote.url], 'abandon abandon')
+    expect(errorOf(unlisted)).toEqual({ code: 2, error: 'phrase-malformed' })
+    const phrase = `${'abandon '.repeat(23)}art`
+    const wrong = await run([...restore, '--remote', remote.url], phrase)
+    expect(errorOf(wrong)).toEqual({ code: 3, error: 'wrong-phrase' })
+    const gone = await run([...restore, '--remote', NOBODY], phrase)
+    expect(errorOf(gone)).toEqual({ code: 4, error: 'network' })
+    expect(existsSync(at('none'))).toBe(false)
+  })
+})
+
+describe('blindcopy serve', () => {
+  it('keeps its token to itself, refuses a second server, and ends when told', async () => {
+    const { child, token, url } = await serve('other')
+    const file = at('other', 'registration-token')
+    expect(await readFile(file, 'utf8')).toBe(`${token}\n`)
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+    const second = await run(['serve', '--data', at('other'), '--port', '0', '--json'])
+    expect(errorOf(second)).toEqual({ code: 1, error: 'store-in-use' })
+    const port = new URL(url).port
+    const third = await run(['serve', '--data', at('third'), '--port', port, '--json'])
+    expect(errorOf(third)).toEqual({ code: 1, error: 'address-in-use' })
+    child.kill('SIGTERM')
+    expect(await once(child, 'exit')).toEqual([0, null])
+    const again = await serve('other')
+    expect(again.token).toBe(token)
+  })
+
+  it('logs requests only when asked, and nothing that names anybody', async () => {
+    const { child, url } = await serve('quiet', '--registration', 'open', '--verbose')
+    let log = ''
+    child.stderr?.setEncoding('utf8').on('data', (text) => {
+      log += text
+    })
+    const made = await answer(['init', '--vault', at('logged'), '--remote', url])
+    expect(log.trim().split('\n').length).toBeGreaterThan(3)
+    expect(log).not.toContain(made.vaultId)
+    expect(log).not.toContain(made.deviceId)
+    expect(JSON.parse(log.split('\n')[0] ?? '')).toMatchObject({ route: '/v1/capabilities' })
+  })
+})
+
+describe('what is asked for wrongly', () => {
+  it.each([
+    [['frobnicate']],
+    [[]],
+    [['status']],
+    [['put', 'notes', '--vault', 'x']],
+    [['put', 'notes', 'n', '{', '--vault', 'x']],
+    [['get', 'notes', 'n', '--vault', 'nowhere']],
+    [['serve', '--port', '65536']],
+    [['serve', '--registration', 'perhaps']],
+    [['serve', '--origin', 'nonsense']],
+    [['serve', '--registration', 'open', '--registration-token', 't']],
+    [['init', '--vault', 'x']],
+    [['init', '--vault', 'x', '--remote', 'ftp://example.org']],
+    [['inspect', '--vault', 'x']],
+    [['import', 'notes', 'nowhere.jsonl', '--vault', 'x']],
+  ])('ends %j with 2, one sentence and a remedy', async (args) => {
+    const [result, inJson] = await Promise.all([run(args), run([...args, '--json'])])
+    expect(result).toMatchObject({ code: 2, out: '' })
+    expect(result.err).toMatch(/(^|\n)blindcopy: .+ \[[a-z-]+\]\n {2}\S.+\n$/)
+    expect(JSON.parse(inJson.err)).toHaveProperty('error.remedy')
+    expect(existsSync(at('x'))).toBe(false)
+  })
+
+  it('is told apart from a record that is not there, and a vault in use or read-only', async () => {
+    await init('busy')
+    const vault = ['--vault', at('busy'), '--json']
+    for (const command of ['get', 'delete']) {
+      const missing = await run([command, 'notes', 'nothing', ...vault])
+      expect(errorOf(missing)).toEqual({ code: 2, error: 'not-found' })
+    }
+    const watcher = start(['sync', '--watch', ...vault])
+    const lines = createInterface({ input: watcher.stdout as NodeJS.ReadableStream })
+    for await (const line of lines) if (JSON.parse(line).phase === 'live') break
+    const second = await run(['status', ...vault])
+    expect(errorOf(second)).toEqual({ code: 1, error: 'vault-in-use' })
+    watcher.kill('SIGINT')
+    expect(await once(watcher, 'exit')).toEqual([0, null])
+    if (process.getuid?.() === 0) return
+    await chmod(at('busy', 'records'), 0o500)
+    expect(errorOf(await run(['status', ...vault]))).toMatchObject({ code: 1 })
+  })
+})

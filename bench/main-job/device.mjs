@@ -3,13 +3,13 @@
  * from the command line, prints one JSON line for each thing it measured, and ends.
  */
 import { createVaultOn, nodePlatform, openVaultOn, restoreVaultOn } from '@blindcopy/client'
+import { peakMemory, watchMemory } from './memory.mjs'
 import { keyOf, noteOf } from './notes.mjs'
 
 const TRANSACTION_RECORDS = 1_000
 const SINGLE_WRITES = 2_000
 
 const print = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)
-const peakMb = () => process.resourceUsage().maxRSS / 1024
 /** Monotonic and the same for all processes of the machine. */
 const nowMs = () => Number(process.hrtime.bigint() / 1_000n) / 1_000
 
@@ -36,7 +36,7 @@ const jobs = {
     for (let first = 0; first < count; first += TRANSACTION_RECORDS) {
       const last = Math.min(count, first + TRANSACTION_RECORDS)
       // Made beforehand: an app has its notes when it writes them.
-      const made = Array.from({ length: last - first }, (_, i) => noteOf(first + i))
+      const made = flat(Array.from({ length: last - first }, (_, i) => noteOf(first + i)))
       writeSeconds += await timed(() =>
         vault.transaction(async (transaction) => {
           const target = transaction.collection(notes)
@@ -44,9 +44,9 @@ const jobs = {
         }),
       )
     }
-    const writePeakMb = peakMb()
+    const writePeak = peakMemory()
     const uploadSeconds = await timed(() => vault.sync.once())
-    const measured = { writeSeconds, writePeakMb, uploadSeconds, peakMb: peakMb() }
+    const measured = { writeSeconds, writePeak, uploadSeconds, peak: peakMemory() }
     print({ recoveryPhrase, ...measured, paddedBytes: await paddedBytes(vault) })
     await vault.close()
   },
@@ -55,7 +55,7 @@ const jobs = {
     const platform = platformOf({ remote, via })
     const vault = await restoreVaultOn(platform, { path, remote, recoveryPhrase: phrase })
     const seconds = await timed(() => vault.sync.once())
-    const bootstrapPeakMb = peakMb()
+    const peak = peakMemory()
     const notes = vault.collection('notes')
     let listed = 0
     const listSeconds = await timed(async () => {
@@ -66,7 +66,7 @@ const jobs = {
     const readSeconds = await timed(async () => {
       for (let i = 0; i < reads; i++) await notes.get(keyOf((i * 7919) % count))
     })
-    print({ seconds, listSeconds, readSeconds, reads, peakMb: bootstrapPeakMb })
+    print({ seconds, listSeconds, readSeconds, reads, peak })
     await vault.close()
   },
   /** Single writes, each awaited. */
@@ -112,6 +112,9 @@ const jobs = {
   },
 }
 
+/** Strings that were just put together are trees inside; those of an app are not. */
+const flat = (value) => JSON.parse(JSON.stringify(value))
+
 const ENVELOPE_OVERHEAD_BYTES = 78
 
 /** What the records alone take, padded: what the wire's own cost is measured against. */
@@ -133,5 +136,6 @@ async function* lines() {
   }
 }
 
+watchMemory()
 const [job, options] = process.argv.slice(2)
 await jobs[job](JSON.parse(options))

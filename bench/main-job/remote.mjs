@@ -4,6 +4,9 @@
  */
 import { serveRemote } from '@blindcopy/remote/node'
 import { openLevelStore } from '@blindcopy/secondary'
+import { peakMemory, watchMemory } from './memory.mjs'
+
+watchMemory()
 
 const [path] = process.argv.slice(2)
 const remote = await serveRemote({
@@ -14,5 +17,5 @@ process.stdout.write(`${JSON.stringify({ url: remote.url })}\n`)
 process.stdin.resume()
 process.stdin.on('end', async () => {
   await remote.close()
-  process.stdout.write(`${JSON.stringify({ peakMb: process.resourceUsage().maxRSS / 1024 })}\n`)
+  process.stdout.write(`${JSON.stringify({ peak: peakMemory() })}\n`)
 })

@@ -104,8 +104,8 @@ async function measureSize(count) {
       remote: (await folderBytes(join(folder, 'remote'))) / count,
     }
     remote.child.stdin.end()
-    const { peakMb } = await remote.line()
-    return { count, single, upload, bootstrap, live, disk, remotePeakMb: peakMb }
+    const { peak } = await remote.line()
+    return { count, single, upload, bootstrap, live, disk, remotePeak: peak }
   } finally {
     remote.child.kill()
     await rm(folder, { recursive: true, force: true })
@@ -157,10 +157,13 @@ async function measureWire(count) {
   }
 }
 
+/** What the process itself held at most, and with mapped files. */
+const memoryOf = ({ ownMb, residentMb }) => `${Math.round(ownMb)} (${Math.round(residentMb)})`
+
 function report({ machine, raw, wire, results }) {
   const rate = (count, seconds) => Math.round(count / seconds)
   const table = results.map((result) => {
-    const { count, single, upload, bootstrap, live, disk, remotePeakMb } = result
+    const { count, single, upload, bootstrap, live, disk, remotePeak } = result
     const write = rate(count, upload.writeSeconds)
     return {
       notes: count,
@@ -175,9 +178,9 @@ function report({ machine, raw, wire, results }) {
       'live p50 ms': live.p50Ms.toFixed(2),
       'live p95 ms': live.p95Ms.toFixed(2),
       'of small POST': (live.p50Ms / raw.http.smallMs).toFixed(1),
-      'writer peak MB': Math.round(upload.peakMb),
-      'bootstrap peak MB': Math.round(bootstrap.peakMb),
-      'remote peak MB': Math.round(remotePeakMb),
+      'memory, writer MB': memoryOf(upload.peak),
+      'memory, bootstrap MB': memoryOf(bootstrap.peak),
+      'memory, remote MB': memoryOf(remotePeak),
       'disk B/note, client': Math.round(disk.client),
       'disk B/note, remote': Math.round(disk.remote),
     }

@@ -66,8 +66,8 @@ export function fileDrafts(
     sizeBytes += envelope.length
     batch.putVersion(recordId, timestamp, envelope)
     batch.show(recordId, { tag, timestamp, tombstone })
-    const row = { current: timestamp, confirmed, pending: pending + 1 }
-    batch.setRow(slot, { ...row, base: pending === 0 ? replaced : slot.row.base })
+    const oldest = pending === 0 ? replaced : slot.row.base
+    batch.setRow(slot, { current: timestamp, confirmed, pending: pending + 1, base: oldest })
     return { recordId, replaced, compareAndSet }
   })
   return { ops, sizeBytes }

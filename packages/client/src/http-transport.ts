@@ -20,6 +20,7 @@ import {
   HEADER_CURSOR,
   HEADER_PROTOCOL,
   HEADER_SYNC_ID,
+  joinPushBody,
   KEYCHAIN_ENTRIES_MAX,
   KeychainAnswer,
   KeychainAppendAnswer,
@@ -32,7 +33,6 @@ import {
   ProtocolError,
   type ProtocolErrorCode,
   PushAnswer,
-  PushRequest,
   parseMessage,
   RecordsAnswer,
   RecordsRequest,
@@ -120,10 +120,8 @@ export function createHttpTransport(remote: string, options: HttpOptions): Trans
         post('/v1/keychain', encodeMessage(KeychainAppendRequest, append), authorization(token)),
         KeychainAppendAnswer,
       ),
-    push: (data, transactions) => {
-      const body = encodeMessage(PushRequest, { transactions: [...transactions] })
-      return exchange(post('/v1/push', body, dataHeaders(data)), PushAnswer)
-    },
+    push: (data, transactions) =>
+      exchange(post('/v1/push', joinPushBody(transactions), dataHeaders(data)), PushAnswer),
     changes: (data) =>
       readFrames(request({ method: 'GET', path: '/v1/changes', headers: dataHeaders(data) })),
     async records(data, ids) {

@@ -4,8 +4,11 @@
  */
 import {
   type Envelope,
+  encodePushedOps,
+  encodePushHead,
   envelopeRecordId,
   envelopeTimestamp,
+  equalBytes,
   RECORD_ID_BYTES,
   type RecordId,
   type Timestamp,
@@ -50,7 +53,8 @@ export type OutboxBounds = {
 }
 
 const LIST_PAGE = { entriesMax: 500, bytesMax: 256 * 1024 }
-const TRANSACTION_PAGE = { entriesMax: 1_000, bytesMax: 5 * 1024 * 1024 }
+/** Small, so that the pieces of a page are gone before many of them are. */
+const TRANSACTION_PAGE = { entriesMax: 128, bytesMax: 64 * 1024 }
 const READ_ATTEMPTS = 10
 const QUARANTINE_LISTED_MAX = 1_000
 
@@ -108,7 +112,7 @@ export async function readOutbox(store: Store, bounds: OutboxBounds): Promise<Ou
       const number = parseNumberedKey(key)
       if (bounds.below !== undefined && number >= bounds.below) return transactions
       const transaction = await readTransaction(store, number, value)
-      for (const envelope of transaction.envelopes) sizeBytes += envelope.length
+      sizeBytes += transaction.sizeBytes
       if (transactions.length > 0 && sizeBytes > bounds.bytesMax) return transactions
       transactions.push(transaction)
     }
@@ -119,22 +123,28 @@ export async function readOutbox(store: Store, bounds: OutboxBounds): Promise<Ou
 async function readTransaction(
   store: Store,
   number: number,
-  value: Uint8Array,
+  entry: Uint8Array,
 ): Promise<OutboxTransaction> {
-  const entry = parseOutboxEntry(value)
-  const envelopesById = new Map<string, Envelope>()
-  const range = transactionVersionRange(entry.timestamp)
-  for await (const page of store.pages(range, TRANSACTION_PAGE)) {
-    for (const [key, envelope] of page) {
-      envelopesById.set(idText(parseVersionKey(key).recordId), envelope as Envelope)
-    }
+  const { timestamp, ops } = parseOutboxEntry(entry)
+  const pushed = [encodePushHead(timestamp, ops.length)]
+  let read = 0
+  // Both are in the order of the record ids, so the envelope of each op is the next one.
+  for await (const page of store.pages(transactionVersionRange(timestamp), TRANSACTION_PAGE)) {
+    const paired = page.map(([key, envelope]) => {
+      const op = ops[read++]
+      const isNext = op !== undefined && equalBytes(op.recordId, parseVersionKey(key).recordId)
+      if (!isNext) throw missingVersion()
+      return { envelope, base: op.compareAndSet ? op.replaced : null }
+    })
+    pushed.push(encodePushedOps(paired))
   }
-  const envelopes = entry.ops.map(({ recordId }) => {
-    const envelope = envelopesById.get(idText(recordId))
-    if (envelope !== undefined) return envelope
-    throw new ClientError('vault-damaged', 'a version that waits to be sent is not there')
-  })
-  return { ...entry, number, envelopes }
+  if (read !== ops.length) throw missingVersion()
+  const sizeBytes = pushed.reduce((sum, piece) => sum + piece.length, 0)
+  return { number, timestamp, opCount: ops.length, entry, pushed, sizeBytes }
+}
+
+function missingVersion(): ClientError {
+  return new ClientError('vault-damaged', 'a version that waits to be sent is not there')
 }
 
 export async function readAttention(store: Store): Promise<AttentionEntry[]> {

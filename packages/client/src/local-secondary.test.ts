@@ -15,8 +15,11 @@ import {
   envelopeRecordId,
   envelopeTimestamp,
   type Hash,
+  joinPushBody,
   type LogPosition,
   type MemberId,
+  PushRequest,
+  parseMessage,
   type RecordId,
   type SyncId,
   type Timestamp,
@@ -133,7 +136,9 @@ async function pushAll(local: LocalSecondary, remote: ModelRemote, losesAnswer =
   if (last === undefined) return
   await local.markSent(last.number + 1)
   const settled = transactions.map((transaction) => {
-    const { position, stale } = remote.push(transaction.envelopes)
+    const body = parseMessage(PushRequest, joinPushBody([transaction.pushed]))
+    const envelopes = body.transactions.flatMap(([, ops]) => ops.map(([envelope]) => envelope))
+    const { position, stale } = remote.push(envelopes as Envelope[])
     const verdict = { type: 'applied', position, staleByOp: stale } as const
     return { transaction, verdict }
   })

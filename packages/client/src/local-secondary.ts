@@ -59,7 +59,7 @@ import {
   type StoredVersion,
 } from './local-reading.ts'
 import { Mutex } from './mutex.ts'
-import { encodeOutboxEntry, type OutboxTransaction } from './outbox.ts'
+import { encodeOutboxEntry, type OutboxTransaction, recordIdsOf } from './outbox.ts'
 import { type RecordChange, RowBatch } from './row-batch.ts'
 import {
   type AppliedVerdict,
@@ -268,14 +268,14 @@ export class LocalSecondary implements AsyncDisposable {
     settled: readonly { transaction: OutboxTransaction; verdict: AppliedVerdict }[],
   ): Promise<void> {
     return this.#mutex.run(async () => {
-      const ids = settled.flatMap(({ transaction }) => transaction.ops.map((op) => op.recordId))
+      const ids = settled.flatMap(({ transaction }) => recordIdsOf(transaction))
       const batch = await this.#readRows(ids)
       let { position } = this.#cursor
       let refusedCount = 0
       let firstSlot = 0
       for (const { transaction, verdict } of settled) {
-        const slots = batch.slots.slice(firstSlot, firstSlot + transaction.ops.length)
-        firstSlot += transaction.ops.length
+        const slots = batch.slots.slice(firstSlot, firstSlot + transaction.opCount)
+        firstSlot += transaction.opCount
         if (verdict.type === 'refused') {
           batch.ops.push(...moveToAttention(transaction, verdict.code))
           refusedCount++

@@ -12,7 +12,6 @@
 import {
   assert,
   decodeUint32,
-  type Envelope,
   encodeUint32,
   RECORD_ID_BYTES,
   type RecordId,
@@ -29,10 +28,20 @@ export type OutboxOp = {
 
 export type OutboxEntry = { readonly timestamp: Timestamp; readonly ops: readonly OutboxOp[] }
 
-/** An entry as it is pushed: its envelopes in the order of its ops. */
-export type OutboxTransaction = OutboxEntry & {
+/**
+ * A transaction as it is pushed. Few and large pieces: its ops are parsed again when the verdict is in,
+ * so that no object a record outlives the wait for it.
+ */
+export type OutboxTransaction = {
   readonly number: number
-  readonly envelopes: readonly Envelope[]
+  readonly timestamp: Timestamp
+  readonly opCount: number
+  /** The stored entry. */
+  readonly entry: Uint8Array
+  /** The transaction as it stands in the body of a push. */
+  readonly pushed: readonly Uint8Array[]
+  /** Of `pushed`. */
+  readonly sizeBytes: number
 }
 
 const HEAD_BYTES = TIMESTAMP_BYTES + 4
@@ -66,4 +75,13 @@ export function parseOutboxEntry(bytes: Uint8Array): OutboxEntry {
     })
   }
   return { timestamp: bytes.subarray(0, TIMESTAMP_BYTES) as Timestamp, ops }
+}
+
+/** The records a transaction writes, in the order of its ops. */
+export function recordIdsOf({ entry }: OutboxTransaction): RecordId[] {
+  const ids: RecordId[] = []
+  for (let offset = HEAD_BYTES; offset < entry.length; offset += OP_BYTES) {
+    ids.push(entry.subarray(offset, offset + RECORD_ID_BYTES) as RecordId)
+  }
+  return ids
 }

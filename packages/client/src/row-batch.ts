@@ -39,7 +39,12 @@ export const idText = (recordId: Uint8Array): string =>
   String.fromCharCode.apply(null, recordId as unknown as number[])
 
 /** One record of a batch: its row as the changes so far have left it. */
-export type Slot = { readonly recordId: RecordId; row: Row; isTouched: boolean }
+export type Slot = {
+  readonly recordId: RecordId
+  readonly key: Uint8Array
+  row: Row
+  isTouched: boolean
+}
 
 export type BatchContext = { readonly confirmedSet: ConfirmedSet; readonly deviceId: MemberId }
 
@@ -66,13 +71,15 @@ export class RowBatch {
     recordIds: readonly RecordId[],
     context: BatchContext,
   ): Promise<RowBatch> {
-    const values = await store.getMany(recordIds.map(rowKey))
+    const keys = recordIds.map(rowKey)
+    const values = await store.getMany(keys)
     const slotsById = new Map<string, Slot>()
     const slots = recordIds.map((recordId, i) => {
       const id = idText(recordId)
       const known = slotsById.get(id)
       if (known !== undefined) return known
-      const slot = { recordId, row: parseRow(values[i]), isTouched: false }
+      const key = keys[i] as Uint8Array
+      const slot = { recordId, key, row: parseRow(values[i]), isTouched: false }
       slotsById.set(id, slot)
       return slot
     })
@@ -144,7 +151,7 @@ export class RowBatch {
     for (const slot of this.slots) {
       if (!slot.isTouched) continue
       slot.isTouched = false
-      this.ops.push({ type: 'put', key: rowKey(slot.recordId), value: encodeRow(slot.row) })
+      this.ops.push({ type: 'put', key: slot.key, value: encodeRow(slot.row) })
     }
     return this.ops
   }

@@ -18,6 +18,7 @@ import {
   TIMESTAMP_NONE,
   type Timestamp,
 } from '@blindcopy/protocol'
+import { allocate } from '@blindcopy/secondary'
 
 export type Row = {
   readonly current: Timestamp
@@ -35,7 +36,7 @@ export const ROW_NONE: Row = {
 const BASE_OFFSET = 2 * TIMESTAMP_BYTES + 2
 
 export function encodeRow(row: Row): Uint8Array {
-  const bytes = new Uint8Array(BASE_OFFSET + (row.pending > 0 ? TIMESTAMP_BYTES : 0))
+  const bytes = allocate(BASE_OFFSET + (row.pending > 0 ? TIMESTAMP_BYTES : 0))
   bytes.set(row.current, 0)
   bytes.set(row.confirmed, TIMESTAMP_BYTES)
   bytes[32] = row.pending >> 8

@@ -18,7 +18,7 @@ import {
   transactionDigest,
 } from '@blindcopy/protocol'
 import { numberedKey, type StoreOp } from '@blindcopy/secondary'
-import { encodeOutboxEntry, type OutboxOp, type OutboxTransaction } from './outbox.ts'
+import { type OutboxOp, type OutboxTransaction, parseOutboxEntry } from './outbox.ts'
 import { isLater } from './row.ts'
 import type { RowBatch, Slot } from './row-batch.ts'
 
@@ -41,7 +41,7 @@ export function takeApplied(
   staleByOp: ReadonlyMap<number, Timestamp>,
 ): void {
   batch.ops.push({ type: 'delete', key: numberedKey('outbox', transaction.number) })
-  transaction.ops.forEach((op, i) => {
+  parseOutboxEntry(transaction.entry).ops.forEach((op, i) => {
     const stale = staleByOp.get(i)
     const lost = stale !== undefined && !equalBytes(stale, transaction.timestamp)
     settleOp(batch, slots[i] as Slot, { op, timestamp: transaction.timestamp, lost })
@@ -79,16 +79,16 @@ export function positionAfter(
   stated: LogPosition,
 ): LogPosition | undefined {
   if (stated.seq !== position.seq + 1) return undefined
-  const pairs = transaction.ops.map((op) => encodePair(op.recordId, transaction.timestamp))
+  const { ops } = parseOutboxEntry(transaction.entry)
+  const pairs = ops.map((op) => encodePair(op.recordId, transaction.timestamp))
   const chain = chainNext(position.chain, transactionDigest(pairs))
   return equalBytes(chain, stated.chain) ? { seq: stated.seq, chain } : undefined
 }
 
 /** Moves a refused transaction to attention, with the code that says why. */
 export function moveToAttention(transaction: OutboxTransaction, code: string): StoreOp[] {
-  const entry = encodeOutboxEntry(transaction)
   const text = encodeUtf8(code)
-  const value = concat(Uint8Array.of(text.length), text, entry)
+  const value = concat(Uint8Array.of(text.length), text, transaction.entry)
   return [
     { type: 'delete', key: numberedKey('outbox', transaction.number) },
     { type: 'put', key: numberedKey('attention', transaction.number), value },

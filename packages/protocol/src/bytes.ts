@@ -127,5 +127,7 @@ export function encodeUint32(value: number): Uint8Array {
 }
 
 export function decodeUint32(bytes: Uint8Array, offset = 0): number {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(offset)
+  if (offset + 4 > bytes.length) throw new ProtocolError('malformed', 'four bytes are missing')
+  const low = ((bytes[offset + 1] as number) << 16) | ((bytes[offset + 2] as number) << 8)
+  return (bytes[offset] as number) * 0x100_0000 + (low | (bytes[offset + 3] as number))
 }

@@ -89,7 +89,11 @@ export function encodeBoundHeader(header: EnvelopeHeader): Uint8Array {
   const bytes = new Uint8Array(ENVELOPE_BOUND_BYTES)
   bytes[0] = ENVELOPE_VERSION
   bytes[1] = header.tombstone ? FLAG_TOMBSTONE : 0
-  new DataView(bytes.buffer).setUint32(EPOCH_OFFSET, header.epoch)
+  // By hand: a view for these four bytes took a third of a microsecond of every seal.
+  bytes[EPOCH_OFFSET] = header.epoch >>> 24
+  bytes[EPOCH_OFFSET + 1] = header.epoch >>> 16
+  bytes[EPOCH_OFFSET + 2] = header.epoch >>> 8
+  bytes[EPOCH_OFFSET + 3] = header.epoch
   bytes.set(header.recordId, RECORD_ID_OFFSET)
   bytes.set(header.timestamp, TIMESTAMP_OFFSET)
   return bytes

@@ -12,4 +12,5 @@ export {
   type SeqRange,
   seqOfKey,
 } from './remote-keyspace.ts'
+export { allocate } from './slab.ts'
 export type { Durability, Entry, KeyRange, PageBounds, Store, StoreOp } from './store.ts'

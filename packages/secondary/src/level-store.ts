@@ -33,8 +33,12 @@ export type LevelOptions = {
   readonly create?: (path: string) => LevelDatabase
 }
 
-const WRITE_BUFFER_BYTES = 8 * 1024 * 1024
-const CACHE_BYTES = 8 * 1024 * 1024
+/**
+ * Measured with 100,000 records: 4 MiB write as fast as 8, and there are up to two at a time. Tables are
+ * mapped into memory and not compressed, so they bypass the cache; it holds next to nothing.
+ */
+const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
+const CACHE_BYTES = 1024 * 1024
 
 /** Reads of more keys than this go through a worker thread, so that they do not hold up the loop. */
 const SYNC_KEYS_MAX = 64

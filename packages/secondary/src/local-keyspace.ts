@@ -25,6 +25,7 @@ import {
   TIMESTAMP_BYTES,
   type Timestamp,
 } from '@blindcopy/protocol'
+import { allocate } from './slab.ts'
 import type { KeyRange } from './store.ts'
 
 export const COLLECTION_TAG_BYTES = 16
@@ -44,9 +45,8 @@ export type NumberedSection = 'outbox' | 'attention'
 
 const NOTHING = new Uint8Array(0)
 
-/** Built in one piece: a local write builds four keys a record. */
 function key(section: number, first: Uint8Array, second: Uint8Array = NOTHING): Uint8Array {
-  const bytes = new Uint8Array(1 + first.length + second.length)
+  const bytes = allocate(1 + first.length + second.length)
   bytes[0] = section
   bytes.set(first, 1)
   if (second.length > 0) bytes.set(second, 1 + first.length)

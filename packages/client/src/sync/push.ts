@@ -1,16 +1,11 @@
 /**
- * Push: the outbox, oldest first, in requests of about 1.5 MiB.
+ * Push: the outbox, oldest first, in requests of about 512 KiB.
  *
  * While one request travels the next is read from the disk, and the verdicts of one are taken while
  * the next travels. What is sent is marked before it is sent: a crash in between repeats a push, which
  * the remote answers from its log, while the other order would lose one.
  */
-import {
-  ProtocolError,
-  type PushTransaction,
-  type Timestamp,
-  type Verdict,
-} from '@blindcopy/protocol'
+import { ProtocolError, type Timestamp, type Verdict } from '@blindcopy/protocol'
 import type { LocalSecondary } from '../local-secondary.ts'
 import type { OutboxTransaction } from '../outbox.ts'
 import type { AppliedVerdict } from '../verdict.ts'
@@ -24,7 +19,7 @@ export type PushContext = {
   readonly onSettled: (transactionCount: number) => void
 }
 
-const REQUEST_BYTES = 1_572_864
+const REQUEST_BYTES = 524_288
 
 /** Pushes every transaction numbered below `below` (all, without it). Returns the greatest seq. */
 export async function pushOutbox(context: PushContext, below?: number): Promise<number> {
@@ -67,21 +62,14 @@ async function sendBatch(
   batch: readonly OutboxTransaction[],
 ): Promise<readonly Verdict[]> {
   await local.markSent(nextNumber(batch))
-  const { verdicts } = await transport.push(data(), batch.map(pushTransaction))
+  const { verdicts } = await transport.push(
+    data(),
+    batch.map(({ pushed }) => pushed),
+  )
   if (verdicts.length !== batch.length) {
     throw new ProtocolError('malformed', 'the remote answered another number of verdicts')
   }
   return verdicts
-}
-
-function pushTransaction(transaction: OutboxTransaction): PushTransaction {
-  return [
-    transaction.timestamp,
-    transaction.envelopes.map((envelope, i) => {
-      const op = transaction.ops[i]
-      return op?.compareAndSet ? [envelope, op.replaced] : [envelope]
-    }),
-  ]
 }
 
 function pairVerdicts(

@@ -17,7 +17,6 @@ import type {
   LiveHello,
   LogPosition,
   PushAnswer,
-  PushTransaction,
   RecordId,
   SessionAnswer,
   SessionRequest,
@@ -52,7 +51,8 @@ export interface Transport {
   create(request: CreateRequest): Promise<CreateAnswer>
   keychain(token: string, from: number): Promise<readonly Uint8Array[]>
   appendKeychain(token: string, request: KeychainAppendRequest): Promise<KeychainAppendAnswer>
-  push(request: DataRequest, transactions: readonly PushTransaction[]): Promise<PushAnswer>
+  /** Transactions as push-body.ts of the protocol encodes them. */
+  push(request: DataRequest, transactions: readonly (readonly Uint8Array[])[]): Promise<PushAnswer>
   /** The frames of one answer, as they come. Throws `network` when it is cut. */
   changes(request: DataRequest): AsyncIterable<ChangesFrame>
   records(request: DataRequest, ids: readonly RecordId[]): Promise<readonly (Uint8Array | null)[]>

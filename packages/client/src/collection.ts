@@ -35,7 +35,7 @@ export class Collection<T extends object = Fields> {
     const { recordId } = this.#context.sealer.placeOf(this.name, key)
     const version = await this.#context.local.read(recordId)
     if (version === undefined) return undefined
-    return (this.#context.sealer.open(version.envelope).fields ?? undefined) as T | undefined
+    return (this.#context.sealer.open(version).fields ?? undefined) as T | undefined
   }
 
   /** Stores a record under a key, in place of what was there. */
@@ -90,8 +90,8 @@ export class Collection<T extends object = Fields> {
   async *[Symbol.asyncIterator](): AsyncGenerator<Item<T>> {
     const { local, sealer } = this.#context
     for await (const page of local.pages(this.#tag)) {
-      for (const { envelope } of page) {
-        const { key, fields } = sealer.open(envelope)
+      for (const version of page) {
+        const { key, fields } = sealer.open(version)
         if (fields !== null) yield { key, fields: fields as T }
       }
     }

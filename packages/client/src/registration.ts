@@ -14,7 +14,7 @@ export async function readRegistrationToken(context: WriteContext): Promise<stri
   const { recordId } = context.sealer.placeOf(COLLECTION, KEY)
   const version = await context.local.read(recordId)
   if (version === undefined) return undefined
-  const token = context.sealer.open(version.envelope).fields?.token
+  const token = context.sealer.open(version).fields?.token
   return typeof token === 'string' ? token : undefined
 }
 

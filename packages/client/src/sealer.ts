@@ -7,11 +7,17 @@
 import {
   COLLECTION_NAME_BYTES_MAX,
   decodeValue,
+  ENVELOPE_HEADER_BYTES,
   type Envelope,
   encodeUtf8,
+  envelopeRecordId,
+  envelopeTimestamp,
+  equalBytes,
   type Fields,
   KEY_BYTES_MAX,
+  PADDED_BYTES_MIN,
   type RecordId,
+  TAG_BYTES,
 } from '@blindcopy/protocol'
 import {
   type EncodedFields,
@@ -25,7 +31,10 @@ import {
 import type { Opening } from './arrival.ts'
 import type { Draft } from './draft.ts'
 import { ClientError } from './error.ts'
+import type { StoredVersion } from './local-reading.ts'
 import type { Membership } from './membership.ts'
+
+const ENVELOPE_BYTES_MIN = ENVELOPE_HEADER_BYTES + PADDED_BYTES_MIN + TAG_BYTES
 
 export type RecordPlace = {
   readonly collection: string
@@ -90,8 +99,16 @@ export class Sealer {
     }
   }
 
-  /** Opens a version that is stored here. Throws `tampered` when the disk no longer holds it whole. */
-  open(envelope: Envelope): VaultRecord {
+  /**
+   * Opens a version that is stored here. Throws `tampered` when the disk no longer holds it whole, or
+   * holds another in its place.
+   */
+  open({ recordId, timestamp, envelope }: StoredVersion): VaultRecord {
+    const isInPlace =
+      envelope.length >= ENVELOPE_BYTES_MIN &&
+      equalBytes(envelopeRecordId(envelope), recordId) &&
+      equalBytes(envelopeTimestamp(envelope), timestamp)
+    if (!isInPlace) throw new VaultError('tampered', 'a stored record is not what it should be')
     const opened = openEnvelope(this.#membership.keyring, envelope)
     if (opened.type === 'opened') return opened.record
     throw new VaultError('tampered', 'a stored record is sealed under a key that does not exist')

@@ -68,7 +68,7 @@ export class Transaction {
     this.#reads.set(id, { recordId: place.recordId, timestamp })
     return version === undefined
       ? undefined
-      : (this.#context.sealer.open(version.envelope).fields ?? undefined)
+      : (this.#context.sealer.open(version).fields ?? undefined)
   }
 
   /** Internal: the last write of a record counts. */

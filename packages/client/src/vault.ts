@@ -156,8 +156,8 @@ export class Vault implements AsyncDisposable {
   /** Every record of every collection, in no particular order, a page of the disk at a time. */
   async *records(): AsyncGenerator<ExportedRecord> {
     for await (const page of this.#local.pages()) {
-      for (const { envelope } of page) {
-        const { collection, key, fields } = this.#context.sealer.open(envelope)
+      for (const version of page) {
+        const { collection, key, fields } = this.#context.sealer.open(version)
         if (fields === null || collection.startsWith(RESERVED_PREFIX)) continue
         yield { collection, key, fields }
       }

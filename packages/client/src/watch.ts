@@ -60,10 +60,10 @@ async function readAll<T>(
 ): Promise<Map<string, Item<T>>> {
   const held = new Map<string, Item<T>>()
   for await (const page of local.pages(tag)) {
-    for (const { recordId, envelope } of page) {
-      const { key, fields } = sealer.open(envelope)
+    for (const version of page) {
+      const { key, fields } = sealer.open(version)
       const item = { key, fields: fields as T }
-      if (fields !== null && query.matches(item)) held.set(idText(recordId), item)
+      if (fields !== null && query.matches(item)) held.set(idText(version.recordId), item)
     }
   }
   return held
@@ -83,7 +83,7 @@ async function takeChanges<T>(
   let hasChanged = false
   for (const recordId of ids) {
     const version = await local.read(recordId)
-    const record = version === undefined ? undefined : sealer.open(version.envelope)
+    const record = version === undefined ? undefined : sealer.open(version)
     const id = idText(recordId)
     const item = { key: record?.key ?? '', fields: record?.fields as T }
     if (record !== undefined && record.fields !== null && query.matches(item)) {

@@ -1,6 +1,6 @@
 /**
  * The one error of the command line itself: what was asked for makes no sense, or cannot be done
- * here. Everything below has errors of its own; failure.ts says what each code means for the person.
+ * here. What is below has errors of its own; failure.ts says what each code means for the person.
  */
 
 export type CliErrorCode =

@@ -1,6 +1,6 @@
 /**
- * The built command as a person or a script meets it: child processes, a real remote on loopback, and
- * what they print and end with.
+ * The built command as a person or a script meets it: child processes, a real remote on loopback,
+ * and what they print and end with.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

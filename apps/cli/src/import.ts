@@ -2,9 +2,9 @@
  * import: records from a file of JSON lines, or documents from a folder.
  *
  * A file is read twice: once to check every line, so that nothing is written when one is bad, and
- * once to store it, so that a file of any size passes. Records are stored in transactions of at most
- * 500 records and about 2 MiB; being stopped leaves whole transactions behind, and the same import
- * again stores the rest (lines without a key excepted: each gets a new one).
+ * once to store it, so that a file of any size passes. Records are stored in transactions of at
+ * most 500 records and about 2 MiB; being stopped leaves whole transactions behind, and the same
+ * import again stores the rest (lines without a key excepted: each gets a new one).
  */
 import { stat } from 'node:fs/promises'
 import type { Collection, Fields, Vault } from '@blindcopy/client'

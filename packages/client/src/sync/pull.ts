@@ -1,10 +1,11 @@
 /**
  * Pull: what the remote has after the cursor, applied as it streams in.
  *
- * Steps are gathered into batches of about 1 MiB. Once a vault is complete, a batch also ends only
- * where every transaction in it is whole (each of its records is there in that version or a newer
- * one), so that readers never see half of one; the exception is a gap wider than 8 MiB. The first pull
- * of a device shows what it has as it comes.
+ * Steps are gathered into batches of about 256 KiB: small enough that the objects of one are gone before
+ * the collector takes them for lasting (1 MiB doubled a device's memory). Once a vault is complete, a
+ * batch also ends only where every transaction in it is whole (each of its records is there in that
+ * version or a newer one), so that readers never see half of one; the exception is a gap wider than
+ * 8 MiB. The first pull of a device shows what it has as it comes.
  */
 import { type ChangesFrame, equalBytes, PAIR_BYTES } from '@blindcopy/protocol'
 import type { LogStep } from '../arrival.ts'
@@ -28,7 +29,7 @@ export type RemoteSet = {
   readonly fingerprint: Uint8Array
 }
 
-const BATCH_BYTES = 1_048_576
+const BATCH_BYTES = 262_144
 const WHOLE_BYTES_MAX = 8 * 1_048_576
 
 /** Pulls until the cursor is at the head that the last answer stated. */

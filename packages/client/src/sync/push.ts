@@ -1,5 +1,5 @@
 /**
- * Push: the outbox, oldest first, in requests of about 512 KiB.
+ * Push: the outbox, oldest first, in requests of about 1.5 MiB.
  *
  * While one request travels the next is read from the disk, and the verdicts of one are taken while
  * the next travels. What is sent is marked before it is sent: a crash in between repeats a push, which
@@ -19,7 +19,9 @@ export type PushContext = {
   readonly onSettled: (transactionCount: number) => void
 }
 
-const REQUEST_BYTES = 524_288
+/** Each request waits for one sync of the remote's disk: fewer are faster, larger ones take memory. */
+const REQUEST_BYTES = 1_572_864
+const SETTLED_OPS = 500
 
 /** Pushes every transaction numbered below `below` (all, without it). Returns the greatest seq. */
 export async function pushOutbox(context: PushContext, below?: number): Promise<number> {
@@ -38,7 +40,7 @@ export async function pushOutbox(context: PushContext, below?: number): Promise<
     const answered = await verdicts
     verdicts = next.length > 0 ? sendBatch(context, next) : undefined
     const settled = pairVerdicts(batch, answered)
-    await bothOf(local.settle(settled), verdicts)
+    await bothOf(settleAll(local, settled), verdicts)
     for (const { verdict } of settled) {
       if (verdict.type === 'applied') greatestSeq = Math.max(greatestSeq, verdict.position.seq)
     }
@@ -46,6 +48,23 @@ export async function pushOutbox(context: PushContext, below?: number): Promise<
     batch = next
   }
   return greatestSeq
+}
+
+type Settled = { readonly transaction: OutboxTransaction; readonly verdict: AppliedVerdict }
+
+/** In batches of their own, so that the objects of one are gone before they count as lasting. */
+async function settleAll(local: LocalSecondary, settled: readonly Settled[]): Promise<void> {
+  let batch: Settled[] = []
+  let opCount = 0
+  for (const one of settled) {
+    batch.push(one)
+    opCount += one.transaction.opCount
+    if (opCount < SETTLED_OPS) continue
+    await local.settle(batch)
+    batch = []
+    opCount = 0
+  }
+  if (batch.length > 0) await local.settle(batch)
 }
 
 /** Awaits `first`; `second` may fail meanwhile, and is awaited by the caller later. */
@@ -75,7 +94,7 @@ async function sendBatch(
 function pairVerdicts(
   batch: readonly OutboxTransaction[],
   verdicts: readonly Verdict[],
-): { transaction: OutboxTransaction; verdict: AppliedVerdict }[] {
+): Settled[] {
   return batch.map((transaction, i) => ({
     transaction,
     verdict: appliedVerdict(verdicts[i] as Verdict),

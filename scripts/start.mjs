@@ -24,7 +24,7 @@ const CANARY = 'a walrus in the harbour'
 const shown = (path) => relative(process.cwd(), path) || '.'
 const number = (value) => value.toLocaleString('en-US')
 const KIB = 1024
-const SHOWN_LINES = 14
+const SHOWN_LINES = 20
 
 let remote
 process.once('SIGTERM', () => {
@@ -167,7 +167,8 @@ async function checkSame() {
 async function lookAsHost() {
   chapter('What the host has seen')
   const lines = (await blindcopy(['inspect', '--as-remote', ...PHONE])).trimEnd().split('\n')
-  for (const line of lines.slice(0, SHOWN_LINES)) say(dim(line))
+  const columns = (process.stdout.columns ?? 100) - 4
+  for (const line of lines.slice(0, SHOWN_LINES)) say(dim(line.slice(0, columns)))
   say(dim(`… and ${number(lines.length - SHOWN_LINES)} lines more`))
   const files = readdirSync(DATA, { recursive: true, withFileTypes: true }).filter((f) =>
     f.isFile(),

@@ -7,11 +7,12 @@
  *   3  the remote refused, or sync has stopped until the person acts
  *   4  the network
  *   5  integrity: something is not what was written
+ * 130  stopped by the person
  *
  * A test compares the table with the codes of the packages; docs/protocol.md explains them all.
  */
 
-export type Exit = 1 | 2 | 3 | 4 | 5
+export type Exit = 1 | 2 | 3 | 4 | 5 | 130
 
 export type Outcome = { readonly exit: Exit; readonly remedy: string }
 
@@ -26,7 +27,7 @@ const USAGE: Readonly<Record<string, Outcome>> = {
     exit: 3,
     remedy: 'They are kept. `blindcopy sync --retry` sends them again.',
   },
-  interrupted: { exit: 1, remedy: 'What was done before is whole; run it again for the rest.' },
+  interrupted: { exit: 130, remedy: 'What was done before it is whole and kept.' },
 }
 
 const CLIENT: Readonly<Record<string, Outcome>> = {

@@ -80,7 +80,7 @@ async function register(
   let cancel: () => void = () => undefined
   const interrupted = new Promise<never>((_resolve, reject) => {
     cancel = terminal.onInterrupt(() =>
-      reject(new CliError('interrupted', 'no vault was made: it was stopped before its phrase')),
+      reject(new CliError('interrupted', 'stopped before there was a phrase: no vault was made')),
     )
   })
   try {

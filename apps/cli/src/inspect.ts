@@ -3,7 +3,7 @@
  * remote itself and read without any key.
  */
 import type { RemoteView, SeenRecord } from '@blindcopy/client'
-import { formatTime } from './layout.ts'
+import { clip, formatTime } from './layout.ts'
 import type { Terminal } from './terminal.ts'
 import { type VaultOptions, withVault } from './vault-folder.ts'
 
@@ -12,7 +12,7 @@ export async function inspect(options: VaultOptions, terminal: Terminal): Promis
     if (!terminal.json) await terminal.print(header(vault.remote, terminal))
     for await (const view of vault.remoteView()) {
       if (terminal.json) await terminal.print(JSON.stringify(view))
-      else for (const line of describe(view)) await terminal.print(line)
+      else for (const line of describe(view)) await terminal.print(clip(line, terminal.columns))
     }
   })
 }
@@ -31,7 +31,12 @@ function header(remote: string, terminal: Terminal): string {
 function describe(view: RemoteView): string[] {
   switch (view.type) {
     case 'vault':
-      return [`vault ${view.vaultId}`, `SyncId ${view.syncId}, ${view.seq} entries in its log`, '']
+      return [
+        `vault ${view.vaultId}`,
+        `SyncId ${view.syncId}, ${view.seq} entries in its log`,
+        '',
+        `    ${'record'.padEnd(32)}  written (UTC)        device    epoch     size  sealed`,
+      ]
     case 'keychain':
       return [
         `#${view.seq}  keychain: ${view.entry}, signed by ${view.signedBy}, ` +
@@ -50,14 +55,17 @@ function describeSize(view: Extract<RemoteView, { type: 'transaction' }>): strin
   return `a transaction of ${records.length}${rest}`
 }
 
+/** Of the hexadecimal digits; --json has more. */
+const CIPHERTEXT_SHOWN = 12
+
 function describeRecord(record: SeenRecord): string {
   const { recordId, writtenMs, device, epoch, deleted, sizeBytes, ciphertext } = record
   return [
     `    ${recordId}`,
     formatTime(writtenMs).slice(0, 19),
-    `device ${device}`,
-    `epoch ${epoch}`,
-    `${sizeBytes} B`.padStart(8),
-    deleted ? 'deleted' : `${ciphertext}…`,
+    device,
+    String(epoch).padStart(5),
+    String(sizeBytes).padStart(7),
+    deleted ? 'a deletion' : `${ciphertext.slice(0, CIPHERTEXT_SHOWN)}…`,
   ].join('  ')
 }

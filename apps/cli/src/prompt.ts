@@ -31,7 +31,7 @@ function answerOf(
 ): Promise<string> {
   return new Promise<string>((resolve, reject) => {
     lines.once('SIGINT', () => lines.close())
-    lines.once('close', () => reject(new CliError('interrupted', 'nothing was answered')))
+    lines.once('close', () => reject(new CliError('interrupted', 'stopped at a question')))
     start((line) => {
       resolve(line)
       lines.close()

@@ -34,7 +34,7 @@ export class Terminal {
 
   /** How wide a line of output may be. */
   get columns(): number {
-    return this.output.columns ?? COLUMNS_UNKNOWN
+    return this.output.columns ?? this.messages.columns ?? COLUMNS_UNKNOWN
   }
 
   /** Whether a person can be asked something. */

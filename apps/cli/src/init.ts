@@ -7,6 +7,7 @@
  */
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import {
   type CreatedVault,
   codeOf,
@@ -30,6 +31,8 @@ export type InitOptions = VaultOptions & {
   readonly confirm: boolean
 }
 
+const CLOSE_MS_MAX = 1_000
+
 export async function init(options: InitOptions, terminal: Terminal): Promise<void> {
   const path = vaultPath(options, terminal)
   const { registrationToken, name: deviceName } = options
@@ -45,7 +48,8 @@ export async function init(options: InitOptions, terminal: Terminal): Promise<vo
   })
   const { vault } = created
   const isRegistered = await register(created, { isReachable, terminal }).catch(async (error) => {
-    await vault.close()
+    // A request under way may take long to end, and nobody waits for its answer any more.
+    await Promise.race([vault.close(), setTimeout(CLOSE_MS_MAX)])
     await remove(path, existed)
     throw error
   })

@@ -26,6 +26,8 @@ try {
     const failure = failureOf(cause)
     terminal.note(formatFailure(failure, terminal.json))
     process.exitCode = failure.exit
+    // Whoever stopped it does not wait for a request that is under way.
+    if (failure.code === 'interrupted') process.exit()
   }
 }
 

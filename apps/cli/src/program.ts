@@ -25,6 +25,7 @@ export function createProgram(version: string, terminal: Terminal): Command {
       outputError: () => undefined,
     })
     .exitOverride()
+    .addHelpText('after', EXIT_CODES)
   addServe(program, terminal)
   addInit(program, terminal)
   addRestore(program, terminal)
@@ -33,6 +34,9 @@ export function createProgram(version: string, terminal: Terminal): Command {
   addSync(program, terminal)
   return program
 }
+
+const EXIT_CODES = `
+Exit codes: 0 done, 1 anything else, 2 usage or input, 3 refused, 4 network, 5 integrity.`
 
 function addServe(program: Command, terminal: Terminal): void {
   program

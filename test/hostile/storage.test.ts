@@ -212,7 +212,7 @@ describe('what the device keeps of its keychain, outbox and cursor', () => {
     await expectTrue(vault)
     const written = await put(vault, 'fresh', { text: 'fresh' }).catch((error: unknown) => error)
     if (written !== undefined) expect(codeOf(written), `${what}: ${written}`).toBeDefined()
-    await exchange(vault)
+    expect(await exchange(vault), what).not.toBe('internal')
     await expectTrue(vault, ['new', 'fresh'])
     await vault.close()
     expect(world.faults, what).toEqual([])

@@ -60,7 +60,7 @@ export type Opening =
 export type OpenArrival = (envelope: Envelope) => Opening
 
 /**
- * Takes keychain entries as they come, so that what follows them opens, and returns those that are new.
+ * Takes keychain entries as they come, so that what follows them opens, and returns them for storing.
  * Throws when they do not fit the pinned chain.
  */
 export type TakeKeychain = (

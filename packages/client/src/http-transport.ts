@@ -13,6 +13,8 @@ import {
   CONTENT_TYPE_PROBLEM,
   CreateAnswer,
   CreateRequest,
+  concat,
+  decodeUtf8,
   encodeMessage,
   FrameReader,
   formatCursor,
@@ -32,8 +34,10 @@ import {
   Problem,
   ProtocolError,
   type ProtocolErrorCode,
+  PUSH_BYTES_MAX,
   PushAnswer,
   parseMessage,
+  REQUEST_BYTES_MAX,
   RecordsAnswer,
   RecordsRequest,
   SessionAnswer,
@@ -59,6 +63,10 @@ export type HttpOptions = {
 
 /** How long an answer may take to begin. A stream, once begun, may take as long as it flows. */
 const ANSWER_MS_MAX = 60_000
+
+/** More than any answer holds: the versions that a push lost to, or a page. */
+const ANSWER_BYTES_MAX = PUSH_BYTES_MAX + REQUEST_BYTES_MAX
+const PROBLEM_BYTES_MAX = 64 * 1024
 
 type Method = 'GET' | 'POST'
 type Call = { method: Method; path: string; headers?: Record<string, string>; body?: Uint8Array }
@@ -195,8 +203,8 @@ async function refusalOf(response: Response): Promise<Error> {
       `the remote or a proxy answered ${response.status}: try later`,
     )
   }
-  const problem = Problem.safeParse(await response.json().catch(() => undefined))
-  if (!problem.success || !(problem.data.code in STATUS_BY_CODE)) return notARemote()
+  const problem = Problem.safeParse(await readProblem(response))
+  if (!problem.success || !Object.hasOwn(STATUS_BY_CODE, problem.data.code)) return notARemote()
   const { code, detail, type: _type, title: _title, status: _status, ...details } = problem.data
   const retryAfter = response.headers.get('retry-after')
   return new ProtocolError(code as ProtocolErrorCode, detail, {
@@ -205,33 +213,62 @@ async function refusalOf(response: Response): Promise<Error> {
   })
 }
 
-async function readMessage<T>(response: Response, schema: Schema<T>): Promise<T> {
-  let body: Uint8Array
+async function readProblem(response: Response): Promise<unknown> {
+  const body = await readBody(response, PROBLEM_BYTES_MAX)
   try {
-    body = new Uint8Array(await response.arrayBuffer())
-  } catch (cause) {
-    throw new ClientError('network', 'the answer of the remote was cut', { cause })
+    return JSON.parse(decodeUtf8(body))
+  } catch {
+    return undefined
   }
-  return parseMessage(schema, body)
 }
 
-async function* readFrames(pending: Promise<Response>): AsyncGenerator<ChangesFrame> {
-  const response = await pending
+async function readMessage<T>(response: Response, schema: Schema<T>): Promise<T> {
+  return parseMessage(schema, await readBody(response, ANSWER_BYTES_MAX))
+}
+
+/** Never holds more than `bytesMax` of an answer, which may have no end. */
+async function readBody(response: Response, bytesMax: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let sizeBytes = 0
+  for await (const chunk of chunksOf(response)) {
+    sizeBytes += chunk.length
+    if (sizeBytes > bytesMax) throw notARemote()
+    chunks.push(chunk)
+  }
+  return concat(...chunks)
+}
+
+async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader()
   if (reader === undefined) throw notARemote()
-  const frames = new FrameReader(LIVE_FRAME_BYTES_MAX)
   try {
     for (;;) {
       const chunk = await reader.read().catch((cause: unknown) => {
         throw new ClientError('network', 'the answer of the remote was cut', { cause })
       })
-      if (chunk.done) break
-      for (const item of frames.push(chunk.value)) yield parseMessage(ChangesFrame, item)
+      if (chunk.done) return
+      yield chunk.value
     }
   } finally {
     await reader.cancel().catch(() => undefined)
   }
+}
+
+async function* readFrames(pending: Promise<Response>): AsyncGenerator<ChangesFrame> {
+  const frames = new FrameReader(LIVE_FRAME_BYTES_MAX)
+  for await (const chunk of chunksOf(await pending)) {
+    for (const item of itemsOf(frames, chunk)) yield parseMessage(ChangesFrame, item)
+  }
   if (!frames.isEmpty) throw new ClientError('network', 'the answer of the remote was cut')
+}
+
+function itemsOf(frames: FrameReader, chunk: Uint8Array): Uint8Array[] {
+  try {
+    return frames.push(chunk)
+  } catch (cause) {
+    // No remote sends frames that are longer than it may: these bytes are something else.
+    throw new ClientError('not-a-remote', notARemote().message, { cause })
+  }
 }
 
 function openLive(

@@ -62,24 +62,27 @@ export class Membership {
     return this.#keyring
   }
 
-  /** Follows served entries; returns those that are new, with their index. */
+  /**
+   * Follows served entries; returns them with their index, for storing. Those that are pinned too: what
+   * was pinned before may not have been stored, if that write failed.
+   */
   take(entries: readonly Uint8Array[]): { index: number; entry: Uint8Array }[] {
-    const added: { index: number; entry: Uint8Array }[] = []
+    const taken: { index: number; entry: Uint8Array }[] = []
     let keychain = this.#keychain
     for (const entry of entries) {
       const { index, hash } = parseKeychainEntry(entry)
       const pinned = keychain.hashes[index]
-      if (pinned !== undefined) {
-        if (equalBytes(pinned, hash)) continue
+      if (pinned === undefined) {
+        keychain = extendKeychain(keychain, [entry], verifySignature)
+      } else if (!equalBytes(pinned, hash)) {
         throw new ProtocolError('keychain-forked', 'the remote shows another keychain than before')
       }
-      keychain = extendKeychain(keychain, [entry], verifySignature)
-      added.push({ index, entry })
+      taken.push({ index, entry })
     }
     const hasNewEpoch = newestEpoch(keychain)?.epoch !== newestEpoch(this.#keychain)?.epoch
     if (hasNewEpoch) this.#keyring = openKeyring({ keychain, holder: this.device })
     this.#keychain = keychain
-    return added
+    return taken
   }
 
   devices(): DeviceInfo[] {

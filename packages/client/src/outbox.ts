@@ -10,7 +10,6 @@
  * Flag bit 0: pushed compare-and-set, with the replaced version as base.
  */
 import {
-  assert,
   decodeUint32,
   encodeUint32,
   RECORD_ID_BYTES,
@@ -18,6 +17,7 @@ import {
   TIMESTAMP_BYTES,
   type Timestamp,
 } from '@blindcopy/protocol'
+import { ClientError } from './error.ts'
 
 export type OutboxOp = {
   readonly recordId: RecordId
@@ -63,8 +63,10 @@ export function encodeOutboxEntry(entry: OutboxEntry): Uint8Array {
 }
 
 export function parseOutboxEntry(bytes: Uint8Array): OutboxEntry {
-  const count = decodeUint32(bytes, TIMESTAMP_BYTES)
-  assert(bytes.length === HEAD_BYTES + count * OP_BYTES, 'an outbox entry has its stated length')
+  const count = bytes.length < HEAD_BYTES ? -1 : decodeUint32(bytes, TIMESTAMP_BYTES)
+  if (bytes.length !== HEAD_BYTES + count * OP_BYTES) {
+    throw new ClientError('vault-damaged', 'a write that waits to be sent is damaged on the disk')
+  }
   const ops: OutboxOp[] = []
   for (let offset = HEAD_BYTES; offset < bytes.length; offset += OP_BYTES) {
     const replacedAt = offset + RECORD_ID_BYTES

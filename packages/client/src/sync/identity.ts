@@ -12,7 +12,7 @@ export type SyncIdentity = {
   readonly open: OpenArrival
   /**
    * Checks keychain entries against the pinned chain and follows them, so that what comes next opens.
-   * Returns those that are new, for storing. Throws `keychain-forked` or `keychain-invalid`.
+   * Returns them for storing. Throws `keychain-forked` or `keychain-invalid`.
    */
   readonly takeKeychain: TakeKeychain
   /** The pinned chain, for a remote that does not have the vault yet. */

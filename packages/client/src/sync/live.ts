@@ -97,7 +97,7 @@ export class LiveConnection {
       }
       case 5: {
         const [, code, message, details] = frame
-        const known = code in STATUS_BY_CODE ? (code as ProtocolErrorCode) : 'internal'
+        const known = Object.hasOwn(STATUS_BY_CODE, code) ? (code as ProtocolErrorCode) : 'internal'
         this.#end(new ProtocolError(known, message, { details }))
       }
     }

@@ -7,8 +7,8 @@
  * version or a newer one), so that readers never see half of one; the exception is a gap wider than
  * 8 MiB. The first pull of a device shows what it has as it comes.
  */
-import { type ChangesFrame, equalBytes, PAIR_BYTES } from '@blindcopy/protocol'
-import type { LogStep } from '../arrival.ts'
+import { type ChangesFrame, equalBytes, type LogPosition, PAIR_BYTES } from '@blindcopy/protocol'
+import { followLog, type LogStep } from '../arrival.ts'
 import { ClientError } from '../error.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
 import type { SyncIdentity } from './identity.ts'
@@ -34,10 +34,11 @@ const WHOLE_BYTES_MAX = 8 * 1_048_576
 
 /** Pulls until the cursor is at the head that the last answer stated. */
 export async function pullChanges(context: PullContext): Promise<RemoteSet> {
+  const gathered = new Gathered()
   for (;;) {
-    const before = context.local.cursor.position.seq
-    const head = await pullPage(context)
-    const { position } = context.local.cursor
+    const before = gathered.after(context.local.cursor.position)
+    const head = await pullPage(context, gathered, before)
+    const position = gathered.after(context.local.cursor.position)
     if (position.seq === head.seq && !equalBytes(position.chain, head.chain)) {
       throw new ClientError('integrity', 'the remote states another history than it served')
     }
@@ -46,7 +47,7 @@ export async function pullChanges(context: PullContext): Promise<RemoteSet> {
       throw new ClientError('integrity', 'the remote states less than it has served before')
     }
     if (position.seq === head.seq) return head
-    if (position.seq === before) {
+    if (position.seq === before.seq) {
       throw new ClientError('integrity', 'the remote states more than it serves')
     }
   }
@@ -54,9 +55,13 @@ export async function pullChanges(context: PullContext): Promise<RemoteSet> {
 
 type Head = RemoteSet & { readonly chain: Uint8Array }
 
-async function pullPage(context: PullContext): Promise<Head> {
+/** Steps that are not whole at the end of the page stay gathered: the next page begins after them. */
+async function pullPage(
+  context: PullContext,
+  gathered: Gathered,
+  position: LogPosition,
+): Promise<Head> {
   const { local, identity } = context
-  const gathered = new Gathered()
   let head: Head | undefined
   const apply = async (): Promise<void> => {
     const steps = gathered.take()
@@ -65,18 +70,17 @@ async function pullPage(context: PullContext): Promise<Head> {
     await local.applyLog(steps, identity)
     context.onProgress(last.seq, head?.seq ?? last.seq)
   }
-  for await (const frame of context.transport.changes(context.data())) {
+  for await (const frame of context.transport.changes({ ...context.data(), position })) {
     if (frame[0] === 2) {
       const [, seq, chain, count, fingerprint] = frame
       head = { seq, chain, count, fingerprint }
       continue
     }
     gathered.add(stepOf(frame))
-    if (gathered.sizeBytes < BATCH_BYTES) continue
-    const mayApply = !local.initialSyncComplete || gathered.sizeBytes >= WHOLE_BYTES_MAX
-    if (mayApply || (await gathered.isWhole(local))) await apply()
+    if (gathered.sizeBytes >= BATCH_BYTES && (await gathered.mayApply(local))) await apply()
   }
-  await apply()
+  const isAtHead = head !== undefined && gathered.after(local.cursor.position).seq >= head.seq
+  if (isAtHead || (await gathered.mayApply(local))) await apply()
   if (head === undefined) throw new ClientError('network', 'the answer of the remote was cut')
   return head
 }
@@ -109,6 +113,16 @@ class Gathered {
     this.#steps = []
     this.sizeBytes = 0
     return steps
+  }
+
+  /** Where the log stands after them. Throws `integrity` when they do not follow `position`. */
+  after(position: LogPosition): LogPosition {
+    return followLog(position, this.#steps)
+  }
+
+  async mayApply(local: LocalSecondary): Promise<boolean> {
+    if (!local.initialSyncComplete || this.sizeBytes >= WHOLE_BYTES_MAX) return true
+    return this.isWhole(local)
   }
 
   /** Whether every version that was not served is there in a newer one, here or among these steps. */

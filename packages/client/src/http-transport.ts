@@ -10,11 +10,8 @@ import {
   ChallengeRequest,
   ChangesFrame,
   CONTENT_TYPE_CBOR,
-  CONTENT_TYPE_PROBLEM,
   CreateAnswer,
   CreateRequest,
-  concat,
-  decodeUtf8,
   encodeMessage,
   FrameReader,
   formatCursor,
@@ -31,20 +28,23 @@ import {
   LiveFrame,
   LiveHello,
   PROTOCOL_VERSION,
-  Problem,
   ProtocolError,
-  type ProtocolErrorCode,
-  PUSH_BYTES_MAX,
   PushAnswer,
   parseMessage,
-  REQUEST_BYTES_MAX,
   RecordsAnswer,
   RecordsRequest,
   SessionAnswer,
   SessionRequest,
-  STATUS_BY_CODE,
 } from '@blindcopy/protocol'
 import { ClientError } from './error.ts'
+import {
+  type Answer,
+  checkAnswer,
+  chunksOf,
+  cutAnswer,
+  notARemote,
+  readBody,
+} from './http-answer.ts'
 import type { DataRequest, LiveHandlers, LiveSocket, Transport } from './sync/transport.ts'
 
 /** The part of the WebSocket interface that is used; `ws` on Node, the browser's own elsewhere. */
@@ -59,14 +59,13 @@ export type WebSocketLike = {
 export type HttpOptions = {
   readonly fetch: typeof fetch
   readonly openSocket: (url: string) => WebSocketLike
+  readonly setTimer: (callback: () => void, delayMs: number) => () => void
 }
 
-/** How long an answer may take to begin. A stream, once begun, may take as long as it flows. */
-const ANSWER_MS_MAX = 60_000
-
-/** More than any answer holds: the versions that a push lost to, or a page. */
-const ANSWER_BYTES_MAX = PUSH_BYTES_MAX + REQUEST_BYTES_MAX
-const PROBLEM_BYTES_MAX = 64 * 1024
+/** How long an answer may take to begin, and each part of it to follow the one before. */
+const SILENCE_MS_MAX = 60_000
+/** The slowest line that a push is given time for. */
+const UPLOAD_BYTES_PER_MS_MIN = 4
 
 type Method = 'GET' | 'POST'
 type Call = { method: Method; path: string; headers?: Record<string, string>; body?: Uint8Array }
@@ -90,7 +89,7 @@ export function parseRemoteUrl(remote: string): URL {
 export function createHttpTransport(remote: string, options: HttpOptions): Transport {
   const url = parseRemoteUrl(remote)
   const base = url.href.replace(/\/$/, '')
-  const request = (call: Call): Promise<Response> => send(base, call, options.fetch)
+  const request = (call: Call): Promise<Answer> => send(base, call, options)
   const exchange = async <T>(call: Call, schema: Schema<T>): Promise<T> =>
     readMessage(await request(call), schema)
   const post = (path: string, body: Uint8Array, headers: Record<string, string> = {}): Call => ({
@@ -150,116 +149,55 @@ const dataHeaders = (data: DataRequest): Record<string, string> => ({
   [HEADER_CURSOR]: formatCursor(data.position),
 })
 
-async function send(base: string, call: Call, fetchIt: typeof fetch): Promise<Response> {
+async function send(base: string, call: Call, options: HttpOptions): Promise<Answer> {
   const abort = new AbortController()
-  const timer = setTimeout(() => abort.abort(), ANSWER_MS_MAX)
-  let response: Response
+  const giveUpAfter = (delayMs: number) => options.setTimer(() => abort.abort(), delayMs)
+  const uploadMs = (call.body?.length ?? 0) / UPLOAD_BYTES_PER_MS_MIN
+  let rest = giveUpAfter(SILENCE_MS_MAX + uploadMs)
+  const expect = (): void => {
+    rest()
+    rest = giveUpAfter(SILENCE_MS_MAX)
+  }
   try {
-    response = await fetchIt(base + call.path, {
-      method: call.method,
-      headers: {
-        ...call.headers,
-        [HEADER_PROTOCOL]: String(PROTOCOL_VERSION),
-        ...(call.body === undefined ? {} : { 'content-type': CONTENT_TYPE_CBOR }),
-      },
-      ...(call.body === undefined ? {} : { body: call.body as Uint8Array<ArrayBuffer> }),
-      redirect: 'error',
-      cache: 'no-store',
-      signal: abort.signal,
-    })
+    const response = await options.fetch(base + call.path, requestOf(call, abort.signal))
+    return await checkAnswer({ response, expect, rest: () => rest() })
   } catch (cause) {
+    if (cause instanceof ProtocolError || cause instanceof ClientError) throw cause
     throw new ClientError(
       'network',
       'the remote cannot be reached: check its address and that it runs',
-      {
-        cause,
-      },
+      { cause },
     )
   } finally {
-    clearTimeout(timer)
-  }
-  if (!response.ok) throw await refusalOf(response)
-  if (!isType(response, CONTENT_TYPE_CBOR)) throw notARemote()
-  return response
-}
-
-function isType(response: Response, type: string): boolean {
-  return (response.headers.get('content-type') ?? '').split(';')[0]?.trim() === type
-}
-
-function notARemote(): ClientError {
-  return new ClientError(
-    'not-a-remote',
-    'what answers at this address is not a Blindcopy remote: check the address',
-  )
-}
-
-async function refusalOf(response: Response): Promise<Error> {
-  if (!isType(response, CONTENT_TYPE_PROBLEM)) {
-    await response.body?.cancel().catch(() => undefined)
-    if (response.status < 500) return notARemote()
-    return new ClientError(
-      'network',
-      `the remote or a proxy answered ${response.status}: try later`,
-    )
-  }
-  const problem = Problem.safeParse(await readProblem(response))
-  if (!problem.success || !Object.hasOwn(STATUS_BY_CODE, problem.data.code)) return notARemote()
-  const { code, detail, type: _type, title: _title, status: _status, ...details } = problem.data
-  const retryAfter = response.headers.get('retry-after')
-  return new ProtocolError(code as ProtocolErrorCode, detail, {
-    details:
-      retryAfter === null ? details : { ...details, retryAfterMs: Number(retryAfter) * 1000 },
-  })
-}
-
-async function readProblem(response: Response): Promise<unknown> {
-  const body = await readBody(response, PROBLEM_BYTES_MAX)
-  try {
-    return JSON.parse(decodeUtf8(body))
-  } catch {
-    return undefined
+    rest()
   }
 }
 
-async function readMessage<T>(response: Response, schema: Schema<T>): Promise<T> {
-  return parseMessage(schema, await readBody(response, ANSWER_BYTES_MAX))
-}
-
-/** Never holds more than `bytesMax` of an answer, which may have no end. */
-async function readBody(response: Response, bytesMax: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let sizeBytes = 0
-  for await (const chunk of chunksOf(response)) {
-    sizeBytes += chunk.length
-    if (sizeBytes > bytesMax) throw notARemote()
-    chunks.push(chunk)
-  }
-  return concat(...chunks)
-}
-
-async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
-  const reader = response.body?.getReader()
-  if (reader === undefined) throw notARemote()
-  try {
-    for (;;) {
-      const chunk = await reader.read().catch((cause: unknown) => {
-        throw new ClientError('network', 'the answer of the remote was cut', { cause })
-      })
-      if (chunk.done) return
-      yield chunk.value
-    }
-  } finally {
-    await reader.cancel().catch(() => undefined)
+function requestOf(call: Call, signal: AbortSignal): RequestInit {
+  return {
+    method: call.method,
+    headers: {
+      ...call.headers,
+      [HEADER_PROTOCOL]: String(PROTOCOL_VERSION),
+      ...(call.body === undefined ? {} : { 'content-type': CONTENT_TYPE_CBOR }),
+    },
+    ...(call.body === undefined ? {} : { body: call.body as Uint8Array<ArrayBuffer> }),
+    redirect: 'error',
+    cache: 'no-store',
+    signal,
   }
 }
 
-async function* readFrames(pending: Promise<Response>): AsyncGenerator<ChangesFrame> {
+async function readMessage<T>(answer: Answer, schema: Schema<T>): Promise<T> {
+  return parseMessage(schema, await readBody(answer))
+}
+
+async function* readFrames(pending: Promise<Answer>): AsyncGenerator<ChangesFrame> {
   const frames = new FrameReader(LIVE_FRAME_BYTES_MAX)
   for await (const chunk of chunksOf(await pending)) {
     for (const item of itemsOf(frames, chunk)) yield parseMessage(ChangesFrame, item)
   }
-  if (!frames.isEmpty) throw new ClientError('network', 'the answer of the remote was cut')
+  if (!frames.isEmpty) throw cutAnswer()
 }
 
 function itemsOf(frames: FrameReader, chunk: Uint8Array): Uint8Array[] {
@@ -267,7 +205,7 @@ function itemsOf(frames: FrameReader, chunk: Uint8Array): Uint8Array[] {
     return frames.push(chunk)
   } catch (cause) {
     // No remote sends frames that are longer than it may: these bytes are something else.
-    throw new ClientError('not-a-remote', notARemote().message, { cause })
+    throw notARemote(cause)
   }
 }
 

@@ -128,7 +128,7 @@ export class TransactionCollection<T extends object> {
   /** Changes some fields of a record. Throws `not-found` when there is none. */
   async update(key: string, changes: Partial<T>): Promise<T> {
     const fields = await this.get(key)
-    if (fields === undefined) throw missing(this.#target.name)
+    if (fields === undefined) throw missing()
     const changed = mergeFields(fields, changes)
     const checked = await applySchema(this.#target.schema, changed)
     this.#transaction.write(this.#place(key), checked as Fields)
@@ -169,6 +169,6 @@ function mergeFields<T extends object>(fields: T, changes: Partial<T>): T {
   return merged as T
 }
 
-function missing(collection: string): ClientError {
-  return new ClientError('not-found', `there is no such record in ${JSON.stringify(collection)}`)
+function missing(): ClientError {
+  return new ClientError('not-found', 'there is no record under this key')
 }

@@ -44,11 +44,11 @@ export type CreateOptions = {
   /** The address of the remote. It need not be reachable now. */
   readonly remote: string
   /** What the remote wants from a new vault, if it wants something. */
-  readonly registrationToken?: string
+  readonly registrationToken?: string | undefined
   /** How this device is called in lists; sealed like everything else. */
-  readonly deviceName?: string
+  readonly deviceName?: string | undefined
   /** Protects the device's keys on its disk; asked for at every opening. */
-  readonly passphrase?: string
+  readonly passphrase?: string | undefined
 }
 
 export type CreatedVault = {
@@ -61,7 +61,10 @@ export type RestoreOptions = Omit<CreateOptions, 'registrationToken'> & {
   readonly recoveryPhrase: string
 }
 
-export type OpenOptions = { readonly path: string; readonly passphrase?: string }
+export type OpenOptions = {
+  readonly path: string
+  readonly passphrase?: string | undefined
+}
 
 /** Makes a vault. Works offline: the vault is registered with its remote at the first sync. */
 export async function createVaultOn(
@@ -157,7 +160,7 @@ async function writeVault(
     remote: string
     entries: readonly Uint8Array[]
     device: DeviceKeys
-    passphrase?: string
+    passphrase?: string | undefined
   },
 ): Promise<Vault> {
   const { vaultId, remote, entries, device, passphrase } = parts

@@ -229,7 +229,10 @@ describe('watch', () => {
     const notes = vault.collection<{ n: number; open: boolean }>('notes')
     await notes.put('a', { n: 1, open: true })
     const results = notes.watch({ where: { open: true }, orderBy: { n: 'desc' }, limit: 2 })
-    const next = async () => ((await results.next()).value ?? []).map(({ key }) => key)
+    const next = async (): Promise<string[]> => {
+      const step = await results.next()
+      return step.done ? [] : step.value.map(({ key }) => key)
+    }
     expect(await next()).toEqual(['a'])
     await notes.put('b', { n: 2, open: true })
     expect(await next()).toEqual(['b', 'a'])

@@ -339,8 +339,8 @@ export class SyncEngine {
     this.#show('backing-off')
     const retryAfterMs = retryAfterOf(error)
     const delayMs = backoffMs(this.#failureCount, { random: this.#timers.random, retryAfterMs })
-    const cancel = this.#timers.setTimer(() => this.#resume(), delayMs)
-    this.#endPause = cancel
+    this.#endPause?.()
+    this.#endPause = this.#timers.setTimer(() => this.#resume(), delayMs)
   }
 
   #resume(): void {

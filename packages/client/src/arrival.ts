@@ -2,9 +2,9 @@
  * Arrival: what becomes of the versions a remote serves.
  *
  * Every envelope is opened before it takes effect, and the digest of its transaction is recomputed
- * before that: what the chain does not cover is refused, what does not open is put aside (quarantine)
- * and holds up nothing. A newer version of a record replaces what is shown; an older one changes
- * nothing, whatever the remote says.
+ * before that: what the chain does not cover is refused, what does not open is put aside
+ * (quarantine) and holds up nothing. A newer version of a record replaces what is shown; an older
+ * one changes nothing, whatever the remote says.
  */
 import {
   chainNext,
@@ -60,8 +60,8 @@ export type Opening =
 export type OpenArrival = (envelope: Envelope) => Opening
 
 /**
- * Takes keychain entries as they come, so that what follows them opens, and returns them for storing.
- * Throws when they do not fit the pinned chain.
+ * Takes keychain entries as they come, so that what follows them opens, and returns them for
+ * storing. Throws when they do not fit the pinned chain.
  */
 export type TakeKeychain = (
   entries: readonly Uint8Array[],
@@ -191,7 +191,9 @@ function releaseReplaced(batch: RowBatch, slot: Slot, before: Row): void {
   )
 }
 
-/** A version that was put aside and now opens: the same as an arrival, but it is confirmed already. */
+/**
+ * A version that was put aside and now opens: the same as an arrival, but it is confirmed already.
+ */
 export function releaseArrival(batch: RowBatch, slot: Slot, arrival: Arrival): boolean {
   const { recordId, timestamp, opening } = arrival
   if (opening.type === 'closed') return false

@@ -1,6 +1,6 @@
 /**
- * The one error of this package, and the doors where errors of the layers below become ones a person
- * can act on. Every code stands in docs/protocol.md with its remedy.
+ * The one error of this package, and the doors where errors of the layers below become ones a
+ * person can act on. Every code stands in docs/protocol.md with its remedy.
  */
 
 export type ClientErrorCode =

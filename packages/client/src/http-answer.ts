@@ -1,7 +1,7 @@
 /**
- * The answer to an HTTP request, read with care: it may be endless, silent, cut, or from something that
- * is no remote at all. It never holds more of it than it may, and gives it up when nothing comes for
- * too long; while the reader is busy with a part of it, no time counts.
+ * The answer to an HTTP request, read with care: it may be endless, silent, cut, or from something
+ * that is no remote at all. It never holds more of it than it may, and gives it up when nothing
+ * comes for too long; while the reader is busy with a part of it, no time counts.
  */
 import {
   CONTENT_TYPE_CBOR,

@@ -1,5 +1,6 @@
 /**
- * HTTP transport: one `fetch` a request, CBOR bodies, RFC 9457 problems, a WebSocket for live changes.
+ * HTTP transport: one `fetch` a request, CBOR bodies, RFC 9457 problems, a WebSocket for live
+ * changes.
  *
  * It is strict about what comes back: another content type, a body over its limit or a message that
  * does not fit its schema is refused, so that a captive portal or a wrong address is named as such.

@@ -1,10 +1,11 @@
 /**
- * Local clock: the hybrid clock of one device (design 4), which a wrong clock elsewhere cannot move.
+ * Local clock: the hybrid clock of one device (design 4), which a wrong clock elsewhere cannot
+ * move.
  *
- * It advances with this device's writes and with opened versions at most five minutes ahead of it. A
- * write that replaces a version further ahead stands just above that version, and leaves the clock
- * where it is. Two such writes may stand above versions of the same time: no timestamp is given
- * twice, because a timestamp names its transaction.
+ * It advances with this device's writes and with opened versions at most five minutes ahead of it.
+ * A write that replaces a version further ahead stands just above that version, and leaves the
+ * clock where it is. Two such writes may stand above versions of the same time: no timestamp is
+ * given twice, because a timestamp names its transaction.
  */
 import {
   CLOCK_DRIFT_MS_MAX,

@@ -1,6 +1,6 @@
 /**
- * The few values a local secondary keeps one of: where it stands in the remote's log, its clock, the
- * set the remote is known to hold, and how far the outbox may have been sent.
+ * The few values a local secondary keeps one of: where it stands in the remote's log, its clock,
+ * the set the remote is known to hold, and how far the outbox may have been sent.
  */
 import {
   CLOCK_START,

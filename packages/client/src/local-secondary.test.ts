@@ -1,7 +1,7 @@
 /**
- * The local secondary against a small model of a remote: whatever the order of local writes, pushes,
- * lost answers, pulls and writes of another device, once everything is exchanged both hold the same
- * versions, one per record, and nothing is left over on the disk.
+ * The local secondary against a small model of a remote: whatever the order of local writes,
+ * pushes, lost answers, pulls and writes of another device, once everything is exchanged both hold
+ * the same versions, one per record, and nothing is left over on the disk.
  */
 import {
   chainNext,

@@ -2,9 +2,9 @@
  * Local secondary: a device's own copy of the vault, sealed on its disk.
  *
  * It stores envelopes and never holds a key: sealing and opening are functions it is given. Four
- * things change it, one at a time (a mutex), each in one atomic batch: a local transaction (`commit`),
- * what a remote served (`applyLog`), the verdict on a transaction (`settle`), and the release of what
- * had been put aside. A batch that fails leaves memory and disk as they were.
+ * things change it, one at a time (a mutex), each in one atomic batch: a local transaction
+ * (`commit`), what a remote served (`applyLog`), the verdict on a transaction (`settle`), and the
+ * release of what had been put aside. A batch that fails leaves memory and disk as they were.
  *
  * Local writes are not synced to the disk: they survive a killed process, and after a power cut the
  * store is whole up to some moment before it. What was acknowledged by the remote survives there.
@@ -171,7 +171,10 @@ export class LocalSecondary implements AsyncDisposable {
     return readKeychainEntries(this.#store)
   }
 
-  /** The oldest transactions without a verdict, up to about `bytesMax`, at least one if there is any. */
+  /**
+   * The oldest transactions without a verdict, up to about `bytesMax`, at least one if there is
+   * any.
+   */
   outboxTransactions(bounds: OutboxBounds): Promise<OutboxTransaction[]> {
     return readOutbox(this.#store, bounds)
   }

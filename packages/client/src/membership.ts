@@ -1,9 +1,9 @@
 /**
- * Membership: this device's place in a vault. Holds the device keys, the pinned keychain and the keys
- * it unlocks, and follows the keychain as the remote serves it.
+ * Membership: this device's place in a vault. Holds the device keys, the pinned keychain and the
+ * keys it unlocks, and follows the keychain as the remote serves it.
  *
- * A served entry that stands where a pinned one stands must be the same bytes, by its hash; a new one
- * must follow by the keychain's rules. So a remote can neither drop a member nor slip one in.
+ * A served entry that stands where a pinned one stands must be the same bytes, by its hash; a new
+ * one must follow by the keychain's rules. So a remote can neither drop a member nor slip one in.
  */
 import {
   equalBytes,
@@ -44,7 +44,9 @@ export class Membership {
     this.#keyring = openKeyring({ keychain, holder: device })
   }
 
-  /** Checks the whole chain and that the device's keys open it. Throws before anything is written. */
+  /**
+   * Checks the whole chain and that the device's keys open it. Throws before anything is written.
+   */
   static open(options: {
     vaultId: VaultId
     entries: readonly Uint8Array[]
@@ -63,8 +65,8 @@ export class Membership {
   }
 
   /**
-   * Follows served entries; returns them with their index, for storing. Those that are pinned too: what
-   * was pinned before may not have been stored, if that write failed.
+   * Follows served entries; returns them with their index, for storing. Those that are pinned too:
+   * what was pinned before may not have been stored, if that write failed.
    */
   take(entries: readonly Uint8Array[]): { index: number; entry: Uint8Array }[] {
     const taken: { index: number; entry: Uint8Array }[] = []
@@ -95,7 +97,9 @@ export class Membership {
     }))
   }
 
-  /** Empty when it does not open: a name that a member spoiled must not hide the rest of the list. */
+  /**
+   * Empty when it does not open: a name that a member spoiled must not hide the rest of the list.
+   */
   #nameOf(member: Member): string {
     try {
       return openMemberName(this.#keyring, member) ?? ''

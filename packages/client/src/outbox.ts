@@ -1,6 +1,6 @@
 /**
- * Outbox entry: one local transaction without a verdict. Its envelopes stand among the versions, under
- * the transaction's timestamp; the entry holds what they replaced.
+ * Outbox entry: one local transaction without a verdict. Its envelopes stand among the versions,
+ * under the transaction's timestamp; the entry holds what they replaced.
  *
  *   offset  size  field
  *        0    16  timestamp     the transaction's id, shared by its ops
@@ -29,8 +29,8 @@ export type OutboxOp = {
 export type OutboxEntry = { readonly timestamp: Timestamp; readonly ops: readonly OutboxOp[] }
 
 /**
- * A transaction as it is pushed. Few and large pieces: its ops are parsed again when the verdict is in,
- * so that no object a record outlives the wait for it.
+ * A transaction as it is pushed. Few and large pieces: its ops are parsed again when the verdict is
+ * in, so that no object a record outlives the wait for it.
  */
 export type OutboxTransaction = {
   readonly number: number

@@ -1,6 +1,6 @@
 /**
- * A platform for tests: folders in memory that outlive a closed vault, a clock that stands still until
- * it is moved, and no network unless one is given.
+ * A platform for tests: folders in memory that outlive a closed vault, a clock that stands still
+ * until it is moved, and no network unless one is given.
  */
 import { createMemoryStore, type Store } from '@blindcopy/secondary'
 import { pooledRandom } from '@blindcopy/vault'

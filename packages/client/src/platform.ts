@@ -1,6 +1,6 @@
 /**
- * Platform: everything a vault needs from where it runs. No code; `node.ts` is one, a test may make its
- * own with another clock, another network or a disk that fails.
+ * Platform: everything a vault needs from where it runs. No code; `node.ts` is one, a test may make
+ * its own with another clock, another network or a disk that fails.
  */
 import type { Store } from '@blindcopy/secondary'
 import type { WebSocketLike } from './http-transport.ts'

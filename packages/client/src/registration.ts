@@ -1,6 +1,7 @@
 /**
- * The registration token of a vault: a sealed record like any other, in a collection that apps cannot
- * name, so that every device has it and can offer it again to a remote that has lost the vault.
+ * The registration token of a vault: a sealed record like any other, in a collection that apps
+ * cannot name, so that every device has it and can offer it again to a remote that has lost the
+ * vault.
  */
 import type { Fields } from '@blindcopy/protocol'
 import type { WriteContext } from './transaction.ts'

@@ -1,6 +1,7 @@
 /**
- * Remote view: exactly what the host can see of a vault, read from the remote as a device that holds
- * nothing yet would be served it, and taken apart with the knowledge of a host: no key is used.
+ * Remote view: exactly what the host can see of a vault, read from the remote as a device that
+ * holds nothing yet would be served it, and taken apart with the knowledge of a host: no key is
+ * used.
  */
 import {
   type ChangesFrame,

@@ -4,7 +4,8 @@
  *   offset  size  field
  *        0    16  current    the version that reads show; zeros when none opened yet
  *       16    16  confirmed  the newest version the remote served or acknowledged; zeros when none
- *       32     2  pending    how many transactions of the outbox, or in attention, write this record
+ *       32     2  pending    how many transactions of the outbox, or in attention, write this
+ * record
  *       34    16  base       only while some are pending: what was shown before the first of them
  *
  * `current` and `confirmed` differ while a local write waits, and while a served version does not

@@ -100,8 +100,8 @@ export class Sealer {
   }
 
   /**
-   * Opens a version that is stored here. Throws `tampered` when the disk no longer holds it whole, or
-   * holds another in its place.
+   * Opens a version that is stored here. Throws `tampered` when the disk no longer holds it whole,
+   * or holds another in its place.
    */
   open({ recordId, timestamp, envelope }: StoredVersion): VaultRecord {
     const isInPlace =

@@ -26,7 +26,9 @@ export type TransactionTarget<T> = { readonly name: string; readonly schema: Sch
 
 const ATTEMPTS_MAX = 50
 
-/** Runs `work` until it commits. Throws `transaction-conflict` when it is outrun again and again. */
+/**
+ * Runs `work` until it commits. Throws `transaction-conflict` when it is outrun again and again.
+ */
 export async function runTransaction<R>(
   context: WriteContext,
   work: (transaction: Transaction) => Promise<R>,

@@ -1,6 +1,6 @@
 /**
- * The configuration of a vault folder: what is neither secret nor a record. Its file is what makes a
- * folder a vault.
+ * The configuration of a vault folder: what is neither secret nor a record. Its file is what makes
+ * a folder a vault.
  */
 import {
   decodeUtf8,

@@ -1,7 +1,7 @@
 /**
- * The three ways into a vault: create one, restore it from its recovery phrase, open the one a folder
- * holds. Each checks everything it can before it writes, and writes the file that makes the folder a
- * vault last: what fails half-way leaves no vault behind.
+ * The three ways into a vault: create one, restore it from its recovery phrase, open the one a
+ * folder holds. Each checks everything it can before it writes, and writes the file that makes the
+ * folder a vault last: what fails half-way leaves no vault behind.
  */
 import {
   equalBytes,
@@ -92,9 +92,9 @@ export async function createVaultOn(
 }
 
 /**
- * Restores a vault from its phrase: this device becomes a member, signed by the root, and every other
- * stays one. Records come with the first sync. Throws `wrong-phrase` when the remote has no vault of
- * this phrase.
+ * Restores a vault from its phrase: this device becomes a member, signed by the root, and every
+ * other stays one. Records come with the first sync. Throws `wrong-phrase` when the remote has no
+ * vault of this phrase.
  */
 export async function restoreVaultOn(platform: Platform, options: RestoreOptions): Promise<Vault> {
   const rootSecret = parsePhrase(options.recoveryPhrase)

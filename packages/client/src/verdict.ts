@@ -1,9 +1,9 @@
 /**
  * Verdict: what becomes of a transaction when the remote has answered.
  *
- * Applied: its versions are confirmed (but for ops that lost to a newer version, which the next pull
- * brings), and what it had replaced is let go. Refused: it moves to attention with its versions, and
- * everything else keeps flowing.
+ * Applied: its versions are confirmed (but for ops that lost to a newer version, which the next
+ * pull brings), and what it had replaced is let go. Refused: it moves to attention with its
+ * versions, and everything else keeps flowing.
  */
 import {
   chainNext,

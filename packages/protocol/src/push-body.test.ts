@@ -1,6 +1,6 @@
 /**
- * The body of a push that is put together from pieces is the same, byte for byte, as the one the codec
- * writes, and both ends read it alike.
+ * The body of a push that is put together from pieces is the same, byte for byte, as the one the
+ * codec writes, and both ends read it alike.
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'

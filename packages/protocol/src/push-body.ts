@@ -1,9 +1,9 @@
 /**
  * The body of a push, written as its records are read from a disk.
  *
- * It is the CBOR of a `PushRequest`, byte for byte what the codec would write, but put together from
- * pieces: a first upload sends hundreds of thousands of envelopes, and one object each, alive until
- * the answer, was most of a device's memory.
+ * It is the CBOR of a `PushRequest`, byte for byte what the codec would write, but put together
+ * from pieces: a first upload sends hundreds of thousands of envelopes, and one object each, alive
+ * until the answer, was most of a device's memory.
  */
 import { concat } from './bytes.ts'
 import { encodeCbor } from './codec.ts'

@@ -1,5 +1,6 @@
 /**
- * The one error of this package. The codes are documented, with their remedies, in docs/protocol.md.
+ * The one error of this package. The codes are documented, with their remedies, in
+ * docs/protocol.md.
  */
 
 export type StoreErrorCode =

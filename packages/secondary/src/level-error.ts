@@ -1,9 +1,9 @@
 /**
  * Level error: names the cause of whatever LevelDB, IndexedDB or the file system threw.
  *
- * The cause that matters is seldom on top: a folder that is in use arrives as "not open" with "locked"
- * as its cause, and a full disk as an "IO error" whose text ends with the words of the operating
- * system. So the whole chain of causes is looked at, and the most telling one wins.
+ * The cause that matters is seldom on top: a folder that is in use arrives as "not open" with
+ * "locked" as its cause, and a full disk as an "IO error" whose text ends with the words of the
+ * operating system. So the whole chain of causes is looked at, and the most telling one wins.
  */
 
 import { StoreError, type StoreErrorCode } from './error.ts'

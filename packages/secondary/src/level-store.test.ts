@@ -1,7 +1,7 @@
 /**
  * The LevelDB store on a real folder: the contract of the port, and everything that a disk, another
- * process or a kill can do to it. What has to die or to run against a limit runs in a child process,
- * which loads these same sources (`test-child.mjs`).
+ * process or a kill can do to it. What has to die or to run against a limit runs in a child
+ * process, which loads these same sources (`test-child.mjs`).
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'

@@ -34,13 +34,16 @@ export type LevelOptions = {
 }
 
 /**
- * Measured with 100,000 records: 4 MiB write as fast as 8, and there are up to two at a time. Tables are
- * mapped into memory and not compressed, so they bypass the cache; it holds next to nothing.
+ * Measured with 100,000 records: 4 MiB write as fast as 8, and there are up to two at a time.
+ * Tables are mapped into memory and not compressed, so they bypass the cache; it holds next to
+ * nothing.
  */
 const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
 const CACHE_BYTES = 1024 * 1024
 
-/** Reads of more keys than this go through a worker thread, so that they do not hold up the loop. */
+/**
+ * Reads of more keys than this go through a worker thread, so that they do not hold up the loop.
+ */
 const SYNC_KEYS_MAX = 64
 
 /** A group that holds more than this takes no further writes: it would make the first ones wait. */

@@ -1,7 +1,8 @@
 /**
  * The keys of a local secondary: the only place that builds or parses them.
  *
- *   m ‖ name                           one value each: cursor, clock, counters (local-meta of the client)
+ *   m ‖ name                           one value each: cursor, clock, counters (local-meta of the
+ * client)
  *   k ‖ index (4)                      keychain entry
  *   r ‖ recordId                       row: current ‖ confirmed ‖ pending count
  *   c ‖ collectionTag ‖ recordId       timestamp of the current version; none for a deleted record
@@ -10,9 +11,9 @@
  *   a ‖ number (8)                     attention: one transaction that was refused
  *   q ‖ recordId ‖ timestamp           quarantine: reason ‖ envelope that did not open
  *
- * Versions are kept by time first: a transaction's envelopes lie side by side, are written at the end
- * of the key space, and are read for a push by one range scan. Nothing here is plaintext: record ids
- * and collection tags are keyed hashes.
+ * Versions are kept by time first: a transaction's envelopes lie side by side, are written at the
+ * end of the key space, and are read for a push by one range scan. Nothing here is plaintext:
+ * record ids and collection tags are keyed hashes.
  */
 import {
   decodeUint32,

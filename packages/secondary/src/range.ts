@@ -1,8 +1,8 @@
 /**
  * Range: what the two stores share about ranges and pages, so that they cannot differ in it.
  *
- * Several bounds on one side all hold: the narrower one counts, and of two equal ones the exclusive.
- * LevelDB would silently ignore one of them.
+ * Several bounds on one side all hold: the narrower one counts, and of two equal ones the
+ * exclusive. LevelDB would silently ignore one of them.
  */
 
 import { compareBytes } from '@blindcopy/protocol'

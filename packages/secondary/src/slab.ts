@@ -1,9 +1,10 @@
 /**
- * Slab: small byte strings cut from larger pieces. A local write builds five keys and values a record,
- * and one piece of memory for each cost a tenth of its time, most of it in collecting them again.
+ * Slab: small byte strings cut from larger pieces. A local write builds five keys and values a
+ * record, and one piece of memory for each cost a tenth of its time, most of it in collecting them
+ * again.
  *
- * What is cut is never handed out twice, so nothing is shared but the memory's lifetime: keep what is
- * cut only as long as a batch lives.
+ * What is cut is never handed out twice, so nothing is shared but the memory's lifetime: keep what
+ * is cut only as long as a batch lives.
  */
 
 const SLAB_BYTES = 16_384

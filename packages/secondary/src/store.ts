@@ -1,8 +1,8 @@
 /**
  * Store: the port under both secondaries, an ordered and durable map of bytes to bytes.
  *
- * Keys are compared byte by byte (a prefix sorts first). One `write` is atomic: after a crash all of
- * it is there or none of it. Whatever is layered above (which keys exist and what they mean) is
+ * Keys are compared byte by byte (a prefix sorts first). One `write` is atomic: after a crash all
+ * of it is there or none of it. Whatever is layered above (which keys exist and what they mean) is
  * `local-keyspace.ts` and `remote-keyspace.ts`; nothing else builds a key.
  *
  * Keys and values that are handed in must not be changed afterwards; what is handed out is the
@@ -30,7 +30,10 @@ export type Entry = readonly [key: Uint8Array, value: Uint8Array]
 export type PageBounds = { readonly entriesMax?: number; readonly bytesMax?: number }
 
 export type Durability = {
-  /** True: on the disk before the write returns. False: it survives a killed process, not a power cut. */
+  /**
+   * True: on the disk before the write returns. False: it survives a killed process, not a power
+   * cut.
+   */
   readonly sync: boolean
 }
 

@@ -1,5 +1,6 @@
 /**
- * Suite model: a store as a plain sorted array, and random sequences of calls that both must agree on.
+ * Suite model: a store as a plain sorted array, and random sequences of calls that both must agree
+ * on.
  *
  * It is written to be obviously right, not fast: keys are compared as hexadecimal text, and a range
  * is a filter. Part of the conformance suite.

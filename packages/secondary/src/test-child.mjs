@@ -1,7 +1,7 @@
 /**
- * The process that level-store.test.ts kills and limits. It loads the TypeScript sources through the
- * server that the test runner brings, because this Node cannot run them itself, does one job on a
- * folder and prints what was acknowledged, one JSON object a line.
+ * The process that level-store.test.ts kills and limits. It loads the TypeScript sources through
+ * the server that the test runner brings, because this Node cannot run them itself, does one job on
+ * a folder and prints what was acknowledged, one JSON object a line.
  */
 
 import { execFileSync } from 'node:child_process'

@@ -1,9 +1,9 @@
 /**
- * Argon2id (RFC 9106), for passphrases only: the one place that loads libsodium's larger build, which
- * alone has it, and only when a passphrase is used.
+ * Argon2id (RFC 9106), for passphrases only: the one place that loads libsodium's larger build,
+ * which alone has it, and only when a passphrase is used.
  *
- * Parameters come from a file that may have been changed: a floor keeps guessing expensive, a ceiling
- * keeps a file from exhausting the machine. Both are compiled in.
+ * Parameters come from a file that may have been changed: a floor keeps guessing expensive, a
+ * ceiling keeps a file from exhausting the machine. Both are compiled in.
  */
 import { encodeUtf8 } from '@blindcopy/protocol'
 import { VaultError } from './error.ts'

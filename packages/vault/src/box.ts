@@ -1,14 +1,14 @@
 /**
- * Box: a sealed thing, and how every nonce of this package is made. An envelope from its nonce on is
- * a box too (seal.ts).
+ * Box: a sealed thing, and how every nonce of this package is made. An envelope from its nonce on
+ * is a box too (seal.ts).
  *
  *   offset  size  field
  *        0    24  nonce
  *       24     …  ciphertext and a 16-byte tag
  *
  * A nonce is BLAKE2b-192 over 24 random bytes, the associated data and the plaintext: 192 bits are
- * safe to draw at random (doc.libsodium.org, "XChaCha20-Poly1305 construction"), and the hash keeps a
- * process that was cloned with its pool of randomness from sealing two things under one nonce. No
+ * safe to draw at random (doc.libsodium.org, "XChaCha20-Poly1305 construction"), and the hash keeps
+ * a process that was cloned with its pool of randomness from sealing two things under one nonce. No
  * function hands a nonce in or out.
  */
 import { concat, NONCE_BYTES, TAG_BYTES } from '@blindcopy/protocol'

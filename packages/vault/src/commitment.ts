@@ -1,7 +1,7 @@
 /**
- * What genesis and each epoch entry publish about their keys, so that a member that unwraps something
- * knows whether it is what the chain means: keyed hashes that tell nothing without the key, and that
- * no two sets of keys share (BLAKE2b-256 resists collisions in key and message).
+ * What genesis and each epoch entry publish about their keys, so that a member that unwraps
+ * something knows whether it is what the chain means: keyed hashes that tell nothing without the
+ * key, and that no two sets of keys share (BLAKE2b-256 resists collisions in key and message).
  *
  *   of the id key   BLAKE2b-256(key = subkey of idKey, label ‖ VaultId)
  *   of an epoch     BLAKE2b-256(key = subkey of the epoch key, label ‖ VaultId ‖ epoch ‖ idKey)

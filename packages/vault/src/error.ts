@@ -1,9 +1,10 @@
 /**
  * The codes of everything this package refuses, and its one error.
  *
- * A code is forever: people search for it, clients branch on it. No message, cause or field of these
- * errors holds a key, a word of a phrase, a passphrase or plaintext; whatever fails while an envelope
- * is opened has one code and one text, so that nobody learns from the error what was wrong with it.
+ * A code is forever: people search for it, clients branch on it. No message, cause or field of
+ * these errors holds a key, a word of a phrase, a passphrase or plaintext; whatever fails while an
+ * envelope is opened has one code and one text, so that nobody learns from the error what was wrong
+ * with it.
  */
 
 export type VaultErrorCode =

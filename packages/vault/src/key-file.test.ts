@@ -1,6 +1,6 @@
 /**
- * A key store gives back what was put in, and tells a wrong passphrase from a damaged file. Argon2id
- * with real parameters takes a quarter of a second, so damage is tried with small ones.
+ * A key store gives back what was put in, and tells a wrong passphrase from a damaged file.
+ * Argon2id with real parameters takes a quarter of a second, so damage is tried with small ones.
  */
 import {
   concat,

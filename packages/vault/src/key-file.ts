@@ -6,14 +6,16 @@
  *        8     1  version      1
  *        9     1  form         0 plain, 1 under a passphrase
  *                              plain            under a passphrase
- *       10     …  body         VaultId, seeds   passes (4) ‖ KiB (4) ‖ salt (16) ‖ commitment (32) ‖
+ *       10     …  body         VaultId, seeds   passes (4) ‖ KiB (4) ‖ salt (16) ‖ commitment (32)
+ * ‖
  *                                               box (nonce, VaultId and seeds sealed, tag)
  *        …    32  checksum     SHA-256 over a label and all bytes before
  *
  * The checksum finds damage before a passphrase is blamed for it; the commitment finds a wrong
- * passphrase before anything is opened, and keeps one file from opening to two passphrases (Len et al.,
- * "Partitioning Oracle Attacks", 2021). All bytes before the commitment are bound into it, and with it
- * into the associated data. Neither protects a plain file from who can write it: folder rights do.
+ * passphrase before anything is opened, and keeps one file from opening to two passphrases (Len et
+ * al., "Partitioning Oracle Attacks", 2021). All bytes before the commitment are bound into it, and
+ * with it into the associated data. Neither protects a plain file from who can write it: folder
+ * rights do.
  */
 import {
   concat,

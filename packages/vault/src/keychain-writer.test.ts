@@ -1,6 +1,6 @@
 /**
- * What this package writes, the rules of the protocol take, with libsodium and with node:crypto; and
- * what a hostile member or remote puts in its place does not open.
+ * What this package writes, the rules of the protocol take, with libsodium and with node:crypto;
+ * and what a hostile member or remote puts in its place does not open.
  */
 import { createPublicKey, verify } from 'node:crypto'
 import {

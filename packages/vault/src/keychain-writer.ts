@@ -1,9 +1,9 @@
 /**
  * Writing the keychain: founding a vault, adding a member, beginning an epoch.
  *
- * Each function gives signed bytes to append and keeps nothing; what it makes is put through the same
- * rules that both ends apply (protocol's keychain.ts) before it is handed out. The caller appends the
- * bytes at the remote, and makes them anew when another entry came first.
+ * Each function gives signed bytes to append and keeps nothing; what it makes is put through the
+ * same rules that both ends apply (protocol's keychain.ts) before it is handed out. The caller
+ * appends the bytes at the remote, and makes them anew when another entry came first.
  */
 import {
   assert,
@@ -50,8 +50,8 @@ export type Newcomer = MemberPublicKeys & {
 }
 
 /**
- * The first three entries of a new vault: genesis, its first device, and epoch 1, signed by the root.
- * The keyring holds epoch 1.
+ * The first three entries of a new vault: genesis, its first device, and epoch 1, signed by the
+ * root. The keyring holds epoch 1.
  */
 export function foundKeychain(options: {
   readonly root: Root

@@ -97,8 +97,8 @@ export class Keyring {
 }
 
 /**
- * Opens every epoch of a checked keychain for a member or the root. After new epochs, open it again.
- * Throws `key-mismatch`.
+ * Opens every epoch of a checked keychain for a member or the root. After new epochs, open it
+ * again. Throws `key-mismatch`.
  */
 export function openKeyring(options: {
   readonly keychain: Keychain

@@ -1,9 +1,9 @@
 /**
  * MemberKeys: the two key pairs of one member, a device or the root, with their secret halves.
  *
- * What needs less asks for less: `Signer` signs entries and logins, `KemHolder` opens what was wrapped
- * to it. Seeds are kept because a device's key store keeps them (key-file.ts); both pairs follow from
- * them: Ed25519 (RFC 8032) and X-Wing (draft-connolly-cfrg-xwing-kem).
+ * What needs less asks for less: `Signer` signs entries and logins, `KemHolder` opens what was
+ * wrapped to it. Seeds are kept because a device's key store keeps them (key-file.ts); both pairs
+ * follow from them: Ed25519 (RFC 8032) and X-Wing (draft-connolly-cfrg-xwing-kem).
  */
 import {
   type KemPublicKey,

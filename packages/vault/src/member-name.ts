@@ -4,7 +4,8 @@
  *   offset  size  field
  *        0     4  epoch whose subkey seals it, big-endian
  *        4    24  nonce
- *       28     …  length (2 bytes) ‖ UTF-8 ‖ zeros, in buckets of 64 bytes, sealed with a 16-byte tag
+ *       28     …  length (2 bytes) ‖ UTF-8 ‖ zeros, in buckets of 64 bytes, sealed with a 16-byte
+ * tag
  *
  * Bound to vault, member and epoch, so that names cannot be swapped between members.
  */
@@ -61,8 +62,9 @@ export function sealMemberName(
 }
 
 /**
- * Undefined while the keyring lacks the epoch it was sealed under. Throws `tampered`: show the member
- * without its name then, for a name that any member can spoil must not hide the rest of the list.
+ * Undefined while the keyring lacks the epoch it was sealed under. Throws `tampered`: show the
+ * member without its name then, for a name that any member can spoil must not hide the rest of the
+ * list.
  */
 export function openMemberName(
   keyring: Keyring,

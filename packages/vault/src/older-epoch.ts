@@ -1,7 +1,7 @@
 /**
  * The key of an older epoch, sealed inside the entry that begins a newer one, under a subkey of the
- * newer key: who holds the newest reads all older ones, never the reverse. Its associated data names
- * vault, both epochs and the entry before, so a seal is worth nothing elsewhere.
+ * newer key: who holds the newest reads all older ones, never the reverse. Its associated data
+ * names vault, both epochs and the entry before, so a seal is worth nothing elsewhere.
  */
 import {
   assert,

@@ -2,8 +2,9 @@
  * The recovery phrase: a root secret spelled as 24 words (BIP-39, English list; 256 bits and 8 bits
  * of checksum). Frozen by test/vectors/phrase.json.
  *
- * People type it from paper: any spacing and case is taken. An error says which word is wrong and what
- * it may have been, and repeats no other word, because error texts end up in screenshots and logs.
+ * People type it from paper: any spacing and case is taken. An error says which word is wrong and
+ * what it may have been, and repeats no other word, because error texts end up in screenshots and
+ * logs.
  */
 import { entropyToMnemonic, mnemonicToEntropy } from '@scure/bip39'
 import { wordlist } from '@scure/bip39/wordlists/english.js'

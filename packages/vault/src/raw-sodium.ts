@@ -2,9 +2,9 @@
  * BLAKE2b and XChaCha20-Poly1305 on libsodium's own memory: what every record passes through.
  *
  * The wrappers allocate for each argument, there and here, and leave plaintext and keys behind in
- * freed memory. One scratch, reused and wiped after each call, made sealing and opening a note about a
- * third faster. Its rules: nothing outside this file sees its address or a view onto it, no call
- * begins before the last one has ended, and it is all zeros between calls.
+ * freed memory. One scratch, reused and wiped after each call, made sealing and opening a note
+ * about a third faster. Its rules: nothing outside this file sees its address or a view onto it, no
+ * call begins before the last one has ended, and it is all zeros between calls.
  *
  *   seal   key (32) ‖ seed ‖ associated data ‖ plaintext ‖ nonce ‖ ciphertext and tag
  *   open   key (32) ‖ associated data ‖ nonce ‖ ciphertext and tag, the plaintext in its place
@@ -82,9 +82,9 @@ export function blake2b(size: number, message: Uint8Array, key: Uint8Array | nul
 }
 
 /**
- * Seals the end of `work`, which is 24 random bytes, the associated data, and from `plaintextOffset`
- * the plaintext, and writes nonce, ciphertext and tag to the end of `target`. The nonce is
- * BLAKE2b-192 over all of `work` (box.ts says why).
+ * Seals the end of `work`, which is 24 random bytes, the associated data, and from
+ * `plaintextOffset` the plaintext, and writes nonce, ciphertext and tag to the end of `target`. The
+ * nonce is BLAKE2b-192 over all of `work` (box.ts says why).
  */
 export function sealHedged(
   target: Uint8Array,

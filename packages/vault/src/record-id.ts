@@ -4,8 +4,8 @@
  *   record id       BLAKE2b-128(key = idKey, length ‖ collection ‖ length ‖ key)
  *   collection tag  BLAKE2b-128(key = subkey of idKey, length ‖ collection)
  *
- * Lengths have 4 bytes, big-endian, so that no two pairs of names spell the same message. Both are the
- * same on every device of a vault: two that create the same key meet. Frozen by
+ * Lengths have 4 bytes, big-endian, so that no two pairs of names spell the same message. Both are
+ * the same on every device of a vault: two that create the same key meet. Frozen by
  * test/vectors/record.json.
  */
 import {
@@ -25,7 +25,9 @@ const encoder = new TextEncoder()
 /** Filled and emptied within one call: an allocation here costs as much as the hash. */
 const scratch = new Uint8Array(2 * LENGTH_BYTES + COLLECTION_NAME_BYTES_MAX + KEY_BYTES_MAX)
 
-/** Throws `record-too-large` for a name beyond its limit, `not-carried` for half a surrogate pair. */
+/**
+ * Throws `record-too-large` for a name beyond its limit, `not-carried` for half a surrogate pair.
+ */
 export function hashRecordId(idKey: IdKey, collection: string, key: string): RecordId {
   const middle = writeText(0, collection, COLLECTION_NAME_BYTES_MAX)
   const end = writeText(middle, key, KEY_BYTES_MAX)

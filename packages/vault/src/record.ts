@@ -7,9 +7,9 @@
  *                  fieldClocks?, schemaVersion?]
  *        …     …  zeros, up to the size that PADMÉ allows (protocol's paddedSize)
  *
- * Only members of the vault can make one, yet opening is strict: what does not fit exactly is refused,
- * so that nothing can be told from how a later version reads it. The last two places are reserved:
- * today they are taken and not read. Frozen by test/vectors/record.json.
+ * Only members of the vault can make one, yet opening is strict: what does not fit exactly is
+ * refused, so that nothing can be told from how a later version reads it. The last two places are
+ * reserved: today they are taken and not read. Frozen by test/vectors/record.json.
  */
 import {
   assert,
@@ -58,8 +58,8 @@ export type RecordDraft = Omit<VaultRecord, 'fields'> & {
 }
 
 /**
- * Encodes fields now, so that what the app changes afterwards is not half in a record that is sealed
- * later. Throws `not-carried` of the protocol with the path.
+ * Encodes fields now, so that what the app changes afterwards is not half in a record that is
+ * sealed later. Throws `not-carried` of the protocol with the path.
  */
 export function encodeFields(fields: Fields): EncodedFields {
   return new EncodedFields(encodeValue(fields))
@@ -116,7 +116,9 @@ function cborOf(fields: RecordDraft['fields']): Uint8Array {
   return fields instanceof EncodedFields ? fields.cbor : encodeValue(fields)
 }
 
-/** By hand, for a third call of the codec costs as much as a hash: null or 16 bytes, then 1 to 1000. */
+/**
+ * By hand, for a third call of the codec costs as much as a hash: null or 16 bytes, then 1 to 1000.
+ */
 function encodeLast(base: Timestamp | null, transactionSize: number): readonly number[] {
   assert(isBase(base), 'a base is a timestamp or null')
   assert(isTransactionSize(transactionSize), 'a transaction has 1 to 1000 ops')

@@ -1,8 +1,8 @@
 /**
  * Root: the key pairs that a vault is named after, derived from the recovery phrase alone.
  *
- * They live only while a vault is founded, restored or recovered: wipe them as soon as that is done.
- * Devices never keep the root secret.
+ * They live only while a vault is founded, restored or recovered: wipe them as soon as that is
+ * done. Devices never keep the root secret.
  */
 import { type VaultId, vaultIdOf } from '@blindcopy/protocol'
 import { derive } from './derivation.ts'

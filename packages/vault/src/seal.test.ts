@@ -1,4 +1,6 @@
-/** Sealing and opening: what goes in comes out, and whatever was touched on the way does not open. */
+/**
+ * Sealing and opening: what goes in comes out, and whatever was touched on the way does not open.
+ */
 import { isDeepStrictEqual } from 'node:util'
 import {
   ENVELOPE_BYTES_MAX,

@@ -1,7 +1,7 @@
 /**
- * Sealing and opening envelopes: the hot path. XChaCha20-Poly1305 under the epoch's sealing key, with
- * the associated data and layout of protocol's envelope.ts; from its nonce on an envelope is a box
- * (box.ts), and like there no nonce is handed in or out. Frozen by test/vectors/envelope.json.
+ * Sealing and opening envelopes: the hot path. XChaCha20-Poly1305 under the epoch's sealing key,
+ * with the associated data and layout of protocol's envelope.ts; from its nonce on an envelope is a
+ * box (box.ts), and like there no nonce is handed in or out. Frozen by test/vectors/envelope.json.
  *
  * Both directions work in one buffer:
  *
@@ -10,8 +10,8 @@
  *       24    91  associated data
  *      115     …  the padded record
  *
- * It is kept, because allocating one costs as much as hashing it, and wiped before a function returns:
- * whenever the next begins, it is zeros.
+ * It is kept, because allocating one costs as much as hashing it, and wiped before a function
+ * returns: whenever the next begins, it is zeros.
  */
 import {
   assert,
@@ -36,7 +36,9 @@ import { decodeRecord, encodeRecord, type RecordDraft, type VaultRecord } from '
 
 export type OpenResult =
   | { readonly type: 'opened'; readonly record: VaultRecord }
-  /** Ordinary on a device that is behind: keep the envelope, and open it after the next epoch entry. */
+  /**
+   * Ordinary on a device that is behind: keep the envelope, and open it after the next epoch entry.
+   */
   | { readonly type: 'unknown-epoch'; readonly epoch: number }
 
 const LABEL_BYTES = 21
@@ -85,9 +87,9 @@ export function openEnvelope(keyring: Keyring, envelope: Envelope): OpenResult {
 }
 
 /**
- * The same record, timestamp and base under the newest epoch, byte for byte, with whatever places of
- * the record a later version has filled. Throws `tampered`, also for an epoch that is not held: open
- * the envelope first.
+ * The same record, timestamp and base under the newest epoch, byte for byte, with whatever places
+ * of the record a later version has filled. Throws `tampered`, also for an epoch that is not held:
+ * open the envelope first.
  */
 export function resealEnvelope(
   keyring: Keyring,
@@ -110,7 +112,9 @@ export function resealEnvelope(
   }
 }
 
-/** `work` holds the padded record, and is wiped. `seed` is 24 random bytes. Exported for vectors. */
+/**
+ * `work` holds the padded record, and is wiped. `seed` is 24 random bytes. Exported for vectors.
+ */
 export function sealWork(
   keyring: Keyring,
   boundHeader: Uint8Array,

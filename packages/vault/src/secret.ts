@@ -2,9 +2,9 @@
  * Secret: bytes that never print themselves, and whose kind is part of their type.
  *
  * Most keys here have 32 bytes; a branded name is what keeps an IdKey from sealing a record. The
- * bytes stand in a private field, so no inspector, JSON, template literal, error report or structured
- * clone can reach them. `wipe` clears them as far as JavaScript allows: the engine may have moved
- * copies before, and libsodium's heap keeps freed ones until they are overwritten.
+ * bytes stand in a private field, so no inspector, JSON, template literal, error report or
+ * structured clone can reach them. `wipe` clears them as far as JavaScript allows: the engine may
+ * have moved copies before, and libsodium's heap keeps freed ones until they are overwritten.
  */
 import { assert } from '@blindcopy/protocol'
 
@@ -43,8 +43,8 @@ export class Secret<Name extends string> {
   }
 }
 
-// The name under which Node's util.inspect, and so console.log, asks an object for its text. Set here,
-// for a computed name in the class has no type that can be declared.
+// The name under which Node's util.inspect, and so console.log, asks an object for its text. Set
+// here, for a computed name in the class has no type that can be declared.
 Object.defineProperty(Secret.prototype, Symbol.for('nodejs.util.inspect.custom'), {
   value(this: Secret<string>): string {
     return this.toString()

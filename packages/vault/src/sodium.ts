@@ -1,9 +1,9 @@
 /**
  * The one door to libsodium. Everything above it is synchronous, because readiness is awaited here.
  *
- * The wrappers take strings where bytes are meant and throw plain errors: these functions take bytes
- * only, and give `undefined` where a tag or a key does not fit, which their callers turn into the
- * error that is theirs. What every record passes through stands in raw-sodium.ts.
+ * The wrappers take strings where bytes are meant and throw plain errors: these functions take
+ * bytes only, and give `undefined` where a tag or a key does not fit, which their callers turn into
+ * the error that is theirs. What every record passes through stands in raw-sodium.ts.
  *
  * Sources: doc.libsodium.org, pages "Key derivation" and "Public-key signatures"; X-Wing:
  * draft-connolly-cfrg-xwing-kem.
@@ -20,7 +20,9 @@ import sodium from 'libsodium-wrappers'
 
 await sodium.ready
 
-/** The compiled library under the wrappers, which their types do not show; raw-sodium.ts says why. */
+/**
+ * The compiled library under the wrappers, which their types do not show; raw-sodium.ts says why.
+ */
 export const compiledSodium: unknown = (sodium as unknown as { libsodium: unknown }).libsodium
 
 export type SubkeyPlace = { readonly context: string; readonly number: number }
@@ -43,7 +45,9 @@ export function sign(message: Uint8Array, secretKey: Uint8Array): Signature {
   return sodium.crypto_sign_detached(message, secretKey) as Signature
 }
 
-/** Plain Ed25519 of libsodium, for the rules of the protocol package, which put a strict test first. */
+/**
+ * Plain Ed25519 of libsodium, for the rules of the protocol package, which put a strict test first.
+ */
 export const verifySignature: VerifySignature = (message, signature, publicKey) => {
   if (signature.length !== SIGNATURE_BYTES) return false
   if (publicKey.length !== SIGNING_PUBLIC_KEY_BYTES) return false

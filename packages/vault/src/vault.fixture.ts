@@ -1,8 +1,9 @@
 /**
  * What the tests of this package share: randomness that repeats, and a vault made of it.
  *
- * `fixedRandom` is the stream SHA-256(label ‖ 0) ‖ SHA-256(label ‖ 1) ‖ … with 4-byte counters, which
- * the vectors name by its label. Two streams of one label are the same: what a cloned process has.
+ * `fixedRandom` is the stream SHA-256(label ‖ 0) ‖ SHA-256(label ‖ 1) ‖ … with 4-byte counters,
+ * which the vectors name by its label. Two streams of one label are the same: what a cloned process
+ * has.
  */
 import {
   concat,

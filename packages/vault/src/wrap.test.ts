@@ -1,4 +1,6 @@
-/** A wrap opens for one member in one place, and nowhere else; so does the seal of an older epoch. */
+/**
+ * A wrap opens for one member in one place, and nowhere else; so does the seal of an older epoch.
+ */
 import { equalBytes, type Hash, type KemPublicKey, WRAP_BYTES } from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
 import { generateDeviceKeys } from './device.ts'

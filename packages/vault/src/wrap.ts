@@ -7,9 +7,10 @@
  *     1144    64  epoch key ‖ idKey, sealed
  *     1208    16  tag
  *
- * A wrap recorded today stays closed to a later quantum computer. The sealing key is BLAKE2b-256(key =
- * shared secret, label); the associated data is label ‖ VaultId ‖ epoch ‖ member id ‖ hash of the
- * entry before, so that a wrap is worth nothing in another place. Frozen by test/vectors/wrap.json.
+ * A wrap recorded today stays closed to a later quantum computer. The sealing key is
+ * BLAKE2b-256(key = shared secret, label); the associated data is label ‖ VaultId ‖ epoch ‖ member
+ * id ‖ hash of the entry before, so that a wrap is worth nothing in another place. Frozen by
+ * test/vectors/wrap.json.
  */
 import {
   assert,
@@ -53,7 +54,8 @@ export function wrapKeys(
 ): Uint8Array | undefined {
   const associatedData = associatedDataOf(place, recipient.memberId)
   const plaintext = concat(keys.epochKey.bytes, keys.idKey.bytes)
-  // Hedged like a nonce: a cloned pool of randomness never encapsulates the same way for two things.
+  // Hedged like a nonce: a cloned pool of randomness never encapsulates the same way for two
+  // things.
   const seed = concat(random(KEM_RANDOM_BYTES), associatedData, plaintext)
   const randomness = blake2b(KEM_RANDOM_BYTES, seed, null)
   const encapsulation = encapsulate(recipient.kemKey, randomness)

@@ -3,11 +3,13 @@
  *
  *              ┌──────────────────────── failure ────────────────────────┐
  *              ▼                                                         │
- *   rest ──▶ wait ──▶ login ──▶ push-sent ──▶ pull ──▶ apply-live ──▶ push ──▶ open-socket ──▶ listen
+ *   rest ──▶ wait ──▶ login ──▶ push-sent ──▶ pull ──▶ apply-live ──▶ push ──▶ open-socket ──▶
+ * listen
  *    ▲                                          ▲                                │               │
  *    └── finish (once) ◀─────────────────────────┴── behind ◀────────────────────┴─── write ◀────┘
  *
- * Triggers (a local write, a frame, a closed socket, a timer, a request of the app) only change facts.
+ * Triggers (a local write, a frame, a closed socket, a timer, a request of the app) only change
+ * facts.
  *
  *  1. Nothing is asked of a remote that nobody wants asked, nor while a pause is on.
  *  2. What was sent and not answered is repeated first, so that no arrival is judged against it.

@@ -1,10 +1,10 @@
 /**
  * Engine: keeps a local secondary and its remote in step.
  *
- * Whatever happens (a write, a frame, a closed socket, a timer, a request of the app) only changes what
- * the engine knows and wakes it; `decide` says what to do next, and one step is done at a time. The
- * states are drawn in decision.ts. The engine moves envelopes and holds no key: it signs, opens and
- * follows the keychain through the functions of its identity.
+ * Whatever happens (a write, a frame, a closed socket, a timer, a request of the app) only changes
+ * what the engine knows and wakes it; `decide` says what to do next, and one step is done at a
+ * time. The states are drawn in decision.ts. The engine moves envelopes and holds no key: it signs,
+ * opens and follows the keychain through the functions of its identity.
  */
 import type { LogPosition } from '@blindcopy/protocol'
 import { ClientError, codeOf } from '../error.ts'
@@ -241,7 +241,8 @@ export class SyncEngine {
     }
     const greatestSeq = await pushOutbox(context, below)
     this.#succeed()
-    // Live, the frames between are on their way; otherwise a pull brings what others wrote meanwhile.
+    // Live, the frames between are on their way; otherwise a pull brings what others wrote
+    // meanwhile.
     const isMissing = this.#local.cursor.position.seq < greatestSeq
     if (isMissing && !this.#live?.isReady) this.#isBehind = true
     if (!isMissing) await this.#noteSynced()

@@ -15,7 +15,8 @@ export function headProblem(
   local: LocalSecondary,
   remote: RemoteSet,
 ): { code: string; message: string } | null {
-  // While a push may be under way, or the cursor is elsewhere, the two sets are of different moments.
+  // While a push may be under way, or the cursor is elsewhere, the two sets are of different
+  // moments.
   if (local.pendingCount > 0 || local.cursor.position.seq !== remote.seq) return null
   const { count, fingerprint } = local.confirmedSet
   if (count === remote.count && equalBytes(fingerprint, remote.fingerprint)) return null

@@ -1,6 +1,6 @@
 /**
- * What the engine needs of a vault and is given as functions: it signs, opens and follows the keychain
- * without ever holding a key.
+ * What the engine needs of a vault and is given as functions: it signs, opens and follows the
+ * keychain without ever holding a key.
  */
 import type { MemberId, Signature, VaultId } from '@blindcopy/protocol'
 import type { OpenArrival, TakeKeychain } from '../arrival.ts'
@@ -11,8 +11,8 @@ export type SyncIdentity = {
   sign(message: Uint8Array): Signature
   readonly open: OpenArrival
   /**
-   * Checks keychain entries against the pinned chain and follows them, so that what comes next opens.
-   * Returns them for storing. Throws `keychain-forked` or `keychain-invalid`.
+   * Checks keychain entries against the pinned chain and follows them, so that what comes next
+   * opens. Returns them for storing. Throws `keychain-forked` or `keychain-invalid`.
    */
   readonly takeKeychain: TakeKeychain
   /** The pinned chain, for a remote that does not have the vault yet. */

@@ -1,8 +1,9 @@
 /**
- * Login of the engine: a session, after registering the vault where the remote does not have it yet.
+ * Login of the engine: a session, after registering the vault where the remote does not have it
+ * yet.
  *
- * The first SyncId a vault meets is adopted; any other later stops sync, because the remote is then not
- * the one this device has exchanged with (design 11).
+ * The first SyncId a vault meets is adopted; any other later stops sync, because the remote is then
+ * not the one this device has exchanged with (design 11).
  */
 import {
   equalBytes,

@@ -1,11 +1,11 @@
 /**
  * Pull: what the remote has after the cursor, applied as it streams in.
  *
- * Steps are gathered into batches of about 256 KiB: small enough that the objects of one are gone before
- * the collector takes them for lasting (1 MiB doubled a device's memory). Once a vault is complete, a
- * batch also ends only where every transaction in it is whole (each of its records is there in that
- * version or a newer one), so that readers never see half of one; the exception is a gap wider than
- * 8 MiB. The first pull of a device shows what it has as it comes.
+ * Steps are gathered into batches of about 256 KiB: small enough that the objects of one are gone
+ * before the collector takes them for lasting (1 MiB doubled a device's memory). Once a vault is
+ * complete, a batch also ends only where every transaction in it is whole (each of its records is
+ * there in that version or a newer one), so that readers never see half of one; the exception is a
+ * gap wider than 8 MiB. The first pull of a device shows what it has as it comes.
  */
 import { type ChangesFrame, equalBytes, type LogPosition, PAIR_BYTES } from '@blindcopy/protocol'
 import { followLog, type LogStep } from '../arrival.ts'
@@ -55,7 +55,9 @@ export async function pullChanges(context: PullContext): Promise<RemoteSet> {
 
 type Head = RemoteSet & { readonly chain: Uint8Array }
 
-/** Steps that are not whole at the end of the page stay gathered: the next page begins after them. */
+/**
+ * Steps that are not whole at the end of the page stay gathered: the next page begins after them.
+ */
 async function pullPage(
   context: PullContext,
   gathered: Gathered,
@@ -125,7 +127,9 @@ class Gathered {
     return this.isWhole(local)
   }
 
-  /** Whether every version that was not served is there in a newer one, here or among these steps. */
+  /**
+   * Whether every version that was not served is there in a newer one, here or among these steps.
+   */
   async isWhole(local: LocalSecondary): Promise<boolean> {
     const missing: Uint8Array[] = []
     for (const step of this.#steps) {

@@ -2,8 +2,8 @@
  * Push: the outbox, oldest first, in requests of about 1.5 MiB.
  *
  * While one request travels the next is read from the disk, and the verdicts of one are taken while
- * the next travels. What is sent is marked before it is sent: a crash in between repeats a push, which
- * the remote answers from its log, while the other order would lose one.
+ * the next travels. What is sent is marked before it is sent: a crash in between repeats a push,
+ * which the remote answers from its log, while the other order would lose one.
  */
 import { ProtocolError, type Timestamp, type Verdict } from '@blindcopy/protocol'
 import type { LocalSecondary } from '../local-secondary.ts'
@@ -19,7 +19,9 @@ export type PushContext = {
   readonly onSettled: (transactionCount: number) => void
 }
 
-/** Each request waits for one sync of the remote's disk: fewer are faster, larger ones take memory. */
+/**
+ * Each request waits for one sync of the remote's disk: fewer are faster, larger ones take memory.
+ */
 const REQUEST_BYTES = 1_572_864
 const SETTLED_OPS = 500
 

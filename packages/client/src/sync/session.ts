@@ -1,8 +1,8 @@
 /**
  * Session: logging in, and registering a vault that the remote does not have yet.
  *
- * Both answer a challenge of the remote with a signature over the remote's origin as this device knows
- * it, so a phishing host can pass on neither.
+ * Both answer a challenge of the remote with a signature over the remote's origin as this device
+ * knows it, so a phishing host can pass on neither.
  */
 import {
   type CreateAnswer,

@@ -1,5 +1,6 @@
 /**
- * The status board: who watches sees the present status first, and never an old one after a new one.
+ * The status board: who watches sees the present status first, and never an old one after a new
+ * one.
  */
 import { describe, expect, it } from 'vitest'
 import { StatusBoard, type SyncStatus } from './status.ts'

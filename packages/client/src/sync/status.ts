@@ -37,7 +37,9 @@ export type SyncStatus = {
   readonly attention: number
   /** When the head of the remote was last reached, in milliseconds since 1970. */
   readonly lastSyncedMs: number | null
-  /** Whether everything the remote held was once received: an empty list before that means nothing. */
+  /**
+   * Whether everything the remote held was once received: an empty list before that means nothing.
+   */
   readonly initialSyncComplete: boolean
   readonly progress: SyncProgress | null
   readonly problem: SyncProblem | null

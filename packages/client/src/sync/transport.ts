@@ -1,9 +1,9 @@
 /**
- * Transport: how the sync engine reaches a remote. No code; `http-transport.ts` implements it, and a
- * test may put a hostile or a lossy one in its place.
+ * Transport: how the sync engine reaches a remote. No code; `http-transport.ts` implements it, and
+ * a test may put a hostile or a lossy one in its place.
  *
- * A refusal by the remote is a `ProtocolError` with its code; no answer at all is a `ClientError` with
- * code `network`; an answer that is none of ours is `not-a-remote`.
+ * A refusal by the remote is a `ProtocolError` with its code; no answer at all is a `ClientError`
+ * with code `network`; an answer that is none of ours is `not-a-remote`.
  */
 import type {
   Capabilities,

@@ -87,9 +87,14 @@ export function parseRemoteUrl(remote: string): URL {
   return url
 }
 
+/** The one spelling of an address that is kept and shown. Throws `invalid-argument`. */
+export function formatRemoteUrl(remote: string): string {
+  return parseRemoteUrl(remote).href.replace(/\/$/, '')
+}
+
 export function createHttpTransport(remote: string, options: HttpOptions): Transport {
   const url = parseRemoteUrl(remote)
-  const base = url.href.replace(/\/$/, '')
+  const base = formatRemoteUrl(remote)
   const request = (call: Call): Promise<Answer> => send(base, call, options)
   const exchange = async <T>(call: Call, schema: Schema<T>): Promise<T> =>
     readMessage(await request(call), schema)

@@ -29,7 +29,7 @@ import {
   verifySignature,
 } from '@blindcopy/vault'
 import { ClientError, codeOf } from './error.ts'
-import { createHttpTransport, parseRemoteUrl } from './http-transport.ts'
+import { createHttpTransport, formatRemoteUrl } from './http-transport.ts'
 import { readKeychainEntries } from './local-reading.ts'
 import { Membership } from './membership.ts'
 import type { Platform, VaultFolder } from './platform.ts'
@@ -71,7 +71,7 @@ export async function createVaultOn(
   platform: Platform,
   options: CreateOptions,
 ): Promise<CreatedVault> {
-  const remote = parseRemoteUrl(options.remote).href
+  const remote = formatRemoteUrl(options.remote)
   const folder = await emptyFolder(platform, options.path)
   const { random } = platform
   const rootSecret = generateRootSecret(random)
@@ -98,7 +98,7 @@ export async function createVaultOn(
  */
 export async function restoreVaultOn(platform: Platform, options: RestoreOptions): Promise<Vault> {
   const rootSecret = parsePhrase(options.recoveryPhrase)
-  const remote = parseRemoteUrl(options.remote).href
+  const remote = formatRemoteUrl(options.remote)
   const folder = await emptyFolder(platform, options.path)
   const root = deriveRoot(rootSecret)
   rootSecret.wipe()

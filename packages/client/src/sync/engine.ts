@@ -6,7 +6,7 @@
  * time. The states are drawn in decision.ts. The engine moves envelopes and holds no key: it signs,
  * opens and follows the keychain through the functions of its identity.
  */
-import type { LogPosition } from '@blindcopy/protocol'
+import { type LogPosition, PUSH_BYTES_MAX } from '@blindcopy/protocol'
 import { ClientError, codeOf } from '../error.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
 import { backoffMs } from './backoff.ts'
@@ -44,6 +44,7 @@ export class SyncEngine {
   #wanted: Facts['wanted'] = 'rest'
   #token: string | null = null
   #headSeq = 0
+  #pushBytesMax = PUSH_BYTES_MAX
   #isBehind = true
   #stop: SyncProblem | null = null
   #failureCount = 0
@@ -187,8 +188,9 @@ export class SyncEngine {
 
   async #logIn(): Promise<void> {
     this.#show('connecting')
-    const { token, head } = await openSession(this.#local, this.#transport, this.#identity)
+    const { token, head, limits } = await openSession(this.#local, this.#transport, this.#identity)
     this.#token = token
+    this.#pushBytesMax = limits.pushBytes
     this.#headSeq = head[0]
     if (head[0] !== this.#local.cursor.position.seq) this.#isBehind = true
   }
@@ -227,6 +229,7 @@ export class SyncEngine {
     const context = {
       local: this.#local,
       transport: this.#transport,
+      bytesMax: this.#pushBytesMax,
       data: () => this.#data(),
       onSettled: (count: number) => {
         done += count

@@ -5,24 +5,18 @@
  * The first SyncId a vault meets is adopted; any other later stops sync, because the remote is then
  * not the one this device has exchanged with (design 11).
  */
-import {
-  equalBytes,
-  formatSyncId,
-  ProtocolError,
-  type SessionAnswer,
-  type SyncId,
-} from '@blindcopy/protocol'
+import { equalBytes, formatSyncId, ProtocolError, type SyncId } from '@blindcopy/protocol'
 import { codeOf } from '../error.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
 import type { SyncIdentity } from './identity.ts'
-import { logIn, registerVault } from './session.ts'
+import { type LoggedIn, logIn, registerVault } from './session.ts'
 import type { Transport } from './transport.ts'
 
 export async function openSession(
   local: LocalSecondary,
   transport: Transport,
   identity: SyncIdentity,
-): Promise<SessionAnswer> {
+): Promise<LoggedIn> {
   const session = await logInOrRegister(local, transport, identity)
   await checkSyncId(local, session.syncId)
   return session
@@ -32,7 +26,7 @@ async function logInOrRegister(
   local: LocalSecondary,
   transport: Transport,
   identity: SyncIdentity,
-): Promise<SessionAnswer> {
+): Promise<LoggedIn> {
   try {
     return await logIn(transport, identity)
   } catch (error) {

@@ -14,6 +14,8 @@ import type { DataRequest, Transport } from './transport.ts'
 export type PushContext = {
   readonly local: LocalSecondary
   readonly transport: Transport
+  /** What the remote takes in one request. */
+  readonly bytesMax: number
   /** What the requests carry; asked for each, because the cursor moves. */
   readonly data: () => DataRequest
   readonly onSettled: (transactionCount: number) => void
@@ -31,7 +33,7 @@ export async function pushOutbox(context: PushContext, below?: number): Promise<
   const read = (from: number): Promise<OutboxTransaction[]> =>
     local.outboxTransactions({
       from,
-      bytesMax: REQUEST_BYTES,
+      bytesMax: Math.min(REQUEST_BYTES, context.bytesMax),
       ...(below === undefined ? {} : { below }),
     })
   let greatestSeq = 0

@@ -5,10 +5,12 @@
  * knows it, so a phishing host can pass on neither.
  */
 import {
+  type Capabilities,
   type CreateAnswer,
   createSignedBytes,
   loginSignedBytes,
   type MemberId,
+  negotiateProtocol,
   ProtocolError,
   parseKeychainEntry,
   type SessionAnswer,
@@ -23,12 +25,17 @@ export type LoginIdentity = {
   sign(message: Uint8Array): Signature
 }
 
-export async function logIn(transport: Transport, identity: LoginIdentity): Promise<SessionAnswer> {
+export type LoggedIn = SessionAnswer & { readonly limits: Capabilities['limits'] }
+
+/** Throws `unsupported-protocol` when the two ends have no version in common. */
+export async function logIn(transport: Transport, identity: LoginIdentity): Promise<LoggedIn> {
+  const { protocol, limits } = await transport.capabilities()
+  negotiateProtocol(protocol)
   const { vaultId, memberId } = identity
   const { nonce, expiresMs } = await transport.challenge(vaultId)
   const statement = { vaultId, memberId, nonce, expiresMs, origin: transport.origin }
   const signature = identity.sign(loginSignedBytes(statement))
-  return transport.session({ ...statement, nonce, signature })
+  return { ...(await transport.session({ ...statement, nonce, signature })), limits }
 }
 
 export async function registerVault(

@@ -1,9 +1,10 @@
 /**
- * A vault in a real browser: the client's core bundles without anything of Node, keeps its records in
- * IndexedDB, and syncs with a remote of another origin (CORS), live over the browser's own WebSocket.
+ * A vault in a real browser: the client's core bundles without anything of Node, keeps its records
+ * in IndexedDB, and syncs with a remote of another origin (CORS), live over the browser's own
+ * WebSocket.
  *
- * Needs Chromium, with CHROMIUM naming its program if it is not /usr/bin/chromium. Without one it is
- * skipped, but never in CI.
+ * Needs Chromium, with CHROMIUM naming its program if it is not /usr/bin/chromium. Without one it
+ * is skipped, but never in CI.
  */
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -46,7 +47,8 @@ async function bundle(): Promise<ReadonlyMap<string, string>> {
     logLevel: 'error',
     resolve: {
       conditions: ['source', 'browser', 'module', 'import', 'default'],
-      // The database wants the events of Node, which bundlers no longer bring along: so must an app.
+      // The database wants the events of Node, which bundlers no longer bring along: so must an
+      // app.
       alias: { events: fileURLToPath(import.meta.resolve('events/events.js')) },
     },
     build: {

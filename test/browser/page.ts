@@ -1,7 +1,8 @@
 /**
  * What runs inside the page of browser.test.ts: a whole vault in a browser, with its records in
  * IndexedDB, against a remote of another origin. Everything but the device's keys is the code that
- * apps get; the browser's own key store is a later part of the project, so here keys stay in memory.
+ * apps get; the browser's own key store is a later part of the project, so here keys stay in
+ * memory.
  */
 import {
   createVaultOn,

@@ -1,8 +1,8 @@
 /**
  * Strings that no remote may ever see, planted wherever a person can put one, and searched for in
  * every byte that leaves a device: all that travels, in both directions and on the live socket, all
- * files of the remote, all it prints; and in every file of the devices' own folders. The wire is plain
- * HTTP on loopback, so whatever is not sealed lies open before the search.
+ * files of the remote, all it prints; and in every file of the devices' own folders. The wire is
+ * plain HTTP on loopback, so whatever is not sealed lies open before the search.
  *
  * Threats: 29 to 31 (sizes and names), 34, 38. Lessons: C12. Design 2.1.
  */

@@ -1,7 +1,7 @@
 /**
- * Two and five real devices, each a process with a folder of its own, and a real remote on loopback,
- * all running what was built. Processes are killed in mid-write, mid-sync and mid-push, and in the end
- * every device exports the same bytes, with every acknowledged write in it.
+ * Two and five real devices, each a process with a folder of its own, and a real remote on
+ * loopback, all running what was built. Processes are killed in mid-write, mid-sync and mid-push,
+ * and in the end every device exports the same bytes, with every acknowledged write in it.
  *
  * Lessons: A1, A3, A5, A6, A8, A14, A15, A18 (in small), A19; C3, C7.
  */

@@ -1,7 +1,8 @@
 /**
- * The folder of a vault when something is wrong with it, or with who opens it: another phrase, another
- * process, a disk that is full or cannot be written, other people's files, a creation that was killed
- * half-way, damaged files, a passphrase. Always one error with a code, and nothing of it lost.
+ * The folder of a vault when something is wrong with it, or with who opens it: another phrase,
+ * another process, a disk that is full or cannot be written, other people's files, a creation that
+ * was killed half-way, damaged files, a passphrase. Always one error with a code, and nothing of it
+ * lost.
  *
  * Lessons: A21 (of the key file), A23; C2, C12. Design 2.7.
  */

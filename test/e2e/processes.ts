@@ -1,6 +1,6 @@
 /**
- * Processes of the end-to-end tests: remotes and devices that can be killed, each in a folder of its
- * own below a temporary one. Whatever was started is ended when the test ends.
+ * Processes of the end-to-end tests: remotes and devices that can be killed, each in a folder of
+ * its own below a temporary one. Whatever was started is ended when the test ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,7 +1,7 @@
 /**
  * Adversary: a remote that speaks the real protocol and lies. It sits between a device and a real
- * remote and rewrites answers and live frames; where it changes what the chain covers it computes the
- * chain anew, as a hostile remote would: the chain is no signature.
+ * remote and rewrites answers and live frames; where it changes what the chain covers it computes
+ * the chain anew, as a hostile remote would: the chain is no signature.
  */
 import { codeOf, type Vault } from '@blindcopy/client'
 import {

@@ -1,7 +1,7 @@
 /**
- * Whatever may answer in place of a remote: portals, proxies, broken and endless answers, streams that
- * are slow or cut anywhere, refusals that never end. Always a code, nothing lost, and once an honest
- * remote answers again everything is exchanged.
+ * Whatever may answer in place of a remote: portals, proxies, broken and endless answers, streams
+ * that are slow or cut anywhere, refusals that never end. Always a code, nothing lost, and once an
+ * honest remote answers again everything is exchanged.
  *
  * Threats: 21, 36, 40. Lessons: A2, A3, A6, A7, A15, A19; C3.
  */

@@ -1,6 +1,6 @@
 /**
- * Clocks that are wrong by hours, and a remote that uses time as a weapon: neither may move the clock
- * of a device that is right, nor stop it from writing.
+ * Clocks that are wrong by hours, and a remote that uses time as a weapon: neither may move the
+ * clock of a device that is right, nor stop it from writing.
  *
  * Threats: 13, 14. Lessons: A4, A13, A14.
  */

@@ -1,10 +1,10 @@
 /**
- * A hostile remote that serves a keychain of its making: shortened, turned round, forked, with members
- * nobody signed, wraps of other keys, entries of another vault, any byte another. To a device that
- * restores, and to one that has pinned the chain.
+ * A hostile remote that serves a keychain of its making: shortened, turned round, forked, with
+ * members nobody signed, wraps of other keys, entries of another vault, any byte another. To a
+ * device that restores, and to one that has pinned the chain.
  *
- * Threats: 1, 2, 3, 6, 8, 9, 11 (of the vault's id), 18. Lessons: B3, B7, B12. That a shortened chain
- * served to a device that has nothing pinned is not noticed is said at its test.
+ * Threats: 1, 2, 3, 6, 8, 9, 11 (of the vault's id), 18. Lessons: B3, B7, B12. That a shortened
+ * chain served to a device that has nothing pinned is not noticed is said at its test.
  */
 
 import { codeOf } from '@blindcopy/client'

@@ -1,7 +1,7 @@
 /**
- * A local disk that has gone bad, or was written to by somebody without the keys: every byte of every
- * stored value flipped, values cut and exchanged. What is read is right or refused with a code; wrong
- * plaintext is never shown, here or, by way of the remote, on another device.
+ * A local disk that has gone bad, or was written to by somebody without the keys: every byte of
+ * every stored value flipped, values cut and exchanged. What is read is right or refused with a
+ * code; wrong plaintext is never shown, here or, by way of the remote, on another device.
  *
  * Threats: 12, 38 (as far as it can be found). Lessons: A16, A20, A23.
  */

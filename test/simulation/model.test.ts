@@ -1,11 +1,11 @@
 /**
- * A seeded simulation: two to four devices with skewed clocks and one remote in one process, a network
- * that drops, duplicates, delays and cuts, processes that are killed, disks that fail once. Whatever
- * is written to a disk is also written to a model that knows nothing but "the greatest timestamp
- * wins"; when the world has healed, every device must hold exactly what the model holds.
+ * A seeded simulation: two to four devices with skewed clocks and one remote in one process, a
+ * network that drops, duplicates, delays and cuts, processes that are killed, disks that fail once.
+ * Whatever is written to a disk is also written to a model that knows nothing but "the greatest
+ * timestamp wins"; when the world has healed, every device must hold exactly what the model holds.
  *
- * Defects of others that this looks for (lessons A): 3, 5, 6, 8, 9, 13 to 15, 19; and of section C: 3.
- * Attacks (threats): 20, 39, 40 in their honest form. A failing seed is in the name of its run.
+ * Defects of others that this looks for (lessons A): 3, 5, 6, 8, 9, 13 to 15, 19; and of section C:
+ * 3. Attacks (threats): 20, 39, 40 in their honest form. A failing seed is in the name of its run.
  */
 import { type Collection, codeOf, type Fields, type Vault } from '@blindcopy/client'
 import { formatHex } from '@blindcopy/protocol'

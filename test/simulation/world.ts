@@ -1,7 +1,8 @@
 /**
- * World: a real remote and real vaults in one process, with everything a platform gives made of plain
- * objects: a clock that a test moves, seeded randomness, disks that can be killed, read-only or full,
- * timers that fire when the test says so, and a network that a test may watch, cut and rewrite.
+ * World: a real remote and real vaults in one process, with everything a platform gives made of
+ * plain objects: a clock that a test moves, seeded randomness, disks that can be killed, read-only
+ * or full, timers that fire when the test says so, and a network that a test may watch, cut and
+ * rewrite.
  *
  * Nothing here knows a key. What a device does is the shipped code; only its platform is made up.
  */
@@ -194,7 +195,9 @@ export type Carry = (request: Request) => Promise<Response>
 export type Network = {
   /** Given the request and what would answer it. */
   fetch: (request: Request, carry: Carry) => Promise<Response>
-  /** Each frame that the remote sends on the live socket, how to deliver it, how to cut the line. */
+  /**
+   * Each frame that the remote sends on the live socket, how to deliver it, how to cut the line.
+   */
   onFrame: (frame: Uint8Array, deliver: (frame: Uint8Array) => void, cut: () => void) => void
   canOpenSocket: boolean
 }

@@ -11,19 +11,20 @@ import type { Schema } from './schema.ts'
 import { runTransaction, type Transaction, type WriteContext } from './transaction.ts'
 import { watchQuery } from './watch.ts'
 
-export type CollectionOptions<T> = {
+export type CollectionOptions<S> = {
   /** Checks what is written. Without it any fields are taken. */
-  readonly schema?: Schema<T>
+  readonly schema?: S
 }
 
-export class Collection<T extends object = Fields> {
+/** `T` is what is read; `Input` what is written, before the schema has seen it. */
+export class Collection<T extends object = Fields, Input extends object = T> {
   readonly name: string
   readonly schema: Schema<T> | undefined
   readonly #context: WriteContext
   readonly #tag: Uint8Array
 
   /** Internal: `vault.collection` makes them. */
-  constructor(name: string, context: WriteContext, options: CollectionOptions<T>) {
+  constructor(name: string, context: WriteContext, options: CollectionOptions<Schema<T>>) {
     this.name = name
     this.schema = options.schema
     this.#context = context
@@ -39,7 +40,7 @@ export class Collection<T extends object = Fields> {
   }
 
   /** Stores a record under a key, in place of what was there. */
-  async put(key: string, fields: T): Promise<void> {
+  async put(key: string, fields: Input): Promise<void> {
     if (this.schema !== undefined) {
       await this.#run((transaction) => transaction.collection(this).put(key, fields))
       return
@@ -61,7 +62,7 @@ export class Collection<T extends object = Fields> {
   }
 
   /** Stores a record under a new key (a UUID of version 7) and returns the key. */
-  add(fields: T): Promise<string> {
+  add(fields: Input): Promise<string> {
     return this.#run((transaction) => transaction.collection(this).add(fields))
   }
 

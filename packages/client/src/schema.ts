@@ -5,7 +5,13 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { ClientError } from './error.ts'
 
-export type Schema<T> = StandardSchemaV1<unknown, T>
+export type Schema<T, Input = unknown> = StandardSchemaV1<Input, T>
+
+/** What a schema takes: a field that has a default may be left out. */
+export type InputOf<S extends StandardSchemaV1> = StandardSchemaV1.InferInput<S> & object
+/** What it gives back, and so what is stored and read. */
+export type OutputOf<S extends StandardSchemaV1> = StandardSchemaV1.InferOutput<S> & object
+export type AnySchema = StandardSchemaV1
 
 /** Throws `schema-refused` with the path and the sentence of the first issue. */
 export async function applySchema<T>(schema: Schema<T> | undefined, fields: unknown): Promise<T> {

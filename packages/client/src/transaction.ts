@@ -7,11 +7,12 @@
  */
 import type { Fields } from '@blindcopy/protocol'
 import { TIMESTAMP_NONE, type Timestamp } from '@blindcopy/protocol'
+import type { Collection } from './collection.ts'
 import type { ReadVersions } from './draft.ts'
 import { ClientError } from './error.ts'
 import type { LocalSecondary } from './local-secondary.ts'
 import { idText } from './row-batch.ts'
-import { applySchema, type Schema } from './schema.ts'
+import { applySchema } from './schema.ts'
 import type { RecordDraft, RecordPlace, Sealer } from './sealer.ts'
 
 /** What writing needs of a vault. */
@@ -20,9 +21,6 @@ export type WriteContext = {
   readonly sealer: Sealer
   readonly newKey: () => string
 }
-
-/** A collection as a transaction takes it. */
-export type TransactionTarget<T> = { readonly name: string; readonly schema: Schema<T> | undefined }
 
 const ATTEMPTS_MAX = 50
 
@@ -55,7 +53,9 @@ export class Transaction {
   }
 
   /** The records of a collection, as this transaction sees and changes them. */
-  collection<T extends object>(target: TransactionTarget<T>): TransactionCollection<T> {
+  collection<T extends object, Input extends object>(
+    target: Collection<T, Input>,
+  ): TransactionCollection<T, Input> {
     return new TransactionCollection(this, target, this.#context)
   }
 
@@ -105,12 +105,12 @@ export class Transaction {
   }
 }
 
-export class TransactionCollection<T extends object> {
+export class TransactionCollection<T extends object, Input extends object = T> {
   readonly #transaction: Transaction
-  readonly #target: TransactionTarget<T>
+  readonly #target: Collection<T, Input>
   readonly #context: WriteContext
 
-  constructor(transaction: Transaction, target: TransactionTarget<T>, context: WriteContext) {
+  constructor(transaction: Transaction, target: Collection<T, Input>, context: WriteContext) {
     this.#transaction = transaction
     this.#target = target
     this.#context = context
@@ -120,7 +120,7 @@ export class TransactionCollection<T extends object> {
     return (await this.#transaction.read(this.#place(key))) as T | undefined
   }
 
-  async put(key: string, fields: T): Promise<void> {
+  async put(key: string, fields: Input): Promise<void> {
     const place = this.#place(key)
     const { schema } = this.#target
     const checked = schema === undefined ? fields : await applySchema(schema, fields)
@@ -144,7 +144,7 @@ export class TransactionCollection<T extends object> {
   }
 
   /** Puts a new record under a key that is made for it, and returns the key. */
-  async add(fields: T): Promise<string> {
+  async add(fields: Input): Promise<string> {
     const key = this.#context.newKey()
     await this.put(key, fields)
     return key

@@ -17,6 +17,7 @@ import type { Membership } from './membership.ts'
 import type { Platform } from './platform.ts'
 import { RESERVED_PREFIX, readRegistrationToken, writeRegistrationToken } from './registration.ts'
 import { type RemoteView, viewRemote } from './remote-view.ts'
+import type { AnySchema, InputOf, OutputOf, Schema } from './schema.ts'
 import { Sealer } from './sealer.ts'
 import { SyncEngine } from './sync/engine.ts'
 import type { SyncStatus } from './sync/status.ts'
@@ -130,10 +131,18 @@ export class Vault implements AsyncDisposable {
   }
 
   /** The records of one name. Throws `reserved-name` for names that begin with "$". */
+  collection<S extends AnySchema>(
+    name: string,
+    options: { readonly schema: S },
+  ): Collection<OutputOf<S>, InputOf<S>>
   collection<T extends object = Fields>(
     name: string,
-    options: CollectionOptions<T> = {},
-  ): Collection<T> {
+    options?: CollectionOptions<Schema<T>>,
+  ): Collection<T>
+  collection(
+    name: string,
+    options: CollectionOptions<Schema<Fields>> = {},
+  ): Collection<Fields, Fields> {
     this.#checkOpen()
     if (name.startsWith(RESERVED_PREFIX)) {
       throw new ClientError(
@@ -141,7 +150,7 @@ export class Vault implements AsyncDisposable {
         'names of collections that begin with "$" are reserved',
       )
     }
-    return new Collection<T>(name, this.#context, options)
+    return new Collection(name, this.#context, options)
   }
 
   /**

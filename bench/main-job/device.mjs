@@ -7,7 +7,7 @@ import { peakMemory, watchMemory } from './memory.mjs'
 import { keyOf, noteOf } from './notes.mjs'
 
 const TRANSACTION_RECORDS = 1_000
-const SINGLE_WRITES = 2_000
+const SINGLE_WRITES = 10_000
 
 const print = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)
 /** Monotonic and the same for all processes of the machine. */

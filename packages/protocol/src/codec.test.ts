@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest'
 import { concat, encodeUint32, encodeUtf8 } from './bytes.ts'
 import { decodeCbor, decodeFieldsCbor, encodeCbor } from './codec.ts'
 import { ProtocolError } from './error.ts'
-import { NESTING_MAX } from './limits.ts'
+import { MESSAGE_ITEMS_MAX, NESTING_MAX } from './limits.ts'
 import { encodeValue } from './value.ts'
 
 const numRuns = process.env.SLOW === '1' ? 20_000 : 500
@@ -257,6 +257,14 @@ describe('decodeCbor', () => {
     expect(decodeCbor(fromHex('3b001ffffffffffffe'))).toBe(Number.MIN_SAFE_INTEGER)
     expect(() => decodeCbor(fromHex('1b0020000000000000'))).toThrowError(malformed)
     expect(() => decodeCbor(fromHex('3bffffffffffffffff'))).toThrowError(malformed)
+  })
+
+  it('takes as many items as a message may have and not one more, however short each is', () => {
+    const listOf = (items: number) =>
+      concat(Uint8Array.of(0x9a), encodeUint32(items), new Uint8Array(items).fill(0x80))
+    expect(decodeCbor(listOf(MESSAGE_ITEMS_MAX - 1))).toHaveLength(MESSAGE_ITEMS_MAX - 1)
+    expect(() => decodeCbor(listOf(MESSAGE_ITEMS_MAX))).toThrowError(malformed)
+    expect(decodeFieldsCbor(listOf(MESSAGE_ITEMS_MAX))).toHaveLength(MESSAGE_ITEMS_MAX)
   })
 
   it('takes no tag at all', () => {

@@ -11,7 +11,7 @@
 import { Encoder, Tag } from 'cbor-x'
 import { decodeUtf8, formatHex } from './bytes.ts'
 import { ProtocolError } from './error.ts'
-import { NESTING_MAX } from './limits.ts'
+import { MESSAGE_ITEMS_MAX, NESTING_MAX } from './limits.ts'
 
 export { Tag }
 
@@ -49,13 +49,20 @@ export function decodeFieldsCbor(bytes: Uint8Array): unknown {
   return decode(bytes, true)
 }
 
-/** The bytes being decoded and how far they have been read. */
-type Source = { readonly bytes: Uint8Array; readonly isFields: boolean; offset: number }
+/** The bytes being decoded, how far they have been read, and how many items may still come. */
+type Source = {
+  readonly bytes: Uint8Array
+  readonly isFields: boolean
+  offset: number
+  itemsLeft: number
+}
 
 function decode(input: Uint8Array, isFields: boolean): unknown {
   // A plain view: parts of a Node Buffer would be Buffers again.
   const bytes = new Uint8Array(input.buffer, input.byteOffset, input.byteLength)
-  const source: Source = { bytes, isFields, offset: 0 }
+  // What a message holds is little and comes from strangers; fields are as the app made them.
+  const itemsLeft = isFields ? Number.POSITIVE_INFINITY : MESSAGE_ITEMS_MAX
+  const source: Source = { bytes, isFields, offset: 0, itemsLeft }
   const value = readItem(source, 0)
   if (source.offset !== bytes.length) fail('bytes follow the end', source)
   return value
@@ -74,6 +81,7 @@ const INFO_64_BITS = 27
 function readItem(source: Source, depth: number): unknown {
   const first = source.bytes[source.offset]
   if (first === undefined) return fail('the end comes too early', source)
+  if (--source.itemsLeft < 0) return fail('too many items', source)
   source.offset++
   const info = first & 31
   switch (first >> 5) {

@@ -28,6 +28,11 @@ export const CHALLENGE_MS = 60_000
 export const CLOCK_DRIFT_MS_MAX = 5 * 60_000
 /** Nesting of a record's fields, and of any message. */
 export const NESTING_MAX = 64
+/**
+ * Items of any message: a push of the smallest envelopes, and the answer to it, have fewer. An item
+ * of one byte takes a hundred in memory, so that bytes alone bound nothing.
+ */
+export const MESSAGE_ITEMS_MAX: number = 512 * KIB
 /** Any request that is not a push. */
 export const REQUEST_BYTES_MAX: number = 1 * MIB
 export const LIVE_FRAME_BYTES_MAX: number = TRANSACTION_BYTES_MAX + 1 * MIB

@@ -1,6 +1,7 @@
 /** What fields may hold comes back exactly; what they may not is refused with the path to it. */
 
 import { deepStrictEqual } from 'node:assert'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeValue, encodeValue, type Value } from './value.ts'
@@ -109,6 +110,14 @@ describe('decodeValue', () => {
       when: new Date(0),
       in: {},
     })
+  })
+
+  it('gives arrays of a subclass and of another realm back as plain ones', () => {
+    class Tags extends Array<string> {}
+    const foreign = runInNewContext('["c", [-0], new Array()]')
+    const bytes = encodeValue({ tags: Tags.of('a', 'b'), foreign })
+    deepStrictEqual(decodeValue(bytes), { tags: ['a', 'b'], foreign: ['c', [-0], []] })
+    expect(() => encodeValue({ tags: new Tags(2) })).toThrowError(/^fields\.tags\[0\]/)
   })
 
   it('gives what outlives the bytes it was read from', () => {

@@ -83,7 +83,8 @@ function preparePlain(value: Record<string, unknown>, path: string, depth: numbe
 }
 
 function prepareArray(value: readonly unknown[], path: string, depth: number): unknown {
-  let copy: unknown[] | undefined
+  // The library writes an array of a subclass or of another realm in a form that is not read.
+  let copy: unknown[] | undefined = value.constructor === Array ? undefined : Array.from(value)
   for (let i = 0; i < value.length; i++) {
     if (passes(value[i])) continue
     if (!(i in value)) refuse(`${path}[${i}]`, 'a hole in an array')

@@ -32,6 +32,7 @@ import { describe, expect, it } from 'vitest'
 import type { LogStep, OpenArrival } from './arrival.ts'
 import type { Draft } from './draft.ts'
 import { LocalSecondary } from './local-secondary.ts'
+import { encodeRow, parseRow } from './row.ts'
 import { idText } from './row-batch.ts'
 
 const vaultId = new Uint8Array(32).fill(7) as VaultId
@@ -339,5 +340,13 @@ describe('a refused transaction', () => {
     expect(remote.log).toHaveLength(2)
     expect(await keysOf(store, 'o')).toBe(0)
     expect(await keysOf(store, 'a')).toBe(0)
+  })
+})
+
+describe('a row', () => {
+  it('counts more waiting writes than two bytes can', () => {
+    const timestamp = otherTimestamp(NOW_MS)
+    const row = { current: timestamp, confirmed: timestamp, pending: 65_536, base: timestamp }
+    expect(parseRow(encodeRow(row))).toEqual(row)
   })
 })

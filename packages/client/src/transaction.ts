@@ -67,7 +67,8 @@ export class Transaction {
     if (write !== undefined) return write.fields()
     const version = await this.#context.local.read(place.recordId)
     const timestamp = version?.timestamp ?? TIMESTAMP_NONE
-    this.#reads.set(id, { recordId: place.recordId, timestamp })
+    // The first read counts: when a later one sees another version, the transaction is outrun.
+    if (!this.#reads.has(id)) this.#reads.set(id, { recordId: place.recordId, timestamp })
     return version === undefined
       ? undefined
       : (this.#context.sealer.open(version).fields ?? undefined)

@@ -188,6 +188,19 @@ describe('a transaction', () => {
     expect(vault.sync.status.pending).toBe(1)
   })
 
+  it('runs again when a record changes between two of its reads', async () => {
+    const counts = vault.collection<{ n: number }>('c')
+    await counts.put('k', { n: 1 })
+    let runs = 0
+    await vault.transaction(async (transaction) => {
+      const target = transaction.collection(counts)
+      const read = await target.get('k')
+      if (runs++ === 0) await counts.put('k', { n: 10 })
+      await target.update('k', { n: (read?.n ?? 0) + 1 })
+    })
+    expect([await counts.get('k'), runs]).toEqual([{ n: 11 }, 2])
+  })
+
   it('takes 1,000 records and refuses 1,001', async () => {
     const things = vault.collection('c')
     const write = (count: number) =>

@@ -26,4 +26,10 @@ describe('backoffMs', () => {
   it('waits as long as the remote asked for', () => {
     expect(backoffMs(1, { random: constant(0), retryAfterMs: 90_000 })).toBe(90_000)
   })
+
+  it('never waits so long that a timer would not wait at all', () => {
+    for (const retryAfterMs of [2 ** 31, 1e12, Number.POSITIVE_INFINITY]) {
+      expect(backoffMs(1, { random: constant(0), retryAfterMs })).toBe(86_400_000)
+    }
+  })
 })

@@ -1,9 +1,11 @@
 /**
  * Backoff: how long to pause after a failure. Exponential with full jitter (Brooker, "Exponential
- * Backoff And Jitter", 2015), from 1 s to 60 s, and never shorter than the remote asked for.
+ * Backoff And Jitter", 2015), from 1 s to 60 s, and never shorter than the remote asked for, up to
+ * a day: beyond some 24 days a timer of the platform would not wait at all.
  */
 const FIRST_MS = 1_000
 const LONGEST_MS = 60_000
+const ASKED_MS_MAX = 24 * 60 * 60_000
 
 export function backoffMs(
   failureCount: number,
@@ -12,5 +14,5 @@ export function backoffMs(
   const ceilingMs = Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(failureCount - 1, 10))
   const [high = 0, low = 0] = options.random(2)
   const jittered = Math.ceil((ceilingMs * (high * 256 + low + 1)) / 65_536)
-  return Math.max(jittered, options.retryAfterMs ?? 0)
+  return Math.max(jittered, Math.min(options.retryAfterMs ?? 0, ASKED_MS_MAX))
 }

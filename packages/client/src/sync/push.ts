@@ -5,7 +5,14 @@
  * the next travels. What is sent is marked before it is sent: a crash in between repeats a push,
  * which the remote answers from its log, while the other order would lose one.
  */
-import { ProtocolError, type Timestamp, type Verdict } from '@blindcopy/protocol'
+import {
+  compareTimestamps,
+  ProtocolError,
+  STATUS_BY_CODE,
+  type Timestamp,
+  type Verdict,
+} from '@blindcopy/protocol'
+import { ClientError } from '../error.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
 import type { OutboxTransaction } from '../outbox.ts'
 import type { AppliedVerdict } from '../verdict.ts'
@@ -101,20 +108,28 @@ function pairVerdicts(
 ): Settled[] {
   return batch.map((transaction, i) => ({
     transaction,
-    verdict: appliedVerdict(verdicts[i] as Verdict),
+    verdict: appliedVerdict(verdicts[i] as Verdict, transaction.timestamp),
   }))
 }
 
-function appliedVerdict(verdict: Verdict): AppliedVerdict {
+function appliedVerdict(verdict: Verdict, pushed: Timestamp): AppliedVerdict {
   switch (verdict.type) {
     case 'applied': {
       const { seq, chain } = verdict
       const staleByOp = new Map<number, Timestamp>(verdict.stale)
+      // Taken at its word, this version would stay here alone, neither waiting nor confirmed.
+      for (const lostTo of staleByOp.values()) {
+        if (compareTimestamps(lostTo, pushed) >= 0) continue
+        throw new ClientError('integrity', 'the remote says that a version lost to an older one')
+      }
       return { type: 'applied', position: { seq, chain }, staleByOp }
     }
     case 'conflict':
       return { type: 'refused', code: 'conflict' }
-    case 'refused':
-      return { type: 'refused', code: verdict.code }
+    case 'refused': {
+      // The code is kept beside the transaction: none but ours, whatever else the remote says.
+      const isKnown = Object.hasOwn(STATUS_BY_CODE, verdict.code)
+      return { type: 'refused', code: isKnown ? verdict.code : 'internal' }
+    }
   }
 }

@@ -146,6 +146,11 @@ export function openSteps(
   return { arrivals, keychainOps }
 }
 
+/** Whether an envelope is what was sealed, under a key that this device holds. */
+export function opens(bytes: Uint8Array, open: OpenArrival): boolean {
+  return openArrival(bytes, open).type === 'opened'
+}
+
 function openArrival(bytes: Uint8Array, open: OpenArrival): Opening {
   try {
     return open(parseEnvelope(bytes))

@@ -32,7 +32,7 @@ import {
 } from '@blindcopy/secondary'
 import { parseQuarantineValue, type QuarantineReason } from './arrival.ts'
 import { ClientError } from './error.ts'
-import { type OutboxTransaction, parseOutboxEntry } from './outbox.ts'
+import { type OutboxEntry, type OutboxTransaction, parseOutboxEntry } from './outbox.ts'
 import { isLater, isNone, parseRow } from './row.ts'
 import { idText } from './row-batch.ts'
 import { type AttentionEntry, parseAttention } from './verdict.ts'
@@ -175,18 +175,54 @@ export async function readKeychainEntries(store: Store): Promise<Uint8Array[]> {
   return entries
 }
 
-/** How many there are, and the least number (0 when there is none). */
-export async function countNumbered(
-  store: Store,
-  section: NumberedSection,
-): Promise<{ count: number; first: number }> {
+export type Numbered = { readonly count: number; readonly first: number; readonly last: number }
+
+/** How many there are, and their least and greatest number (0 when there is none). */
+export async function countNumbered(store: Store, section: NumberedSection): Promise<Numbered> {
   let count = 0
   let first = 0
+  let last = 0
   for await (const page of store.keyPages(numberedRange(section))) {
-    if (count === 0 && page[0] !== undefined) first = parseNumberedKey(page[0])
+    const numbers = page.map(parseNumberedKey)
+    if (count === 0) first = numbers[0] ?? 0
+    last = numbers[numbers.length - 1] ?? last
     count += page.length
   }
-  return { count, first }
+  return { count, first, last }
+}
+
+/** The oldest transactions whose versions `isWhole` refuses, of those that wait to be sent. */
+export async function findDamaged(
+  store: Store,
+  isWhole: (envelope: Envelope) => boolean,
+): Promise<AttentionEntry[]> {
+  const damaged: AttentionEntry[] = []
+  for await (const page of store.pages(numberedRange('outbox'), { entriesMax: 8 })) {
+    for (const [key, entry] of page) {
+      if (await holdsWhole(store, entry, isWhole)) continue
+      damaged.push({ number: parseNumberedKey(key), code: 'tampered', entry })
+    }
+  }
+  return damaged
+}
+
+async function holdsWhole(
+  store: Store,
+  entry: Uint8Array,
+  isWhole: (envelope: Envelope) => boolean,
+): Promise<boolean> {
+  let parsed: OutboxEntry
+  try {
+    parsed = parseOutboxEntry(entry)
+  } catch {
+    return false
+  }
+  const { timestamp, ops } = parsed
+  let count = 0
+  for await (const page of store.pages(transactionVersionRange(timestamp), TRANSACTION_PAGE)) {
+    for (const [, envelope] of page) if (isWhole(envelope as Envelope)) count++
+  }
+  return count === ops.length
 }
 
 /** Whether each pair's record is held in that version or a newer one, here or among `served`. */

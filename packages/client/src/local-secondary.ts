@@ -13,6 +13,7 @@ import {
   type ClockIdentity,
   type ClockState,
   compareBytes,
+  type Envelope,
   equalBytes,
   type LogPosition,
   type RecordId,
@@ -47,7 +48,9 @@ import {
 } from './local-meta.ts'
 import {
   countNumbered,
+  findDamaged,
   holdsAll,
+  type Numbered,
   type OutboxBounds,
   type QuarantinedVersion,
   readAttention,
@@ -60,6 +63,7 @@ import {
 } from './local-reading.ts'
 import { Mutex } from './mutex.ts'
 import { encodeOutboxEntry, type OutboxTransaction, recordIdsOf } from './outbox.ts'
+import { OutboxState } from './outbox-state.ts'
 import { type RecordChange, RowBatch } from './row-batch.ts'
 import {
   type AppliedVerdict,
@@ -82,32 +86,23 @@ export class LocalSecondary implements AsyncDisposable {
   readonly #mutex = new Mutex()
   readonly #listeners = new Set<(changes: readonly RecordChange[]) => void>()
   readonly #clock: LocalClock
-  #nextNumber: number
   #cursor: Cursor
   #confirmedSet: ConfirmedSet
-  #sentBelow: number
   #synced: { complete: boolean; lastMs: number | null }
-  #pendingCount: number
-  /** The number of the oldest transaction without a verdict, while there is one. */
-  #firstPending: number
-  #attentionCount: number
+  readonly #outbox: OutboxState
 
   private constructor(
     options: LocalSecondaryOptions,
     meta: Awaited<ReturnType<typeof readMeta>>,
-    counts: { pending: { count: number; first: number }; attention: number },
+    counts: { pending: Numbered; attention: Numbered },
   ) {
     this.#store = options.store
     this.#nowMs = options.nowMs
     this.#clock = new LocalClock(meta.clock, options.clockIdentity, options.nowMs)
-    this.#nextNumber = meta.nextNumber
+    this.#outbox = new OutboxState(meta, counts)
     this.#cursor = meta.cursor
     this.#confirmedSet = meta.confirmedSet
-    this.#sentBelow = meta.sentBelow
     this.#synced = { complete: meta.initialSyncComplete, lastMs: meta.lastSyncedMs }
-    this.#pendingCount = counts.pending.count
-    this.#firstPending = counts.pending.first
-    this.#attentionCount = counts.attention
   }
 
   static async open(options: LocalSecondaryOptions): Promise<LocalSecondary> {
@@ -115,17 +110,17 @@ export class LocalSecondary implements AsyncDisposable {
     const meta = await readMeta(store, options.vaultId)
     const pending = await countNumbered(store, 'outbox')
     const attention = await countNumbered(store, 'attention')
-    return new LocalSecondary(options, meta, { pending, attention: attention.count })
+    return new LocalSecondary(options, meta, { pending, attention })
   }
 
   get cursor(): Cursor {
     return this.#cursor
   }
   get pendingCount(): number {
-    return this.#pendingCount
+    return this.#outbox.pendingCount
   }
   get attentionCount(): number {
-    return this.#attentionCount
+    return this.#outbox.attentionCount
   }
   get initialSyncComplete(): boolean {
     return this.#synced.complete
@@ -135,7 +130,7 @@ export class LocalSecondary implements AsyncDisposable {
   }
   /** True while a transaction may have been sent whose verdict is not known. */
   get hasSentUnanswered(): boolean {
-    return this.#pendingCount > 0 && this.#firstPending < this.#sentBelow
+    return this.#outbox.hasSentUnanswered
   }
   get confirmedSet(): { count: number; fingerprint: Uint8Array } {
     const { count, fingerprint } = this.#confirmedSet
@@ -179,6 +174,15 @@ export class LocalSecondary implements AsyncDisposable {
     return readOutbox(this.#store, bounds)
   }
 
+  /** Whether everything a transaction has read is still as it was, at one moment. */
+  isUnchanged(readVersions: ReadVersions): Promise<boolean> {
+    return this.#mutex.run(async () => {
+      const reads = [...readVersions.values()]
+      const batch = await this.#readRows(reads.map(({ recordId }) => recordId))
+      return reads.every(({ timestamp }, i) => equalBytes(batch.slot(i).row.current, timestamp))
+    })
+  }
+
   /** Seals and stores the drafts of one transaction: all of them or none. */
   commit(drafts: readonly Draft[], readVersions: ReadVersions = new Map()): Promise<Committed> {
     if (drafts.length > TRANSACTION_RECORDS_MAX) {
@@ -200,15 +204,13 @@ export class LocalSecondary implements AsyncDisposable {
     const { timestamp, state: clock } = this.#clock.next(greatestOf(batch, this.#clock))
     const { ops, sizeBytes } = fileDrafts(batch, sorted, timestamp)
     if (sizeBytes > TRANSACTION_BYTES_MAX) throw tooLarge(`${TRANSACTION_BYTES_MAX} bytes`)
-    const number = this.#nextNumber
+    const number = this.#outbox.nextNumber
     const entry = encodeOutboxEntry({ timestamp, ops })
     batch.ops.push({ type: 'put', key: numberedKey('outbox', number), value: entry })
     batch.ops.push(putClock(clock, number + 1))
     await this.#store.write(batch.finish(), { sync: false })
     this.#clock.state = clock
-    this.#nextNumber = number + 1
-    if (this.#pendingCount === 0) this.#firstPending = number
-    this.#pendingCount++
+    this.#outbox.added(number)
     this.#tell(batch.changes)
     return { type: 'committed', timestamp }
   }
@@ -248,21 +250,21 @@ export class LocalSecondary implements AsyncDisposable {
         }
       }
       batch.ops.push(...keychainOps, putCursor({ syncId, position }))
-      batch.ops.push(putClock(clock, this.#nextNumber))
+      batch.ops.push(putClock(clock, this.#outbox.nextNumber))
       await this.#write(batch, { position, clock })
     })
   }
 
   get sentBelow(): number {
-    return this.#sentBelow
+    return this.#outbox.sentBelow
   }
 
   /** Marks transactions as possibly sent, before they are: from now on they stay as they are. */
   markSent(below: number): Promise<void> {
     return this.#mutex.run(async () => {
-      if (below <= this.#sentBelow) return
+      if (below <= this.#outbox.sentBelow) return
       await this.#store.write([putSentBelow(below)], { sync: false })
-      this.#sentBelow = below
+      this.#outbox.sentBelow = below
     })
   }
 
@@ -280,7 +282,8 @@ export class LocalSecondary implements AsyncDisposable {
         const slots = batch.slots.slice(firstSlot, firstSlot + transaction.opCount)
         firstSlot += transaction.opCount
         if (verdict.type === 'refused') {
-          batch.ops.push(...moveToAttention(transaction, verdict.code))
+          const { number, entry } = transaction
+          batch.ops.push(...moveToAttention({ number, code: verdict.code, entry }))
           refusedCount++
           continue
         }
@@ -290,9 +293,8 @@ export class LocalSecondary implements AsyncDisposable {
       const { syncId } = this.#cursor
       if (syncId !== null) batch.ops.push(putCursor({ syncId, position }))
       await this.#write(batch, { position, clock: this.#clock.state })
-      this.#attentionCount += refusedCount
-      this.#pendingCount -= settled.length
-      this.#firstPending = Math.max(0, ...settled.map(({ transaction }) => transaction.number + 1))
+      const numbers = settled.map(({ transaction }) => transaction.number)
+      this.#outbox.settled(numbers, refusedCount)
     })
   }
 
@@ -301,13 +303,21 @@ export class LocalSecondary implements AsyncDisposable {
     return this.#mutex.run(async () => {
       const entries = await readAttention(this.#store)
       await this.#store.write(entries.flatMap(moveToOutbox), { sync: false })
-      const [first] = entries
-      if (first === undefined) return 0
-      this.#firstPending =
-        this.#pendingCount === 0 ? first.number : Math.min(first.number, this.#firstPending)
-      this.#pendingCount += entries.length
-      this.#attentionCount -= entries.length
+      if (entries.length > 0) this.#outbox.takenBack(entries.map(({ number }) => number))
       return entries.length
+    })
+  }
+
+  /**
+   * Moves transactions to attention whose versions the disk no longer holds as they were sealed: one of
+   * them would hold up all others. Returns how many.
+   */
+  setDamagedAside(isWhole: (envelope: Envelope) => boolean): Promise<number> {
+    return this.#mutex.run(async () => {
+      const damaged = await findDamaged(this.#store, isWhole)
+      await this.#store.write(damaged.flatMap(moveToAttention), { sync: false })
+      this.#outbox.setAside(damaged.length)
+      return damaged.length
     })
   }
 

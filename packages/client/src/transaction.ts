@@ -91,8 +91,9 @@ export class Transaction {
   async commit(): Promise<boolean> {
     this.#isOver = true
     const drafts = [...this.#writes.values()]
-    if (drafts.length === 0) return true
     const reads: ReadVersions = this.#reads
+    // Reads of several records are of one moment too, or they are done again.
+    if (drafts.length === 0) return reads.size < 2 || this.#context.local.isUnchanged(reads)
     const { type } = await this.#context.local.commit(drafts, reads)
     return type === 'committed'
   }

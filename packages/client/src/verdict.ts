@@ -86,12 +86,12 @@ export function positionAfter(
 }
 
 /** Moves a refused transaction to attention, with the code that says why. */
-export function moveToAttention(transaction: OutboxTransaction, code: string): StoreOp[] {
+export function moveToAttention({ number, code, entry }: AttentionEntry): StoreOp[] {
   const text = encodeUtf8(code)
-  const value = concat(Uint8Array.of(text.length), text, transaction.entry)
+  const value = concat(Uint8Array.of(text.length), text, entry)
   return [
-    { type: 'delete', key: numberedKey('outbox', transaction.number) },
-    { type: 'put', key: numberedKey('attention', transaction.number), value },
+    { type: 'delete', key: numberedKey('outbox', number) },
+    { type: 'put', key: numberedKey('attention', number), value },
   ]
 }
 

@@ -7,6 +7,7 @@
  * opens and follows the keychain through the functions of its identity.
  */
 import { type LogPosition, PUSH_BYTES_MAX } from '@blindcopy/protocol'
+import { opens } from '../arrival.ts'
 import { ClientError, codeOf } from '../error.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
 import { backoffMs } from './backoff.ts'
@@ -34,6 +35,8 @@ type Waiter = { resolve(): void; reject(error: unknown): void }
 type Action = Exclude<Step, 'rest' | 'wait' | 'listen' | 'finish'>
 
 const LAST_SYNCED_GRAIN_MS = 1_000
+/** What a push meets when a version that waits is no longer what was sealed. */
+const DISK_CODES: ReadonlySet<string> = new Set(['malformed', 'vault-damaged'])
 
 export class SyncEngine {
   readonly #local: LocalSecondary
@@ -242,13 +245,25 @@ export class SyncEngine {
         this.#board.set({ pending, attention, progress })
       },
     }
-    const greatestSeq = await pushOutbox(context, below)
+    const greatestSeq = await pushOutbox(context, below).catch((error) => this.#setAside(error))
+    if (done === 0 && total > 0 && this.#local.pendingCount === total) {
+      throw new ClientError('vault-damaged', 'what waits to be sent is not on the disk any more')
+    }
     this.#succeed()
     // Live, the frames between are on their way; otherwise a pull brings what others wrote
     // meanwhile.
     const isMissing = this.#local.cursor.position.seq < greatestSeq
     if (isMissing && !this.#live?.isReady) this.#isBehind = true
     if (!isMissing) await this.#noteSynced()
+  }
+
+  /** A version that the disk has spoiled must not hold up the others. */
+  async #setAside(error: unknown): Promise<number> {
+    if (!DISK_CODES.has(codeOf(error) ?? '')) throw error
+    const { open } = this.#identity
+    const moved = await this.#local.setDamagedAside((envelope) => opens(envelope, open))
+    if (moved === 0) throw error
+    return 0
   }
 
   async #applyLive(): Promise<void> {

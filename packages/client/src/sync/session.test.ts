@@ -1,5 +1,6 @@
 /**
- * Logging in: the versions of both ends come first, then a signature that is good for one remote only.
+ * Logging in: the versions of both ends come first, then a signature that is good for one remote
+ * only.
  */
 import {
   LIMITS,

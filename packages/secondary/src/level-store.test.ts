@@ -43,6 +43,32 @@ describeStore('level store', async () => {
 })
 
 describe('openLevelStore', () => {
+  it('hands a database without native writes no memory beside that of a value', async () => {
+    const handed: Uint8Array[] = []
+    const create = (path: string) => {
+      const database = createLevel({ path })
+      const { supports } = database
+      Object.defineProperty(database, 'supports', { value: { ...supports, getSync: false } })
+      const batchOf = database.batch.bind(database) as () => ReturnType<typeof database.batch>
+      const spied = () => {
+        const batch = batchOf()
+        const put = batch.put.bind(batch)
+        batch.put = (key: Uint8Array, value: Uint8Array) => {
+          handed.push(value)
+          return put(key, value)
+        }
+        return batch
+      }
+      return Object.assign(database, { batch: spied }) as typeof database
+    }
+    await using store = await openLevelStore({ path: await makeFolder(), create })
+    const page = new Uint8Array(100).fill(7)
+    const put = { type: 'put', key: Uint8Array.of(1), value: page.subarray(10, 20) } as const
+    await store.write([put], { sync: false })
+    expect(await store.get(Uint8Array.of(1))).toEqual(page.subarray(10, 20))
+    expect(handed.map((value) => value.buffer.byteLength)).toEqual([10])
+  })
+
   it('says that the folder is in use, whoever holds it', async () => {
     const path = await makeFolder()
     await using _holder = await openLevelStore({ path })

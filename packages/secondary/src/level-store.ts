@@ -237,7 +237,7 @@ class LevelStore implements Store {
     try {
       const batch = this.#database.batch()
       for (const op of group.ops) {
-        if (op.type === 'put') batch.put(op.key, op.value)
+        if (op.type === 'put') batch.put(op.key, this.#alone(op.value))
         else batch.del(op.key)
       }
       await batch.write({ sync: group.sync })
@@ -247,6 +247,11 @@ class LevelStore implements Store {
     } finally {
       this.#isWriting = false
     }
+  }
+
+  /** IndexedDB would store all the memory that a view stands in, and what else is there. */
+  #alone(value: Uint8Array): Uint8Array {
+    return this.#readsSync ? value : plain(value)
   }
 
   #reopen(): Promise<void> {

@@ -15,7 +15,7 @@ import {
 import type { LogStep } from '../arrival.ts'
 import { ClientError } from '../error.ts'
 import type { Timers } from './identity.ts'
-import { stepOf } from './pull.ts'
+import { stepOf, weightOf } from './pull.ts'
 import type { DataRequest, LiveSocket, Transport } from './transport.ts'
 
 export type LiveEvents = {
@@ -104,8 +104,7 @@ export class LiveConnection {
   }
 
   #buffer(step: LogStep): void {
-    const parts = step.type === 'keychain' ? step.entries : step.envelopes
-    for (const part of parts) this.#bufferedBytes += part.length
+    this.#bufferedBytes += weightOf(step)
     this.#steps.push(step)
     if (this.#bufferedBytes <= BUFFER_BYTES_MAX) return
     this.#steps = []

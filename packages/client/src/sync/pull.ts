@@ -31,6 +31,8 @@ export type RemoteSet = {
 
 const BATCH_BYTES = 262_144
 const WHOLE_BYTES_MAX = 8 * 1_048_576
+/** The objects of a step, beside its bytes. */
+const STEP_BYTES = 256
 
 /** Pulls until the cursor is at the head that the last answer stated. */
 export async function pullChanges(context: PullContext): Promise<RemoteSet> {
@@ -79,7 +81,7 @@ async function pullPage(
       continue
     }
     gathered.add(stepOf(frame))
-    if (gathered.sizeBytes >= BATCH_BYTES && (await gathered.mayApply(local))) await apply()
+    if (gathered.isDue && (await gathered.mayApply(local))) await apply()
   }
   const isAtHead = head !== undefined && gathered.after(local.cursor.position).seq >= head.seq
   if (isAtHead || (await gathered.mayApply(local))) await apply()
@@ -99,21 +101,33 @@ export function stepOf(frame: Exclude<ChangesFrame, readonly [2, ...unknown[]]>)
   throw new ClientError('integrity', 'the remote sent an end in the middle')
 }
 
+/** What a step takes in memory, about: one whose envelopes are all superseded is not for nothing. */
+export function weightOf(step: LogStep): number {
+  const parts = step.type === 'keychain' ? step.entries : [...step.envelopes, step.others]
+  return parts.reduce((sum, part) => sum + part.length, STEP_BYTES)
+}
+
 /** Steps that wait to be applied together. */
 class Gathered {
   #steps: LogStep[] = []
-  sizeBytes = 0
+  #sizeBytes = 0
+  #dueBytes = BATCH_BYTES
 
   add(step: LogStep): void {
     this.#steps.push(step)
-    const parts = step.type === 'keychain' ? step.entries : step.envelopes
-    for (const part of parts) this.sizeBytes += part.length
+    this.#sizeBytes += weightOf(step)
+  }
+
+  /** Whether it is worth asking if they may be applied: that looks at all of them. */
+  get isDue(): boolean {
+    return this.#sizeBytes >= this.#dueBytes
   }
 
   take(): readonly LogStep[] {
     const steps = this.#steps
     this.#steps = []
-    this.sizeBytes = 0
+    this.#sizeBytes = 0
+    this.#dueBytes = BATCH_BYTES
     return steps
   }
 
@@ -123,7 +137,8 @@ class Gathered {
   }
 
   async mayApply(local: LocalSecondary): Promise<boolean> {
-    if (!local.initialSyncComplete || this.sizeBytes >= WHOLE_BYTES_MAX) return true
+    if (!local.initialSyncComplete || this.#sizeBytes >= WHOLE_BYTES_MAX) return true
+    this.#dueBytes = this.#sizeBytes + BATCH_BYTES
     return this.isWhole(local)
   }
 

@@ -50,7 +50,7 @@ async function openLocal() {
 function push(local: LocalSecondary, verdict: Verdict) {
   const transport = { push: async () => ({ verdicts: [verdict] }) } as unknown as Transport
   const data = () => ({ token: 't', syncId, position: local.cursor.position })
-  return pushOutbox({ local, transport, data, onSettled: () => undefined })
+  return pushOutbox({ local, transport, data, bytesMax: 1_000, onSettled: () => undefined })
 }
 
 describe('pushOutbox', () => {

@@ -15,6 +15,13 @@ export const bold = style(1, 22)
 export const dim = style(2, 22)
 const green = style(32, 39)
 
+const INDENT = '   '
+const COLUMNS_MAX = 100
+
+/** How wide a line within a chapter may be. */
+export const indented = () =>
+  Math.min(process.stdout.columns ?? COLUMNS_MAX, COLUMNS_MAX) - INDENT.length
+
 let number = 0
 
 export function chapter(title) {
@@ -22,8 +29,13 @@ export function chapter(title) {
   console.log(`\n${bold(`${number}. ${title}`)}`)
 }
 
+/** Why a chapter matters, before what happens in it. */
+export function explain(...lines) {
+  for (const line of lines) console.log(dim(`${INDENT}${line}`))
+}
+
 export function say(text) {
-  console.log(`   ${text}`)
+  console.log(`${INDENT}${text}`.trimEnd())
 }
 
 /** States what was checked, or ends the run. */
@@ -33,8 +45,11 @@ export function check(isTrue, sentence) {
 }
 
 /** Runs the command. Anything but the exit code that is expected ends the run. */
-export async function blindcopy(args, { input = '', exit = 0 } = {}) {
-  const child = spawn(process.execPath, [BIN, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+export async function blindcopy(args, { input = '', exit = 0, env = {} } = {}) {
+  const child = spawn(process.execPath, [BIN, ...args], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  })
   const chunks = { stdout: [], stderr: [] }
   for (const name of ['stdout', 'stderr']) child[name].on('data', (c) => chunks[name].push(c))
   child.stdin.end(input)

@@ -10,7 +10,18 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gatherDocuments } from './documents.mjs'
-import { answer, blindcopy, bold, chapter, check, dim, say, serve } from './stage.mjs'
+import {
+  answer,
+  blindcopy,
+  bold,
+  chapter,
+  check,
+  dim,
+  explain,
+  indented,
+  say,
+  serve,
+} from './stage.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const HOME = join(ROOT, '.blindcopy', 'start')
@@ -24,7 +35,8 @@ const CANARY = 'a walrus in the harbour'
 const shown = (path) => relative(process.cwd(), path) || '.'
 const number = (value) => value.toLocaleString('en-US')
 const KIB = 1024
-const SHOWN_LINES = 20
+const SHOWN_LINES = 16
+const DIGITS_SHOWN = 32
 
 let remote
 process.once('SIGTERM', () => {
@@ -51,8 +63,9 @@ async function run() {
   await converge(edits)
   await lookAsHost()
   console.log(`\n${bold('All of it holds.')} ${dim(`${seconds(startMs)} in all.`)}`)
-  if (process.stdout.isTTY && process.stdin.isTTY) await goOn()
-  else await remote.end()
+  if (process.stdout.isTTY && process.stdin.isTTY) return goOn()
+  await remote.end()
+  console.log(dim('The remote has ended too; on a terminal it would go on serving.'))
 }
 
 function begin() {
@@ -70,21 +83,24 @@ function begin() {
 
 function gather() {
   chapter('Documents')
+  explain('Real input, of many sizes and scripts: what the installed packages say of themselves.')
   const documents = gatherDocuments(ROOT, DOCUMENTS)
   const size = number(Math.round(documents.bytes / KIB))
-  say(`${number(documents.files)} documents of the installed packages, ${size} KiB of text.`)
-  check(documents.files >= 100, 'there are hundreds of them')
+  say(`${number(documents.files)} documents, ${size} KiB of text.`)
+  check(documents.files >= 100, 'enough of them: more than 100')
   return documents
 }
 
 async function startRemote() {
   chapter('A remote')
+  explain('It stores sealed records and passes them on. It has no key, and needs no database.')
   remote = await serve(['--data', DATA, '--port', '0'])
   say(`blindcopy serve → ${bold(remote.url)}, registration by ${remote.registration}`)
 }
 
 async function fillPhone(documents) {
   chapter('A vault on the phone')
+  explain('Each record is sealed on this device before it is stored or sent.')
   const { vaultId, recoveryPhrase } = await answer([
     ...['init', ...PHONE, '--name', 'phone', '--remote', remote.url],
     ...['--registration-token', remote.registrationToken],
@@ -105,6 +121,7 @@ async function fillPhone(documents) {
 
 async function restoreLaptop(phrase) {
   chapter('The same vault on the laptop, from the phrase')
+  explain('As after the loss of every device: the 24 words and the address are all it is given.')
   const startMs = Date.now()
   const restore = ['restore', ...LAPTOP, '--name', 'laptop', '--remote', remote.url]
   const { devices } = await answer(restore, { input: phrase })
@@ -119,6 +136,7 @@ async function restoreLaptop(phrase) {
 
 async function editApart() {
   chapter('Both edit while the remote is away')
+  explain('Everything works offline, and waits on the disk until it can be sent.')
   await remote.end()
   say('The remote is down.')
   const edit = (who, key, text) =>
@@ -141,6 +159,7 @@ async function editApart() {
 
 async function converge({ shared, keys }) {
   chapter('The remote is back')
+  explain('Whoever syncs first, all devices must end with the same bytes.')
   const { port } = new URL(remote.url)
   remote = await serve(['--data', DATA, '--port', port])
   for (const who of [PHONE, LAPTOP, PHONE]) await blindcopy(['sync', ...who])
@@ -158,7 +177,8 @@ async function checkSame() {
   const laptop = await blindcopy(['export', ...LAPTOP])
   const lines = phone.trimEnd().split('\n')
   for (const [name, text] of Object.entries({ phone, laptop })) {
-    say(`${name.padEnd(6)} ${dim('sha256')} ${createHash('sha256').update(text).digest('hex')}`)
+    const digest = createHash('sha256').update(text).digest('hex').slice(0, DIGITS_SHOWN)
+    say(`blindcopy export on the ${name.padEnd(6)} → ${dim('sha256')} ${digest}…`)
   }
   check(phone === laptop, `phone and laptop hold the same ${number(lines.length)} records`)
   return lines.map((line) => JSON.parse(line))
@@ -166,9 +186,10 @@ async function checkSame() {
 
 async function lookAsHost() {
   chapter('What the host has seen')
-  const lines = (await blindcopy(['inspect', '--as-remote', ...PHONE])).trimEnd().split('\n')
-  const columns = (process.stdout.columns ?? 100) - 4
-  for (const line of lines.slice(0, SHOWN_LINES)) say(dim(line.slice(0, columns)))
+  const env = { COLUMNS: String(indented()) }
+  const text = await blindcopy(['inspect', '--as-remote', ...PHONE], { env })
+  const lines = text.trimEnd().split('\n')
+  for (const line of lines.slice(0, SHOWN_LINES)) say(dim(line))
   say(dim(`… and ${number(lines.length - SHOWN_LINES)} lines more`))
   const files = readdirSync(DATA, { recursive: true, withFileTypes: true }).filter((f) =>
     f.isFile(),
@@ -178,18 +199,20 @@ async function lookAsHost() {
   check(size > 100 * KIB, `its disk holds ${number(Math.round(size / KIB))} KiB of it`)
   const planted = [CANARY, 'from-phone', 'documents', 'laptop', 'Permission is hereby granted']
   const isBlind = planted.every((text) => held.every((bytes) => !bytes.includes(text)))
-  check(isBlind, 'none of it is readable: not a word, a key, a collection or the name of a device')
+  check(isBlind, 'none of it can be read: no word, key, collection or name of a device')
 }
 
 async function goOn() {
-  const vault = shown(join(HOME, 'phone'))
+  const [phone, laptop] = ['phone', 'laptop'].map((name) => shown(join(HOME, name)))
   console.log(`
 The remote goes on at ${bold(remote.url)}. In another terminal:
 
-  export BLINDCOPY_VAULT=${vault}
+  export BLINDCOPY_VAULT=${phone}
   npx blindcopy list documents
   npx blindcopy put notes hello '{"text":"Hello"}'
-  npx blindcopy sync --watch
+  npx blindcopy sync
+  npx blindcopy --vault ${laptop} sync
+  npx blindcopy --vault ${laptop} get notes hello
   npx blindcopy --help
 
 ${dim('Ctrl-C ends it.')}`)

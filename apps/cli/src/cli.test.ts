@@ -141,6 +141,34 @@ describe('blindcopy', () => {
     expect(await answer(['status', '--vault', at('early')])).toMatchObject({ pending: 1 })
   })
 
+  it('registers at a later sync a vault that was made without its token', async () => {
+    const vault = ['--vault', at('later')]
+    const server = await serve('data-later')
+    server.child.kill('SIGTERM')
+    await once(server.child, 'exit')
+    const made = await run(['init', ...vault, '--remote', server.url, '--json'])
+    expect(made.code).toBe(0)
+    const again = await serve('data-later', '--port', new URL(server.url).port)
+    const refused = await run(['sync', ...vault, '--json'])
+    expect(errorOf(refused)).toEqual({ code: 3, error: 'registration-required' })
+    await answer(['sync', ...vault, '--registration-token', again.token])
+    expect(await answer(['status', ...vault])).toMatchObject({ initialSyncComplete: true })
+  })
+
+  it('lists the collections there are, and for another program every key whole', async () => {
+    const vault = ['--vault', at('shelf')]
+    await run(['init', ...vault, '--remote', NOBODY])
+    expect(await run(['list', ...vault])).toMatchObject({ code: 0, out: '' })
+    const key = 'k'.repeat(120)
+    for (const at of ['b', 'a', key]) await answer(['put', 'notes', at, '{}', ...vault])
+    await run(['put', ...vault, '--', 'all\tmine', '-k', '{}'])
+    expect((await run(['list', ...vault])).out).toBe('all·mine  1 record\nnotes     3 records\n')
+    expect((await run(['list', '--json', ...vault])).out).toBe(
+      '{"collection":"all\\tmine","records":1}\n{"collection":"notes","records":3}\n',
+    )
+    expect((await run(['list', 'notes', ...vault])).out).toContain(key)
+  })
+
   it('imports lines and documents, and writes nothing when a line is bad', async () => {
     await init('importer')
     const vault = ['--vault', at('importer')]
@@ -245,6 +273,10 @@ describe('what is asked for wrongly', () => {
     [['serve', '--port', '65536']],
     [['serve', '--registration', 'perhaps']],
     [['serve', '--origin', 'nonsense']],
+    [['serve', '--data', '']],
+    [['serve', '--data', BIN]],
+    [['serve', '--data', join(BIN, 'below')]],
+    [['get', 'notes', '-key', '--vault', 'x']],
     [['serve', '--registration', 'open', '--registration-token', 't']],
     [['init', '--vault', 'x']],
     [['init', '--vault', 'x', '--remote', 'ftp://example.org']],

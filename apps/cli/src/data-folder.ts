@@ -2,10 +2,11 @@
  * Data folder of a remote: where it is, and the registration token in it.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { StoreError } from '@blindcopy/secondary'
+import { CliError } from './cli-error.ts'
 
 export type DataFolder = {
   readonly path: string
@@ -22,7 +23,7 @@ const TOKEN_BYTES = 18
 /** Makes the folder, closed to others, when it is not there. */
 export async function openDataFolder(given: string | undefined, env: Env): Promise<DataFolder> {
   const path = resolve(given ?? defaultPath(env))
-  await onDisk(path, mkdir(path, { recursive: true, mode: 0o700 }))
+  await onDisk(path, makeFolder(path))
   const tokenPath = join(path, 'registration-token')
   return {
     path,
@@ -38,6 +39,21 @@ function defaultPath(env: Env): string {
   if (named !== undefined && named !== '') return named
   const home = base !== undefined && base !== '' ? base : join(homedir(), '.local', 'share')
   return join(home, 'blindcopy', 'remote')
+}
+
+/** With the folders it is in. Node's own `recursive` never returns below /proc. */
+async function makeFolder(path: string): Promise<void> {
+  const make = (): Promise<unknown> => mkdir(path, { mode: 0o700 })
+  await make()
+    .catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT' || dirname(path) === path) throw error
+      await makeFolder(dirname(path))
+      await make()
+    })
+    .catch(async (error: NodeJS.ErrnoException) => {
+      const isThere = error.code === 'EEXIST' && (await stat(path)).isDirectory()
+      if (!isThere) throw error
+    })
 }
 
 async function readOrMakeToken(path: string): Promise<{ token: string; isNew: boolean }> {
@@ -63,6 +79,9 @@ async function onDisk<T>(path: string, job: Promise<T>): Promise<T> {
     }
     if (/^(ENOSPC|EDQUOT|EFBIG)$/.test(code)) {
       throw new StoreError('store-full', `the disk of ${path} is full`, { cause })
+    }
+    if (/^(EEXIST|ENOTDIR)$/.test(code)) {
+      throw new CliError('usage', `--data ${path} is a file, or leads through one`, { cause })
     }
     throw new StoreError('store-failed', `the data folder ${path} cannot be used (${code})`, {
       cause,

@@ -19,9 +19,9 @@ export type Outcome = { readonly exit: Exit; readonly remedy: string }
 const USAGE: Readonly<Record<string, Outcome>> = {
   usage: { exit: 2, remedy: 'See `blindcopy --help`, or `blindcopy COMMAND --help`.' },
   'invalid-json': { exit: 2, remedy: 'Give one JSON object, such as \'{"title":"Hello"}\'.' },
-  'invalid-line': { exit: 2, remedy: 'Mend that line and import again: nothing was written.' },
+  'invalid-line': { exit: 2, remedy: 'Nothing was written: mend that line, and import again.' },
   unreadable: { exit: 2, remedy: 'Check the path and its permissions.' },
-  'address-in-use': { exit: 1, remedy: 'Choose another --port, or 0 for any free one.' },
+  'address-in-use': { exit: 1, remedy: 'Choose another --port, or 0 for any that is free.' },
   'address-refused': { exit: 2, remedy: 'Check --host, and take a --port of 1024 or above.' },
   'needs-attention': {
     exit: 3,
@@ -43,7 +43,10 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
   'transaction-conflict': { exit: 1, remedy: 'Try again when less is being written.' },
   'transaction-too-large': { exit: 2, remedy: 'Split it: at most 1,000 records and 4 MiB.' },
   closed: { exit: 1, remedy: 'Try again.' },
-  network: { exit: 4, remedy: 'What you wrote is kept and is sent by the next sync.' },
+  network: {
+    exit: 4,
+    remedy: 'Try again when it can be reached; what you wrote is kept until then.',
+  },
   'not-a-remote': { exit: 4, remedy: 'Check the address, and any proxy or login page before it.' },
   'wrong-phrase': { exit: 3, remedy: 'Compare the words with your paper, and check --remote.' },
   'sync-stopped': { exit: 3, remedy: 'Nothing here was changed. See `blindcopy status`.' },
@@ -80,7 +83,8 @@ const PROTOCOL: Readonly<Record<string, Outcome>> = {
   },
   'registration-required': {
     exit: 3,
-    remedy: 'Give --registration-token; `blindcopy serve` prints it when it first starts.',
+    remedy:
+      'Give --registration-token; `blindcopy serve` shows it once, and keeps it beside its data.',
   },
   'registration-closed': { exit: 3, remedy: `${ASK_HOST} Or choose another one.` },
   'sync-id-mismatch': { exit: 3, remedy: `Nothing here was changed. ${ASK_HOST}` },
@@ -106,7 +110,10 @@ const VAULT: Readonly<Record<string, Outcome>> = {
   tampered: { exit: 5, remedy: 'Keep the folder; restore the phrase into a new one.' },
   'phrase-malformed': { exit: 2, remedy: 'Compare with your paper: 24 words, in their order.' },
   'phrase-checksum': { exit: 2, remedy: 'Compare each word, and their order, with your paper.' },
-  'passphrase-wrong': { exit: 2, remedy: 'Type it again; nobody can reset it.' },
+  'passphrase-wrong': {
+    exit: 2,
+    remedy: 'Type it again; nobody can reset it, but the phrase restores the vault elsewhere.',
+  },
   'passphrase-required': { exit: 2, remedy: 'Set BLINDCOPY_PASSPHRASE, or use a terminal.' },
   'key-file-damaged': { exit: 5, remedy: 'Restore the vault from its phrase into a new folder.' },
   'key-mismatch': { exit: 5, remedy: 'Nothing here was changed. Ask on your other devices.' },

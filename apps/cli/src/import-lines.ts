@@ -44,7 +44,10 @@ async function* readRecords({ path, keyField }: LinesSource): AsyncGenerator<Num
     const line = readLine(text, keyField, number)
     collection ??= line.collection
     if (line.collection !== undefined && line.collection !== collection) {
-      throw badLine(number, 'is of another collection than those before: import one at a time')
+      throw badLine(
+        number,
+        'is of another collection than those before: `blindcopy export COLLECTION` writes only one',
+      )
     }
     const checked = checkRecord(line.key, line.fields)
     if ('refusal' in checked) throw badLine(number, `cannot be stored: ${checked.refusal}`)
@@ -63,7 +66,7 @@ function readLine(text: string, keyField: string | undefined, number: number): L
   try {
     const parsed = parseJson(text)
     if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-      throw badLine(number, 'is not a JSON object')
+      throw badLine(number, 'is not a JSON object: each line must be one')
     }
     if (keyField !== undefined) {
       const fields = readFields(parsed)

@@ -114,14 +114,15 @@ async function show(
     '',
     formatWords(words),
     '',
-    'Write these words on paper, in this order. They are shown this once, are kept nowhere,',
-    'and are the only way back when every device is lost. Who has them has the vault.',
+    'Write these words on paper, in this order. They are shown this once and kept',
+    'nowhere, and are the only way back when every device is lost. Whoever has them',
+    'has the vault.',
   ].join('\n')
   await terminal.answer({ vaultId, deviceId, recoveryPhrase }, text)
   if (!isRegistered) {
     terminal.warn(
       'network',
-      'the remote cannot be reached now: the vault is registered at its first sync',
+      'the remote cannot be reached now: `blindcopy sync` registers the vault when it can',
     )
   }
   if (terminal.canAsk && options.confirm) await confirmWords(words, terminal)

@@ -38,5 +38,7 @@ function usageError({ code, message, exitCode }: CommanderError): CliError | und
     if (!terminal.json) terminal.note(program.helpInformation())
     return new CliError('usage', 'which command?')
   }
-  return new CliError('usage', message.replace(/^error: /, ''))
+  const sentence = message.replace(/^error: /, '').replace(' is invalid. ', ' is invalid: ')
+  const hint = code === 'commander.unknownOption' ? '; a key that begins with - goes after --' : ''
+  return new CliError('usage', `${sentence}${hint}`)
 }

@@ -36,13 +36,15 @@ export function createProgram(version: string, terminal: Terminal): Command {
 }
 
 const EXIT_CODES = `
-Exit codes: 0 done, 1 anything else, 2 usage or input, 3 refused, 4 network, 5 integrity.`
+Exit codes: 0 done, 1 anything else, 2 usage or input, 3 refused, 4 network,
+5 integrity, 130 or 143 stopped. A key that begins with - goes after --, such as
+blindcopy get notes -- -key`
 
 function addServe(program: Command, terminal: Terminal): void {
   program
     .command('serve')
     .description('serve a remote from this machine')
-    .option('--data <DIR>', 'its data (or BLINDCOPY_DATA; ~/.local/share/blindcopy/remote)')
+    .option('--data <DIR>', 'its data (or BLINDCOPY_DATA; ~/.local/share/blindcopy/remote)', named)
     .option('--host <HOST>', 'the address to listen on', '127.0.0.1')
     .option('--port <N>', 'the port, 0 for any free one', parsePort, 8787)
     .option('--origin <URL>', 'a public address of this remote (may be repeated)', collect)
@@ -113,9 +115,9 @@ function addRecords(program: Command, terminal: Terminal): void {
       await remove({ collection, key }, vaultOptions(rest), terminal)
     })
   program
-    .command('list <COLLECTION>')
-    .description('list the records of a collection')
-    .action(async (collection: string, ...rest: [Own, Command]) => {
+    .command('list [COLLECTION]')
+    .description('list the records of a collection, or the collections there are')
+    .action(async (collection: string | undefined, ...rest: [Own, Command]) => {
       const { list } = await import('./records.ts')
       await list(collection, vaultOptions(rest), terminal)
     })
@@ -146,6 +148,7 @@ function addSync(program: Command, terminal: Terminal): void {
     .description('exchange everything with the remote once')
     .option('--watch', 'stay in step, live, until Ctrl-C')
     .option('--retry', 'send again what the remote has refused')
+    .addOption(registrationToken('for a vault that is not registered with its remote yet'))
     .action(async (_options: SyncOptions, command: Command) => {
       const { sync } = await import('./sync.ts')
       await sync(command.optsWithGlobals<SyncOptions>(), terminal)
@@ -181,6 +184,12 @@ function parsePort(text: string): number {
   const port = Number(text)
   if (/^\d+$/.test(text) && port <= 65_535) return port
   throw new InvalidArgumentError('a port is a number from 0 to 65535')
+}
+
+/** An empty name is one that a script has not filled in. */
+function named(text: string): string {
+  if (text !== '') return text
+  throw new InvalidArgumentError('it is empty')
 }
 
 function collect(value: string, previous: readonly string[] | undefined): readonly string[] {

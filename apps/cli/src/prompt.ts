@@ -9,6 +9,8 @@ import type { Terminal } from './terminal.ts'
 /** One line, shown as it is typed. */
 export async function ask(terminal: Terminal, question: string): Promise<string> {
   const lines = createInterface({ input: terminal.input, output: terminal.messages })
+  // What is said next stands on a line of its own.
+  lines.once('SIGINT', () => terminal.messages.write('\n'))
   return answerOf(lines, (take) => lines.question(question, take))
 }
 

@@ -1,11 +1,12 @@
 /**
- * put, get, delete, list: the records of a collection, one at a time or as a list.
+ * put, get, delete, list: the records of a collection, one at a time or as a list; and which
+ * collections there are.
  */
 import { ClientError, type Fields, type Vault } from '@blindcopy/client'
 import { CliError } from './cli-error.ts'
 import { exportCollection, formatLine } from './export.ts'
 import { formatJson, parseFields } from './json-form.ts'
-import { clip, formatTable, printable } from './layout.ts'
+import { clip, count, formatTable, printable } from './layout.ts'
 import { readInput } from './prompt.ts'
 import type { Terminal } from './terminal.ts'
 import { type VaultOptions, withVault } from './vault-folder.ts'
@@ -55,17 +56,42 @@ export async function remove(
 }
 
 export async function list(
-  collection: string,
+  collection: string | undefined,
   options: VaultOptions,
   terminal: Terminal,
 ): Promise<void> {
   await withVault(options, terminal, async (vault) => {
+    if (collection === undefined) return listCollections(vault, terminal)
     if (terminal.json) return exportCollection(vault, collection, terminal)
     await listForPeople(vault, collection, terminal)
   })
 }
 
+async function listCollections(vault: Vault, terminal: Terminal): Promise<void> {
+  const records = new Map<string, number>()
+  for await (const { collection } of vault.records()) {
+    records.set(collection, (records.get(collection) ?? 0) + 1)
+  }
+  const found = [...records].sort(([a], [b]) => (a < b ? -1 : 1))
+  if (terminal.json) {
+    const lines = found.map(([name, size]) => JSON.stringify({ collection: name, records: size }))
+    for (const line of lines) await terminal.print(line)
+    return
+  }
+  if (found.length === 0) return terminal.note('There is nothing in this vault.')
+  const rows = found.map(([name, size]) => [
+    clip(printable(name), keyColumns(terminal)),
+    count(size, 'record'),
+  ])
+  await terminal.print(formatTable(rows, columnsOf(terminal)))
+}
+
 const KEY_COLUMNS_MAX = 40
+
+const columnsOf = ({ isPiped, columns }: Terminal): number =>
+  isPiped ? Number.POSITIVE_INFINITY : columns
+const keyColumns = ({ isPiped }: Terminal): number =>
+  isPiped ? Number.POSITIVE_INFINITY : KEY_COLUMNS_MAX
 
 async function listForPeople(vault: Vault, collection: string, terminal: Terminal): Promise<void> {
   const rows: [string, string][] = []
@@ -77,8 +103,8 @@ async function listForPeople(vault: Vault, collection: string, terminal: Termina
     return
   }
   rows.sort(([a], [b]) => (a < b ? -1 : 1))
-  const shown = rows.map(([key, text]) => [clip(printable(key), KEY_COLUMNS_MAX), text])
-  await terminal.print(formatTable(shown, terminal.columns))
+  const shown = rows.map(([key, text]) => [clip(printable(key), keyColumns(terminal)), text])
+  await terminal.print(formatTable(shown, columnsOf(terminal)))
 }
 
 /** What names a record best, then the rest, on one line. */

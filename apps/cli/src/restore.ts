@@ -56,6 +56,8 @@ async function show(vault: Vault, path: string, terminal: Terminal): Promise<voi
     '',
     terminal.bold('Devices of the vault'),
     formatDevices(devices, terminal),
+    '',
+    'Its records are here: `blindcopy list` shows the collections.',
   ].join('\n')
   await terminal.answer({ vaultId, deviceId, devices }, text)
 }

@@ -96,10 +96,9 @@ async function welcome(
   await terminal.print(`  data          ${folder.path}`)
   await terminal.print(`  registration  ${registration.mode}`)
   if (registration.mode === 'token') {
-    const where = `kept in ${folder.tokenPath}`
-    if (isNewToken) await terminal.print(`  token         ${registration.token}  (${where})`)
-    else if (options.registrationToken === undefined)
-      await terminal.print(`  token         ${where}`)
+    if (isNewToken) await terminal.print(`  token         ${registration.token}`)
+    if (options.registrationToken === undefined)
+      await terminal.print(`  token is in   ${folder.tokenPath}`)
   }
   const isLocal = /^(127\.|localhost$|::1$)/.test(options.host)
   if (!isLocal && options.origin === undefined) {

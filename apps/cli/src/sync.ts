@@ -8,10 +8,19 @@ import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
 import { type VaultOptions, withVault } from './vault-folder.ts'
 
-export type SyncOptions = VaultOptions & { readonly watch?: boolean; readonly retry?: boolean }
+export type SyncOptions = VaultOptions & {
+  readonly watch?: boolean
+  readonly retry?: boolean
+  readonly registrationToken?: string
+}
 
 export async function sync(options: SyncOptions, terminal: Terminal): Promise<void> {
   await withVault(options, terminal, async (vault) => {
+    const { registrationToken } = options
+    const isRegistered = vault.sync.status.lastSyncedMs !== null
+    if (registrationToken !== undefined && !isRegistered) {
+      await vault.setRegistrationToken(registrationToken)
+    }
     if (options.retry) await vault.sync.retry()
     if (options.watch) await watch(vault, terminal)
     else await once(vault, terminal)

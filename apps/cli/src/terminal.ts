@@ -32,9 +32,15 @@ export class Terminal {
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => this.#interrupt(name))
   }
 
-  /** How wide a line of output may be. */
+  /** How wide a line of output may be; COLUMNS says it where there is no terminal. */
   get columns(): number {
-    return this.output.columns ?? this.messages.columns ?? COLUMNS_UNKNOWN
+    const told = Number(this.env.COLUMNS) || COLUMNS_UNKNOWN
+    return this.output.columns ?? this.messages.columns ?? told
+  }
+
+  /** Whether the answer goes to another program, which wants the whole of it. */
+  get isPiped(): boolean {
+    return this.output.isTTY !== true
   }
 
   /** Whether a person can be asked something. */

@@ -35,7 +35,7 @@ const CANARY = 'a walrus in the harbour'
 const shown = (path) => relative(process.cwd(), path) || '.'
 const number = (value) => value.toLocaleString('en-US')
 const KIB = 1024
-const SHOWN_LINES = 16
+const SHOWN_LINES = 20
 const DIGITS_SHOWN = 32
 
 let remote
@@ -83,7 +83,7 @@ function begin() {
 
 function gather() {
   chapter('Documents')
-  explain('Real input, of many sizes and scripts: what the installed packages say of themselves.')
+  explain('Real input: the Markdown, texts and licences of what is installed here.')
   const documents = gatherDocuments(ROOT, DOCUMENTS)
   const size = number(Math.round(documents.bytes / KIB))
   say(`${number(documents.files)} documents, ${size} KiB of text.`)
@@ -93,7 +93,7 @@ function gather() {
 
 async function startRemote() {
   chapter('A remote')
-  explain('It stores sealed records and passes them on. It has no key, and needs no database.')
+  explain('It stores sealed records and passes them on. No key ever reaches it.')
   remote = await serve(['--data', DATA, '--port', '0'])
   say(`blindcopy serve → ${bold(remote.url)}, registration by ${remote.registration}`)
 }
@@ -121,7 +121,7 @@ async function fillPhone(documents) {
 
 async function restoreLaptop(phrase) {
   chapter('The same vault on the laptop, from the phrase')
-  explain('As after the loss of every device: the 24 words and the address are all it is given.')
+  explain('As if every device were lost: it is given the address and the 24 words.')
   const startMs = Date.now()
   const restore = ['restore', ...LAPTOP, '--name', 'laptop', '--remote', remote.url]
   const { devices } = await answer(restore, { input: phrase })
@@ -208,7 +208,7 @@ async function goOn() {
 The remote goes on at ${bold(remote.url)}. In another terminal:
 
   export BLINDCOPY_VAULT=${phone}
-  npx blindcopy list documents
+  npx blindcopy list
   npx blindcopy put notes hello '{"text":"Hello"}'
   npx blindcopy sync
   npx blindcopy --vault ${laptop} sync

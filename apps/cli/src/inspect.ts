@@ -46,7 +46,7 @@ function describe(view: RemoteView, columns: number): string[] {
       ]
     case 'keychain':
       return [
-        `#${view.seq}  keychain: ${view.entry}, signed by ${view.signedBy}, ` +
+        `#${view.seq}  keychain ${view.entry} signed by ${view.signedBy}, ` +
           `${formatTime(view.timeMs)}, ${view.sizeBytes} B`,
       ]
     case 'transaction':

@@ -24,6 +24,7 @@ import {
   VaultError,
   verifySignature,
 } from '@blindcopy/vault'
+import { ClientError } from './error.ts'
 
 export type DeviceInfo = {
   readonly memberId: Uint8Array
@@ -37,6 +38,7 @@ export class Membership {
   readonly device: DeviceKeys
   #keychain: Keychain
   #keyring: Keyring
+  #isClosed = false
 
   private constructor(device: DeviceKeys, keychain: Keychain) {
     this.device = device
@@ -60,8 +62,17 @@ export class Membership {
     return this.#keychain
   }
 
+  /** Throws `closed`. */
   get keyring(): Keyring {
-    return this.#keyring
+    if (!this.#isClosed) return this.#keyring
+    throw new ClientError('closed', 'the vault is closed: open it again')
+  }
+
+  /** Clears all keys. */
+  close(): void {
+    this.#isClosed = true
+    this.#keyring.wipe()
+    this.device.wipe()
   }
 
   /**
@@ -102,7 +113,7 @@ export class Membership {
    */
   #nameOf(member: Member): string {
     try {
-      return openMemberName(this.#keyring, member) ?? ''
+      return openMemberName(this.keyring, member) ?? ''
     } catch (error) {
       if (error instanceof VaultError) return ''
       throw error

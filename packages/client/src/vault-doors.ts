@@ -83,9 +83,6 @@ export async function createVaultOn(
   const { vaultId } = root
   root.wipe()
   const vault = await writeVault(platform, folder, { ...options, vaultId, remote, entries, device })
-  if (options.registrationToken !== undefined) {
-    await vault.setRegistrationToken(options.registrationToken)
-  }
   const recoveryPhrase = formatPhrase(rootSecret)
   rootSecret.wipe()
   return { vault, recoveryPhrase }
@@ -151,7 +148,7 @@ async function openOn(
   }
 }
 
-/** Writes the folder of a new member, the configuration last, and opens it. */
+/** Writes the folder of a new member and opens it; the configuration last of all. */
 async function writeVault(
   platform: Platform,
   folder: VaultFolder,
@@ -161,9 +158,10 @@ async function writeVault(
     entries: readonly Uint8Array[]
     device: DeviceKeys
     passphrase?: string | undefined
+    registrationToken?: string | undefined
   },
 ): Promise<Vault> {
-  const { vaultId, remote, entries, device, passphrase } = parts
+  const { vaultId, remote, entries, device, passphrase, registrationToken } = parts
   // The device's own keys must open the vault before anything is written with them.
   Membership.open({ vaultId, entries, device }).keyring.wipe()
   const { random } = platform
@@ -175,12 +173,19 @@ async function writeVault(
       (value, i) => ({ type: 'put', key: keychainKey(i), value }) as const,
     )
     await store.write(keychain, { sync: true })
-    await folder.writeConfig(encodeConfig({ vaultId, remote }))
   } catch (error) {
     await store.close()
     throw error
   }
-  return openOn(platform, { vaultId, remote, store, device })
+  const vault = await openOn(platform, { vaultId, remote, store, device })
+  try {
+    if (registrationToken !== undefined) await vault.setRegistrationToken(registrationToken)
+    await folder.writeConfig(encodeConfig({ vaultId, remote }))
+  } catch (error) {
+    await vault.close()
+    throw error
+  }
+  return vault
 }
 
 async function emptyFolder(platform: Platform, path: string): Promise<VaultFolder> {

@@ -1,6 +1,7 @@
 /**
  * A vault on one device, without a network: what an app can rely on before there is any sync.
  */
+import type { Store } from '@blindcopy/secondary'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { type TestPlatform, testPlatform } from './platform.fixture.ts'
@@ -329,8 +330,48 @@ describe('the doors', () => {
     const notes = vault.collection('notes')
     await vault.close()
     expect(() => vault.collection('notes')).toThrow(/closed/)
-    await expect(notes.put('k', {})).rejects.toThrow()
+    const closed = { code: 'closed' }
+    await expect(notes.put('k', {})).rejects.toMatchObject(closed)
+    await expect(notes.get('k')).rejects.toMatchObject(closed)
+    await expect(notes.add({})).rejects.toMatchObject(closed)
+    await expect(vault.setRegistrationToken('t')).rejects.toMatchObject(closed)
+    await expect(vault.sync.once()).rejects.toMatchObject(closed)
+    await expect(vault.sync.retry()).rejects.toMatchObject(closed)
+    expect(() => vault.sync.start()).toThrow(/closed/)
     await vault.close()
+  })
+
+  it('are closed when close resolves, however often it is called', async () => {
+    const { store } = platform.folders.get('phone') as { store: Store }
+    const write = store.write.bind(store)
+    let written = false
+    store.write = async (...batch) => {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      await write(...batch)
+      written = true
+    }
+    const put = vault.collection('notes').put('k', {})
+    void vault.close()
+    await vault.close()
+    expect(written).toBe(true)
+    await put
+  })
+
+  it('leave no vault behind whose phrase nobody was told', async () => {
+    const folder = platform.openFolder('fails')
+    const { openStore } = folder
+    folder.openStore = async () => {
+      const store = await openStore()
+      let writes = 0
+      const write: Store['write'] = async (batch, durability) => {
+        if (++writes > 1) throw new Error('the disk failed')
+        await store.write(batch, durability)
+      }
+      return { ...store, write }
+    }
+    const options = { path: 'fails', remote: REMOTE, registrationToken: 'token' }
+    await expect(createVaultOn(platform, options)).rejects.toThrow('the disk failed')
+    await expect(openVaultOn(platform, options)).rejects.toMatchObject({ code: 'not-a-vault' })
   })
 })
 

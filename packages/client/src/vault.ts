@@ -72,7 +72,7 @@ export class Vault implements AsyncDisposable {
   readonly #engine: SyncEngine
   readonly #context: WriteContext
   readonly #endListening: (() => void)[]
-  #isClosed = false
+  #closing: Promise<void> | undefined
 
   private constructor(options: {
     vaultId: VaultId
@@ -105,7 +105,7 @@ export class Vault implements AsyncDisposable {
         registrationToken: () => readRegistrationToken(this.#context),
       },
     })
-    this.sync = syncOf(this.#engine, local)
+    this.sync = syncOf(this.#engine, local, () => this.#checkOpen())
     this.#endListening = [
       local.onChange(() => this.#engine.noteWrite()),
       platform.onOnline(() => this.#engine.noteOnline()),
@@ -206,13 +206,16 @@ export class Vault implements AsyncDisposable {
   }
 
   /** Ends sync, waits for writes under way, and releases the folder. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return
-    this.#isClosed = true
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     for (const end of this.#endListening) end()
     await this.#engine.stop()
     await this.#local.close()
-    this.#membership.keyring.wipe()
+    this.#membership.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -220,20 +223,28 @@ export class Vault implements AsyncDisposable {
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new ClientError('closed', 'the vault is closed: open it again')
+    if (this.#closing !== undefined)
+      throw new ClientError('closed', 'the vault is closed: open it again')
   }
 }
 
-function syncOf(engine: SyncEngine, local: LocalSecondary): VaultSync {
+function syncOf(engine: SyncEngine, local: LocalSecondary, checkOpen: () => void): VaultSync {
   return {
-    once: () => engine.once(),
-    start: () => engine.start(),
+    async once() {
+      checkOpen()
+      await engine.once()
+    },
+    start() {
+      checkOpen()
+      engine.start()
+    },
     stop: () => engine.stop(),
     watch: (signal) => engine.watch(signal),
     get status() {
       return engine.status
     },
     async retry() {
+      checkOpen()
       const count = await local.retryAttention()
       engine.noteWrite()
       return count

@@ -101,7 +101,7 @@ export function stepOf(frame: Exclude<ChangesFrame, readonly [2, ...unknown[]]>)
   throw new ClientError('integrity', 'the remote sent an end in the middle')
 }
 
-/** What a step takes in memory, about: one whose envelopes are all superseded is not for nothing. */
+/** What a step takes in memory, about; one whose envelopes are superseded is not for nothing. */
 export function weightOf(step: LogStep): number {
   const parts = step.type === 'keychain' ? step.entries : [...step.envelopes, step.others]
   return parts.reduce((sum, part) => sum + part.length, STEP_BYTES)

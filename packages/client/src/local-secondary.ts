@@ -309,8 +309,8 @@ export class LocalSecondary implements AsyncDisposable {
   }
 
   /**
-   * Moves transactions to attention whose versions the disk no longer holds as they were sealed: one of
-   * them would hold up all others. Returns how many.
+   * Moves transactions to attention whose versions the disk no longer holds as they were sealed:
+   * one of them would hold up all others. Returns how many.
    */
   setDamagedAside(isWhole: (envelope: Envelope) => boolean): Promise<number> {
     return this.#mutex.run(async () => {

@@ -33,6 +33,14 @@ describe('OutboxState', () => {
     state.added(5)
     expect(state.hasSentUnanswered).toBe(false)
   })
+
+  it('takes back as many as there are', () => {
+    const attention = { count: 300_000, first: 1, last: 300_000 }
+    const state = new OutboxState({ nextNumber: 1, sentBelow: 2 }, { pending: none, attention })
+    state.takenBack(Array.from({ length: 300_000 }, (_, i) => i + 1))
+    expect([state.pendingCount, state.attentionCount]).toEqual([300_000, 0])
+    expect(state.hasSentUnanswered).toBe(true)
+  })
 })
 
 async function entriesOf(store: Store): Promise<number> {

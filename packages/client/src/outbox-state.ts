@@ -1,8 +1,10 @@
 /**
  * Outbox state: how many transactions wait, which numbers they have, and how far they may have been
- * sent. Counted once when the local secondary is opened; each method follows a batch that was written.
+ * sent. Counted once when the local secondary is opened; each method follows a batch that was
+ * written.
  *
- * Verdicts come in the order of the numbers, so what has been sent and waits is always the beginning.
+ * Verdicts come in the order of the numbers, so what has been sent and waits is always the
+ * beginning.
  */
 import type { Numbered } from './local-reading.ts'
 
@@ -52,7 +54,7 @@ export class OutboxState {
 
   /** Transactions of attention went back to the outbox. */
   takenBack(numbers: readonly number[]): void {
-    const first = Math.min(...numbers)
+    const first = numbers.reduce((least, number) => Math.min(least, number), Number.MAX_VALUE)
     this.#firstPending = this.pendingCount === 0 ? first : Math.min(first, this.#firstPending)
     this.pendingCount += numbers.length
     this.attentionCount -= numbers.length

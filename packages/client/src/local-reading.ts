@@ -57,6 +57,7 @@ const LIST_PAGE = { entriesMax: 500, bytesMax: 256 * 1024 }
 const TRANSACTION_PAGE = { entriesMax: 128, bytesMax: 64 * 1024 }
 const READ_ATTEMPTS = 10
 const QUARANTINE_LISTED_MAX = 1_000
+const QUARANTINE_PAGE = { entriesMax: 100, bytesMax: 1_048_576 }
 
 export async function readVersion(
   store: Store,
@@ -155,16 +156,15 @@ export async function readAttention(store: Store): Promise<AttentionEntry[]> {
   return entries
 }
 
-export async function readQuarantine(store: Store): Promise<QuarantinedVersion[]> {
-  const versions: QuarantinedVersion[] = []
+/** A page at a time: a hostile remote fills them with envelopes of 1 MiB. */
+export async function* readQuarantine(store: Store): AsyncGenerator<readonly QuarantinedVersion[]> {
   const range = { ...quarantineRange(), limit: QUARANTINE_LISTED_MAX }
-  for await (const page of store.pages(range)) {
-    for (const [key, value] of page) {
+  for await (const page of store.pages(range, QUARANTINE_PAGE)) {
+    yield page.map(([key, value]) => {
       const { reason, envelope } = parseQuarantineValue(value)
-      versions.push({ ...parseQuarantineKey(key), reason, envelope: envelope as Envelope })
-    }
+      return { ...parseQuarantineKey(key), reason, envelope: envelope as Envelope }
+    })
   }
-  return versions
 }
 
 export async function readKeychainEntries(store: Store): Promise<Uint8Array[]> {

@@ -153,8 +153,17 @@ export class LocalSecondary implements AsyncDisposable {
   }
 
   /** The versions that were put aside because they did not open. */
-  quarantined(): Promise<QuarantinedVersion[]> {
+  quarantinePages(): AsyncIterable<readonly QuarantinedVersion[]> {
     return readQuarantine(this.#store)
+  }
+
+  /** The same as a list, without their envelopes. */
+  async quarantined(): Promise<Omit<QuarantinedVersion, 'envelope'>[]> {
+    const versions: Omit<QuarantinedVersion, 'envelope'>[] = []
+    for await (const page of this.quarantinePages()) {
+      versions.push(...page.map(({ envelope: _envelope, ...version }) => version))
+    }
+    return versions
   }
 
   /** Whether each pair's record is held in that version or a newer one, here or among `served`. */

@@ -5,8 +5,6 @@ import { equalBytes } from '@blindcopy/protocol'
 import type { LocalSecondary } from '../local-secondary.ts'
 import type { PullContext, RemoteSet } from './pull.ts'
 
-const IDS_PER_REQUEST = 100
-
 /**
  * Compares count and fingerprint at the head. They cover every version the remote served or
  * acknowledged, opened or not, so that only a fault of a store or of a program makes them differ.
@@ -29,13 +27,13 @@ export function headProblem(
 /** Asks again for versions that were put aside, and tries to open what is held and what comes. */
 export async function retryQuarantine(context: PullContext): Promise<void> {
   const { local, transport, identity } = context
-  const versions = await local.quarantined()
-  if (versions.length === 0) return
-  const ids = versions.slice(0, IDS_PER_REQUEST).map(({ recordId }) => recordId)
-  const fetched = await transport.records(context.data(), ids)
-  const candidates = [
-    ...versions.map(({ envelope }) => envelope),
-    ...fetched.filter((envelope) => envelope !== null),
-  ]
-  await local.release(candidates, identity.open)
+  for await (const versions of local.quarantinePages()) {
+    const ids = versions.map(({ recordId }) => recordId)
+    const fetched = await transport.records(context.data(), ids)
+    const candidates = [
+      ...versions.map(({ envelope }) => envelope),
+      ...fetched.filter((envelope) => envelope !== null),
+    ]
+    await local.release(candidates, identity.open)
+  }
 }

@@ -21,7 +21,8 @@ const INSTALL = [
 checkNode()
 await step('Installing packages (a minute the first time)', {
   command: ['npx', '-y', PNPM, ...INSTALL],
-  remedy: 'If the package registry was not reached, check the connection or proxy and run it again.',
+  remedy:
+    'If the package registry was not reached, check the connection or proxy and run it again.',
 })
 if (process.argv.includes('build')) {
   await step('Building', {

@@ -21,6 +21,7 @@ import {
   HEADER_PROTOCOL,
   HEADER_SYNC_ID,
   joinPushBody,
+  KEYCHAIN_BYTES_MAX,
   KEYCHAIN_ENTRIES_MAX,
   KeychainAnswer,
   KeychainAppendAnswer,
@@ -118,6 +119,7 @@ export function createHttpTransport(remote: string, options: HttpOptions): Trans
       exchange(post('/v1/vaults', encodeMessage(CreateRequest, create)), CreateAnswer),
     async keychain(token, from) {
       const entries: Uint8Array[] = []
+      let sizeBytes = 0
       // One answer holds a part of a long chain: the next begins where it ends.
       for (;;) {
         const path = `/v1/keychain?from=${from + entries.length}`
@@ -125,7 +127,9 @@ export function createHttpTransport(remote: string, options: HttpOptions): Trans
         const part = (await exchange(call, KeychainAnswer)).entries
         if (part.length === 0) return entries
         entries.push(...part)
-        if (from + entries.length > KEYCHAIN_ENTRIES_MAX) throw notARemote()
+        for (const entry of part) sizeBytes += entry.length
+        const isTooLong = from + entries.length > KEYCHAIN_ENTRIES_MAX
+        if (isTooLong || sizeBytes > KEYCHAIN_BYTES_MAX) throw notARemote()
       }
     },
     appendKeychain: (token, append) =>

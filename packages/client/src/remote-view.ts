@@ -22,6 +22,7 @@ import {
   timestampCounter,
   timestampMilliseconds,
 } from '@blindcopy/protocol'
+import { ClientError } from './error.ts'
 import { type LoginIdentity, logIn } from './sync/session.ts'
 import type { Transport } from './sync/transport.ts'
 
@@ -119,6 +120,9 @@ function* viewFrame(frame: Exclude<ChangesFrame, [2, ...unknown[]]>): Generator<
 }
 
 function viewEnvelope(envelope: Envelope): SeenRecord {
+  if (envelope.length < HEADER_BYTES) {
+    throw new ClientError('integrity', 'the remote served an envelope that is cut')
+  }
   const timestamp: Timestamp = envelopeTimestamp(envelope)
   const shown = envelope.subarray(HEADER_BYTES, HEADER_BYTES + CIPHERTEXT_SHOWN_BYTES)
   return {

@@ -33,7 +33,9 @@ export const NESTING_MAX = 64
  * of one byte takes a hundred in memory, so that bytes alone bound nothing.
  */
 export const MESSAGE_ITEMS_MAX: number = 512 * KIB
-/** Any request that is not a push. */
+/** A challenge and a login, which strangers may send. */
+export const LOGIN_BYTES_MAX: number = 4 * KIB
+/** Any other request that is not a push. */
 export const REQUEST_BYTES_MAX: number = 1 * MIB
 export const LIVE_FRAME_BYTES_MAX: number = TRANSACTION_BYTES_MAX + 1 * MIB
 

@@ -4,8 +4,8 @@ import {
   HEADER_PROTOCOL,
   HEADER_TIME,
   LIMITS,
+  LOGIN_BYTES_MAX,
   PROTOCOL_VERSION,
-  REQUEST_BYTES_MAX,
 } from '@blindcopy/protocol'
 import { createMemoryStore, StoreError, type StoreOp } from '@blindcopy/secondary'
 import { describe, expect, it } from 'vitest'
@@ -132,8 +132,8 @@ describe('withBody', () => {
     const { device } = await openVault()
     const big = (size: number) =>
       ask(device.app, '/v1/challenge', { method: 'POST', body: new Uint8Array(size) })
-    expect((await big(REQUEST_BYTES_MAX)).problem?.code).toBe('malformed')
-    expect((await big(REQUEST_BYTES_MAX + 1)).problem?.code).toBe('too-large')
+    expect((await big(LOGIN_BYTES_MAX)).problem?.code).toBe('malformed')
+    expect((await big(LOGIN_BYTES_MAX + 1)).problem?.code).toBe('too-large')
   })
 
   it('holds all bodies together within the budget, and gives back what it held', async () => {
@@ -145,6 +145,27 @@ describe('withBody', () => {
     })
     await expect(inside).rejects.toThrow('mine')
     expect(await withBody(request(80), bounds, async (body) => body.length)).toBe(80)
+  })
+
+  it('lets members log in while strangers fill the room for keychains', async () => {
+    const { device } = await openVault()
+    const chunk = new Uint8Array(64 * 1024 * 1024)
+    const ends: (() => void)[] = []
+    const answers = [1, 2, 3].map(() => {
+      const body = new ReadableStream<Uint8Array>({
+        start(controller) {
+          controller.enqueue(chunk)
+          ends.push(() => controller.close())
+        },
+      })
+      const init = { method: 'POST', body, duplex: 'half' } as RequestInit
+      return ask(device.app, '/v1/vaults', init)
+    })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect((await post(device.app, '/v1/vaults', {})).problem?.code).toBe('busy')
+    expect((await device.logIn()).status).toBe(200)
+    for (const end of ends) end()
+    for (const { problem } of await Promise.all(answers)) expect(problem?.code).toBe('malformed')
   })
 
   it('reads no body as an empty one', async () => {

@@ -25,6 +25,7 @@ import {
   KeychainAppendAnswer,
   KeychainAppendRequest,
   LIMITS,
+  LOGIN_BYTES_MAX,
   PAGE_BYTES_MAX,
   PROTOCOL_VERSION,
   PROTOCOL_VERSION_MIN,
@@ -69,9 +70,13 @@ export type AppParts = Parts & {
   readonly onFault: (error: unknown) => void
 }
 
-/** Bodies that may be held at once; those of strangers apart, so that they crowd out no member. */
+/**
+ * Bodies that may be held at once; those of strangers apart, so that they crowd out no member, and
+ * those of logins from keychains, of which three that never end would fill all room.
+ */
 const MEMBER_BODIES_BYTES_MAX = 512 * 1024 * 1024
-const STRANGER_BODIES_BYTES_MAX = 192 * 1024 * 1024
+const KEYCHAIN_BODIES_BYTES_MAX = 192 * 1024 * 1024
+const LOGIN_BODIES_BYTES_MAX = 16 * 1024 * 1024
 
 export function createApp(parts: AppParts): Hono {
   const app = new Hono()
@@ -133,9 +138,14 @@ function routeHealth(app: Hono, { store }: AppParts): void {
 }
 
 function routeStrangers(app: Hono, parts: AppParts): void {
-  const budget = createBodyBudget(STRANGER_BODIES_BYTES_MAX)
-  const small: BodyBounds = { bytesMax: REQUEST_BYTES_MAX, budget }
-  const chain: BodyBounds = { bytesMax: KEYCHAIN_BYTES_MAX + REQUEST_BYTES_MAX, budget }
+  const login: BodyBounds = {
+    bytesMax: LOGIN_BYTES_MAX,
+    budget: createBodyBudget(LOGIN_BODIES_BYTES_MAX),
+  }
+  const chain: BodyBounds = {
+    bytesMax: KEYCHAIN_BYTES_MAX + REQUEST_BYTES_MAX,
+    budget: createBodyBudget(KEYCHAIN_BODIES_BYTES_MAX),
+  }
 
   app.get('/v1/capabilities', () =>
     cborResponse(Capabilities, {
@@ -146,13 +156,13 @@ function routeStrangers(app: Hono, parts: AppParts): void {
     }),
   )
   app.post('/v1/challenge', (context) =>
-    withBody(context.req.raw, small, async (body) => {
+    withBody(context.req.raw, login, async (body) => {
       const { vaultId } = parseMessage(ChallengeRequest, body)
       return cborResponse(ChallengeAnswer, parts.challenges.begin(vaultId))
     }),
   )
   app.post('/v1/session', (context) =>
-    withBody(context.req.raw, small, async (body) => {
+    withBody(context.req.raw, login, async (body) => {
       const request = parseMessage(SessionRequest, body)
       return cborResponse(SessionAnswer, await beginSession(parts, request))
     }),

@@ -146,6 +146,8 @@ describe('encodeUint64', () => {
   it('refuses to read what a number cannot hold', () => {
     expect(() => decodeUint64(Buffer.from('0020000000000000', 'hex'))).toThrowError(malformed)
     expect(() => decodeUint64(new Uint8Array(8).fill(0xff))).toThrowError(malformed)
+    expect(() => decodeUint64(new Uint8Array(7))).toThrowError(malformed)
+    expect(() => decodeUint64(new Uint8Array(9), 2)).toThrowError(malformed)
   })
 })
 

@@ -114,6 +114,7 @@ export function encodeUint64(value: number): Uint8Array {
 }
 
 export function decodeUint64(bytes: Uint8Array, offset = 0): number {
+  if (offset + 8 > bytes.length) throw new ProtocolError('malformed', 'eight bytes are missing')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const value = view.getUint32(offset) * 0x1_0000_0000 + view.getUint32(offset + 4)
   if (!Number.isSafeInteger(value)) throw new ProtocolError('malformed', 'number is too great')

@@ -1,6 +1,6 @@
 /**
- * One collection, checked by each of the schema libraries that apps use, through the one interface they
- * share (standardschema.dev).
+ * One collection, checked by each of the schema libraries that apps use, through the one interface
+ * they share (standardschema.dev).
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -246,7 +246,7 @@ describe('a damaged folder', () => {
     'with empty keys': [(path) => truncateSync(join(path, 'device.keys')), ['key-file-damaged']],
     'without its records': [
       (path) => rmSync(join(path, 'records'), { recursive: true }),
-      ['keychain-invalid', 'vault-damaged'],
+      ['vault-damaged'],
     ],
   }
   for (const [how, [damage, codes]] of Object.entries(spoil)) {
@@ -261,6 +261,18 @@ describe('a damaged folder', () => {
       await expectKept(path)
     })
   }
+
+  it('loses nothing else where the list of its files is lost', async () => {
+    const path = await makeFolder()
+    const file = join(path, 'records', 'CURRENT')
+    const current = readFileSync(file)
+    const names = readdirSync(join(path, 'records')).filter((name) => name !== 'CURRENT')
+    rmSync(file)
+    expect(await codeWhen(openVault({ path }))).toBe('vault-damaged')
+    expect(readdirSync(join(path, 'records'))).toEqual(names)
+    writeFileSync(file, current)
+    await expectKept(path)
+  })
 
   it('is refused for any byte of its keys that is another', async () => {
     const path = await makeFolder()

@@ -2,9 +2,10 @@
  * Data folder of a remote: where it is, and the registration token in it.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
+import { makeFolder } from '@blindcopy/client'
 import { StoreError } from '@blindcopy/secondary'
 import { CliError } from './cli-error.ts'
 
@@ -23,7 +24,7 @@ const TOKEN_BYTES = 18
 /** Makes the folder, closed to others, when it is not there. */
 export async function openDataFolder(given: string | undefined, env: Env): Promise<DataFolder> {
   const path = resolve(given ?? defaultPath(env))
-  await onDisk(path, makeFolder(path))
+  await onDisk(path, makeFolder(path, 0o700))
   const tokenPath = join(path, 'registration-token')
   return {
     path,
@@ -39,21 +40,6 @@ function defaultPath(env: Env): string {
   if (named !== undefined && named !== '') return named
   const home = base !== undefined && base !== '' ? base : join(homedir(), '.local', 'share')
   return join(home, 'blindcopy', 'remote')
-}
-
-/** With the folders it is in. Node's own `recursive` never returns below /proc. */
-async function makeFolder(path: string): Promise<void> {
-  const make = (): Promise<unknown> => mkdir(path, { mode: 0o700 })
-  await make()
-    .catch(async (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT' || dirname(path) === path) throw error
-      await makeFolder(dirname(path))
-      await make()
-    })
-    .catch(async (error: NodeJS.ErrnoException) => {
-      const isThere = error.code === 'EEXIST' && (await stat(path)).isDirectory()
-      if (!isThere) throw error
-    })
 }
 
 async function readOrMakeToken(path: string): Promise<{ token: string; isNew: boolean }> {

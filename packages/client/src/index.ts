@@ -3,3 +3,4 @@
  */
 export * from './core.ts'
 export { createVault, nodePlatform, openVault, restoreVault } from './node.ts'
+export { makeFolder } from './node-folder.ts'

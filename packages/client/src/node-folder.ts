@@ -6,7 +6,7 @@
  *   records/      LevelDB, the local secondary
  */
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { openLevelStore, type Store, StoreError } from '@blindcopy/secondary'
 import { ClientError } from './error.ts'
 import type { FolderContent, VaultFolder } from './platform.ts'
@@ -32,23 +32,46 @@ export function nodeFolder(path: string): VaultFolder {
 }
 
 async function openRecords(path: string): Promise<Store> {
-  // LevelDB would begin an empty database where the folder was lost; a vault must not.
-  await guarded(mkdir(path, { recursive: true }))
-  return openLevelStore({ path: join(path, RECORDS) })
+  const records = join(path, RECORDS)
+  // Where its list of files is lost, LevelDB would begin an empty database and clear the rest away.
+  const isLost = (await ifThere(stat(join(records, 'CURRENT')))) === undefined
+  if (isLost && (await contentOf(path)) === 'vault') {
+    throw new ClientError(
+      'vault-damaged',
+      'the records of the vault are missing or damaged: restore the vault into a new folder',
+    )
+  }
+  await guarded(makeFolder(path))
+  return openLevelStore({ path: records })
+}
+
+/** Makes a folder with those it is in. Node's own `recursive` never returns below /proc. */
+export async function makeFolder(path: string, mode: number = 0o777): Promise<void> {
+  const make = (): Promise<unknown> => mkdir(path, { mode })
+  await make()
+    .catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT' || dirname(path) === path) throw error
+      await makeFolder(dirname(path), mode)
+      await make()
+    })
+    .catch(async (error: NodeJS.ErrnoException) => {
+      const isThere = error.code === 'EEXIST' && (await stat(path)).isDirectory()
+      if (!isThere) throw error
+    })
 }
 
 async function contentOf(path: string): Promise<FolderContent> {
-  const found = await guarded(stat(path))
+  const found = await ifThere(stat(path))
   if (found === undefined) return 'nothing'
   if (!found.isDirectory()) return 'foreign'
-  const names = (await guarded(readdir(path))) ?? []
+  const names = (await ifThere(readdir(path))) ?? []
   if (names.includes(CONFIG)) return 'vault'
   if (names.length === 0) return 'nothing'
   return names.every((name) => OURS.has(name)) ? 'unfinished' : 'foreign'
 }
 
 async function read(file: string): Promise<Uint8Array> {
-  const bytes = await guarded(readFile(file))
+  const bytes = await ifThere(readFile(file))
   if (bytes !== undefined) return new Uint8Array(bytes)
   throw new ClientError(
     'vault-damaged',
@@ -62,7 +85,7 @@ async function write(
   name: string,
   { bytes, mode }: { bytes: Uint8Array; mode: number },
 ): Promise<void> {
-  await guarded(mkdir(path, { recursive: true }))
+  await guarded(makeFolder(path))
   const file = join(path, name)
   await guarded(
     (async () => {
@@ -79,13 +102,22 @@ async function write(
   )
 }
 
-/** Undefined where there is no such file; every other failure with a code and what to do. */
-async function guarded<T>(job: Promise<T>): Promise<T | undefined> {
+/** Undefined where there is no such file. */
+function ifThere<T>(job: Promise<T>): Promise<T | undefined> {
+  return guarded(
+    job.catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined
+      throw error
+    }),
+  )
+}
+
+/** Every failure with a code and what to do. */
+async function guarded<T>(job: Promise<T>): Promise<T> {
   try {
     return await job
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code
-    if (code === 'ENOENT') return undefined
     if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
       throw new StoreError(
         'store-read-only',

@@ -140,11 +140,25 @@ async function openOn(
   const { vaultId, store, device } = parts
   try {
     const entries = await readKeychainEntries(store)
-    const membership = Membership.open({ vaultId, entries, device })
+    const membership = openMembership({ vaultId, entries, device })
     return await Vault.open({ ...parts, membership, platform })
   } catch (error) {
     await store.close()
     throw error
+  }
+}
+
+/** From the disk: a chain that does not hold there is the disk's fault, not a remote's. */
+function openMembership(parts: Parameters<typeof Membership.open>[0]): Membership {
+  try {
+    return Membership.open(parts)
+  } catch (cause) {
+    if (codeOf(cause) !== 'keychain-invalid') throw cause
+    throw new ClientError(
+      'vault-damaged',
+      'the list of devices on this disk is damaged: restore the vault into a new folder',
+      { cause },
+    )
   }
 }
 

@@ -25,9 +25,9 @@ function memoryKeysFolder(path: string): VaultFolder {
   const content = (): FolderContent => (files.has('config') ? 'vault' : 'nothing')
   return {
     content: async () => content(),
-    clearUnfinished: async () => undefined,
+    begin: async () => undefined,
     readConfig: () => read('config'),
-    writeConfig: async (bytes) => void files.set('config', bytes),
+    finish: async (bytes) => void files.set('config', bytes),
     readKeys: () => read('keys'),
     writeKeys: async (bytes) => void files.set('keys', bytes),
     openStore: () => openLevelStore({ path }),

@@ -176,9 +176,9 @@ describe('a creation that was killed half-way', () => {
     }
   }
 
-  for (const step of ['writeKeys', 'openStore', 'writeConfig'] as const) {
+  for (const step of ['writeKeys', 'openStore', 'finish'] as const) {
     for (const after of [false, true]) {
-      if (step === 'writeConfig' && after) continue
+      if (step === 'finish' && after) continue
       it(`${after ? 'after' : 'before'} ${step}, can be made again`, async () => {
         const path = join(temporaryFolder(), 'vault')
         const options = { path, remote: NOWHERE }
@@ -195,7 +195,7 @@ describe('a creation that was killed half-way', () => {
   it('leaves alone a file that somebody put beside it', async () => {
     const path = join(temporaryFolder(), 'vault')
     const options = { path, remote: NOWHERE }
-    await expect(createVaultOn(killedAt('writeConfig', false), options)).rejects.toThrow('killed')
+    await expect(createVaultOn(killedAt('finish', false), options)).rejects.toThrow('killed')
     writeFileSync(join(path, 'letter.txt'), 'mine')
     expect(await codeWhen(createVault(options))).toBe('not-a-vault')
     expect(readFileSync(join(path, 'letter.txt'), 'utf8')).toBe('mine')
@@ -206,7 +206,8 @@ describe('a creation that was killed half-way', () => {
 
   it('leaves alone a vault that is whole', async () => {
     const path = await makeFolder()
-    await nodePlatform().openFolder(path).clearUnfinished()
+    const begun = nodePlatform().openFolder(path).begin()
+    expect(await codeWhen(begun)).toBe('vault-exists')
     await expectKept(path)
   })
 })
@@ -261,6 +262,18 @@ describe('a damaged folder', () => {
       await expectKept(path)
     })
   }
+
+  it('is not made anew where its configuration is lost', async () => {
+    const path = await makeFolder()
+    const file = join(path, 'vault.json')
+    const config = readFileSync(file)
+    rmSync(file)
+    const names = readdirSync(path)
+    expect(await codeWhen(createVault({ path, remote: NOWHERE }))).toBe('not-a-vault')
+    expect(readdirSync(path)).toEqual(names)
+    writeFileSync(file, config)
+    await expectKept(path)
+  })
 
   it('loses nothing else where the list of its files is lost', async () => {
     const path = await makeFolder()

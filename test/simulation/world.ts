@@ -85,11 +85,11 @@ export class Disk {
     }
     return {
       content: async () => this.#content(),
-      clearUnfinished: async () => {
+      begin: async () => {
         this.keys = undefined
       },
       readConfig: async () => mustBeThere(this.config),
-      writeConfig: async (bytes) => {
+      finish: async (bytes) => {
         this.#check()
         this.config = bytes
       },

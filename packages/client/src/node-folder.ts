@@ -4,6 +4,8 @@
  *   vault.json    configuration: format, vault id, address of the remote
  *   device.keys   the device's keys, mode 0600; under a passphrase if the person set one
  *   records/      LevelDB, the local secondary
+ *   unfinished    only while the folder is made: without it, and without a configuration, what is
+ *                 there is a vault that lost its configuration, and nobody clears it away
  */
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -14,17 +16,32 @@ import type { FolderContent, VaultFolder } from './platform.ts'
 const CONFIG = 'vault.json'
 const KEYS = 'device.keys'
 const RECORDS = 'records'
-const OURS: ReadonlySet<string> = new Set([KEYS, RECORDS, `${KEYS}.new`, `${CONFIG}.new`])
+const UNFINISHED = 'unfinished'
+const OURS: ReadonlySet<string> = new Set([
+  KEYS,
+  RECORDS,
+  UNFINISHED,
+  `${KEYS}.new`,
+  `${CONFIG}.new`,
+  `${UNFINISHED}.new`,
+])
+/** What can be there before the mark is. */
+const BEFORE_MARK: ReadonlySet<string> = new Set([`${UNFINISHED}.new`])
 
 export function nodeFolder(path: string): VaultFolder {
   return {
     content: () => contentOf(path),
-    async clearUnfinished() {
-      if ((await contentOf(path)) !== 'unfinished') return
-      for (const name of OURS) await guarded(rm(join(path, name), { recursive: true, force: true }))
+    async begin() {
+      const content = await contentOf(path)
+      if (content === 'vault' || content === 'foreign') throw taken()
+      if (content === 'unfinished') await clear(path)
+      await write(path, UNFINISHED, { bytes: new Uint8Array(0), mode: 0o644 })
     },
     readConfig: () => read(join(path, CONFIG)),
-    writeConfig: (bytes) => write(path, CONFIG, { bytes, mode: 0o644 }),
+    async finish(config) {
+      await write(path, CONFIG, { bytes: config, mode: 0o644 })
+      await guarded(rm(join(path, UNFINISHED), { force: true }))
+    },
     readKeys: () => read(join(path, KEYS)),
     writeKeys: (bytes) => write(path, KEYS, { bytes, mode: 0o600 }),
     openStore: () => openRecords(path),
@@ -35,14 +52,24 @@ async function openRecords(path: string): Promise<Store> {
   const records = join(path, RECORDS)
   // Where its list of files is lost, LevelDB would begin an empty database and clear the rest away.
   const isLost = (await ifThere(stat(join(records, 'CURRENT')))) === undefined
-  if (isLost && (await contentOf(path)) === 'vault') {
-    throw new ClientError(
-      'vault-damaged',
-      'the records of the vault are missing or damaged: restore the vault into a new folder',
-    )
+  if ((await contentOf(path)) === 'vault') {
+    if (isLost) throw lostRecords()
+    // Left by a creation that was killed between its last two steps.
+    await guarded(rm(join(path, UNFINISHED), { force: true }))
   }
   await guarded(makeFolder(path))
   return openLevelStore({ path: records })
+}
+
+function taken(): ClientError {
+  return new ClientError('vault-exists', 'the folder is taken: choose one that is empty or new')
+}
+
+function lostRecords(): ClientError {
+  return new ClientError(
+    'vault-damaged',
+    'the records of the vault are missing or damaged: restore the vault into a new folder',
+  )
 }
 
 /** Makes a folder with those it is in. Node's own `recursive` never returns below /proc. */
@@ -67,7 +94,17 @@ async function contentOf(path: string): Promise<FolderContent> {
   const names = (await ifThere(readdir(path))) ?? []
   if (names.includes(CONFIG)) return 'vault'
   if (names.length === 0) return 'nothing'
-  return names.every((name) => OURS.has(name)) ? 'unfinished' : 'foreign'
+  const isMarked = names.includes(UNFINISHED)
+  const ours = isMarked ? OURS : BEFORE_MARK
+  return names.every((name) => ours.has(name)) ? 'unfinished' : 'foreign'
+}
+
+/** The mark last: what is left of a clearing that was killed can be cleared again. */
+async function clear(path: string): Promise<void> {
+  for (const name of [...OURS].filter((other) => other !== UNFINISHED)) {
+    await guarded(rm(join(path, name), { recursive: true, force: true }))
+  }
+  await guarded(rm(join(path, UNFINISHED), { force: true }))
 }
 
 async function read(file: string): Promise<Uint8Array> {

@@ -49,12 +49,12 @@ function testFolder(): TestFolder {
       if (files.has('config')) return 'vault'
       return files.size === 0 ? 'nothing' : 'unfinished'
     },
-    async clearUnfinished() {
+    async begin() {
       files.clear()
       folder.store = createMemoryStore()
     },
     readConfig: () => read('config'),
-    async writeConfig(bytes) {
+    async finish(bytes) {
       files.set('config', bytes)
     },
     readKeys: () => read('keys'),

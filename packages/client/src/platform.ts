@@ -35,10 +35,11 @@ export type FolderContent =
  */
 export interface VaultFolder {
   content(): Promise<FolderContent>
-  /** Removes what an unfinished creation left; never anything else. */
-  clearUnfinished(): Promise<void>
+  /** Clears what an unfinished creation left, never anything else, and marks the folder as one. */
+  begin(): Promise<void>
   readConfig(): Promise<Uint8Array>
-  writeConfig(bytes: Uint8Array): Promise<void>
+  /** Writes the configuration: from then on the folder is a vault. */
+  finish(config: Uint8Array): Promise<void>
   /** Only the owner may read them. */
   readKeys(): Promise<Uint8Array>
   writeKeys(bytes: Uint8Array): Promise<void>

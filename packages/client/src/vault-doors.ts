@@ -179,7 +179,7 @@ async function writeVault(
   // The device's own keys must open the vault before anything is written with them.
   Membership.open({ vaultId, entries, device }).keyring.wipe()
   const { random } = platform
-  await folder.clearUnfinished()
+  await folder.begin()
   await folder.writeKeys(await encodeKeyStore(device, vaultId, passphrase, random))
   const store = await openStore(folder)
   try {
@@ -194,7 +194,7 @@ async function writeVault(
   const vault = await openOn(platform, { vaultId, remote, store, device })
   try {
     if (registrationToken !== undefined) await vault.setRegistrationToken(registrationToken)
-    await folder.writeConfig(encodeConfig({ vaultId, remote }))
+    await folder.finish(encodeConfig({ vaultId, remote }))
   } catch (error) {
     await vault.close()
     throw error

@@ -316,12 +316,12 @@ describe('the doors', () => {
 
   it('leave no vault behind when a step fails, and can be tried again', async () => {
     const folder = platform.openFolder('fails') as ReturnType<typeof platform.openFolder>
-    const { writeConfig } = folder
-    folder.writeConfig = () => Promise.reject(new Error('the disk failed'))
+    const { finish } = folder
+    folder.finish = () => Promise.reject(new Error('the disk failed'))
     const options = { path: 'fails', remote: REMOTE }
     await expect(createVaultOn(platform, options)).rejects.toThrow('the disk failed')
     await expect(openVaultOn(platform, options)).rejects.toMatchObject({ code: 'not-a-vault' })
-    folder.writeConfig = writeConfig
+    folder.finish = finish
     const { vault: second } = await createVaultOn(platform, options)
     await second.close()
   })

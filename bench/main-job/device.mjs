@@ -35,12 +35,14 @@ const jobs = {
     let writeSeconds = 0
     for (let first = 0; first < count; first += TRANSACTION_RECORDS) {
       const last = Math.min(count, first + TRANSACTION_RECORDS)
-      // Made beforehand: an app has its notes when it writes them.
-      const made = flat(Array.from({ length: last - first }, (_, i) => noteOf(first + i)))
+      // Made beforehand: an app has its notes, and their keys, when it writes them.
+      const made = flat(
+        Array.from({ length: last - first }, (_, i) => [keyOf(first + i), noteOf(first + i)]),
+      )
       writeSeconds += await timed(() =>
         vault.transaction(async (transaction) => {
           const target = transaction.collection(notes)
-          for (const [i, note] of made.entries()) await target.put(keyOf(first + i), note)
+          for (const [key, note] of made) await target.put(key, note)
         }),
       )
     }

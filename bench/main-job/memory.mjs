@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 
-const SAMPLE_MS = 5
+const SAMPLE_MS = 20
 
 let ownPeakMb = 0
 

@@ -9,6 +9,7 @@
  */
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { TRANSACTION_RECORDS_MAX } from '@blindcopy/protocol'
 import { openLevelStore, type Store, StoreError } from '@blindcopy/secondary'
 import { ClientError } from './error.ts'
 import type { FolderContent, VaultFolder } from './platform.ts'
@@ -58,7 +59,7 @@ async function openRecords(path: string): Promise<Store> {
     await guarded(rm(join(path, UNFINISHED), { force: true }))
   }
   await guarded(makeFolder(path))
-  return openLevelStore({ path: records })
+  return openLevelStore({ path: records, syncKeysMax: TRANSACTION_RECORDS_MAX })
 }
 
 function taken(): ClientError {

@@ -29,6 +29,11 @@ export type LevelOptions = {
   readonly path: string
   readonly writeBufferBytes?: number
   readonly cacheBytes?: number
+  /**
+   * Up to how many keys are read at once without leaving the thread: faster, but nothing else runs
+   * meanwhile. Little for a server with many vaults; a device has one.
+   */
+  readonly syncKeysMax?: number
   /** Makes the database from its path, for tests; the real one otherwise. */
   readonly create?: (path: string) => LevelDatabase
 }
@@ -62,7 +67,7 @@ export async function openLevelStore(options: LevelOptions): Promise<Store> {
   } catch (error) {
     throw toStoreError(error, options.path)
   }
-  return new LevelStore(database, options.path)
+  return new LevelStore(database, options)
 }
 
 /** The real database of a path, not yet open. */
@@ -93,6 +98,7 @@ type Cursor<T> = {
 class LevelStore implements Store {
   readonly #database: LevelDatabase
   readonly #path: string
+  readonly #syncKeysMax: number
   /** IndexedDB has no synchronous reads; where they exist they are ten times as fast. */
   readonly #readsSync: boolean
   /** The group that still takes writes. */
@@ -104,9 +110,10 @@ class LevelStore implements Store {
   #reopening: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
-  constructor(database: LevelDatabase, path: string) {
+  constructor(database: LevelDatabase, { path, syncKeysMax = SYNC_KEYS_MAX }: LevelOptions) {
     this.#database = database
     this.#path = path
+    this.#syncKeysMax = syncKeysMax
     this.#readsSync = Reflect.get(database.supports, 'getSync') === true
   }
 
@@ -127,7 +134,7 @@ class LevelStore implements Store {
     try {
       // A batch under way on another thread could become visible between two single reads, and
       // `getMany` reads from a snapshot.
-      if (this.#readsSync && keys.length <= SYNC_KEYS_MAX && !this.#isWriting) {
+      if (this.#readsSync && keys.length <= this.#syncKeysMax && !this.#isWriting) {
         return keys.map((key) => plainOrNone(database.getSync(key)))
       }
       return (await database.getMany([...keys])).map(plainOrNone)

@@ -339,6 +339,26 @@ describe('the live socket', () => {
   })
 })
 
+describe('a session', () => {
+  it('that ends as soon as it begins is not asked for without a pause', async () => {
+    const { victim, victimVault } = await makePair(213)
+    let loginCount = 0
+    rewriteRoute(victim, '/v1/session', (request, carry) => {
+      loginCount++
+      return carry(request)
+    })
+    // Each hello is answered: taken, and at once that the session has ended.
+    rewriteLive(victim, (frame) =>
+      frame[0] === 4 ? [frame, [5, 'session-required', 'the session has ended', {}]] : [frame],
+    )
+    victimVault.sync.start()
+    await turnUntil(() => victimVault.sync.status.phase === 'backing-off')
+    // Renewed once, at once, as when a token has lived its time; then it is a failure like any other.
+    expect(loginCount).toBe(1)
+    await victimVault.close()
+  })
+})
+
 describe('a remote that is another than before', () => {
   /** What must hold whatever the remote says: nothing is lost here, and writing goes on. */
   async function expectIntact(pair: Pair, code: string): Promise<void> {

@@ -35,6 +35,7 @@ type Waiter = { resolve(): void; reject(error: unknown): void }
 type Action = Exclude<Step, 'rest' | 'wait' | 'listen' | 'finish'>
 
 const LAST_SYNCED_GRAIN_MS = 1_000
+const RENEWAL_MS_MIN = 60_000
 /** What a push meets when a version that waits is no longer what was sealed. */
 const DISK_CODES: ReadonlySet<string> = new Set(['malformed', 'vault-damaged'])
 
@@ -51,6 +52,7 @@ export class SyncEngine {
   #isBehind = true
   #stop: SyncProblem | null = null
   #failureCount = 0
+  #renewedMs = Number.NEGATIVE_INFINITY
   #endPause: (() => void) | null = null
   #live: { connection: LiveConnection; isReady: boolean } | null = null
   #waiters: Waiter[] = []
@@ -334,12 +336,13 @@ export class SyncEngine {
     if (this.#wanted === 'rest') return
     this.#closeLive()
     this.#token = null
-    // A token that ended is renewed at once; the second time in a row is a failure like any other.
-    if (codeOf(error) === 'session-required' && this.#failureCount === 0) {
-      this.#failureCount = 1
+    const nowMs = this.#timers.nowMs()
+    // A token that ended is renewed at once, but no remote may keep a device logging in.
+    if (codeOf(error) === 'session-required' && nowMs - this.#renewedMs >= RENEWAL_MS_MIN) {
+      this.#renewedMs = nowMs
       return
     }
-    const problem = { ...describeFailure(error), atMs: this.#timers.nowMs() }
+    const problem = { ...describeFailure(error), atMs: nowMs }
     this.#board.set({ problem })
     this.#failWaiters(isPassing(error) ? error : stoppedError(problem, error))
     if (!isPassing(error)) {

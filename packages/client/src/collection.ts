@@ -80,11 +80,11 @@ export class Collection<T extends object = Fields, Input extends object = T> {
 
   /**
    * The result of a query now, and again after every change to it, wherever the change was made. A
-   * slow reader gets the latest result only.
+   * slow reader gets the latest result only. Ends with its signal, or when the vault is closed.
    */
   watch(query: Query<T> = {}, signal?: AbortSignal): AsyncGenerator<Item<T>[]> {
-    const { local, sealer } = this.#context
-    return watchQuery({ local, sealer, tag: this.#tag, query, signal })
+    const { local, sealer, ended } = this.#context
+    return watchQuery({ local, sealer, tag: this.#tag, query, signal: endWith(signal, ended) })
   }
 
   /** Every record, in no particular order, a page of the disk at a time. */
@@ -101,4 +101,9 @@ export class Collection<T extends object = Fields, Input extends object = T> {
   #run<R>(work: (transaction: Transaction) => Promise<R>): Promise<R> {
     return runTransaction(this.#context, work)
   }
+}
+
+/** A watch ends with the signal of whoever watches, or with the vault. */
+export function endWith(signal: AbortSignal | undefined, ended: AbortSignal): AbortSignal {
+  return signal === undefined ? ended : AbortSignal.any([signal, ended])
 }

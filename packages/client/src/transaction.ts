@@ -20,6 +20,8 @@ export type WriteContext = {
   readonly local: LocalSecondary
   readonly sealer: Sealer
   readonly newKey: () => string
+  /** Aborts when the vault is closed: what watches it ends then. */
+  readonly ended: AbortSignal
 }
 
 const ATTEMPTS_MAX = 50

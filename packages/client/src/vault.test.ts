@@ -274,6 +274,15 @@ describe('watch', () => {
     await results.return(undefined)
   })
 
+  it('ends when the vault is closed, and so does a watch of the status', async () => {
+    const results = vault.collection('notes').watch({}, new AbortController().signal)
+    const statuses = vault.sync.watch()
+    await Promise.all([results.next(), statuses.next()])
+    const pending = Promise.all([results.next(), statuses.next()])
+    await vault.close()
+    expect((await pending).map(({ done }) => done)).toEqual([true, true])
+  })
+
   it('ends when its signal does', async () => {
     const end = new AbortController()
     const results = vault.collection('notes').watch({}, end.signal)

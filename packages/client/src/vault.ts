@@ -9,7 +9,7 @@ import {
   type VaultId,
 } from '@blindcopy/protocol'
 import type { Store } from '@blindcopy/secondary'
-import { Collection, type CollectionOptions } from './collection.ts'
+import { Collection, type CollectionOptions, endWith } from './collection.ts'
 import { ClientError } from './error.ts'
 import { createHttpTransport } from './http-transport.ts'
 import { LocalSecondary } from './local-secondary.ts'
@@ -54,7 +54,7 @@ export type VaultSync = {
   start(): void
   stop(): Promise<void>
   readonly status: SyncStatus
-  /** The status now and after each change. */
+  /** The status now and after each change, until `signal` aborts or the vault is closed. */
   watch(signal?: AbortSignal): AsyncGenerator<SyncStatus>
   /** Moves what was refused back to be sent again. Resolves to how many transactions. */
   retry(): Promise<number>
@@ -71,6 +71,7 @@ export class Vault implements AsyncDisposable {
   readonly #transport: Transport
   readonly #engine: SyncEngine
   readonly #context: WriteContext
+  readonly #end: AbortController = new AbortController()
   readonly #endListening: (() => void)[]
   #closing: Promise<void> | undefined
 
@@ -89,7 +90,8 @@ export class Vault implements AsyncDisposable {
     this.remote = remote
     this.#local = local
     this.#membership = membership
-    this.#context = { local, sealer, newKey: () => uuidV7(platform.nowMs(), random) }
+    const newKey = (): string => uuidV7(platform.nowMs(), random)
+    this.#context = { local, sealer, newKey, ended: this.#end.signal }
     this.#transport = createHttpTransport(remote, platform)
     this.#engine = new SyncEngine({
       local,
@@ -105,7 +107,7 @@ export class Vault implements AsyncDisposable {
         registrationToken: () => readRegistrationToken(this.#context),
       },
     })
-    this.sync = syncOf(this.#engine, local, () => this.#checkOpen())
+    this.sync = syncOf(this.#engine, this.#context, () => this.#checkOpen())
     this.#endListening = [
       local.onChange(() => this.#engine.noteWrite()),
       platform.onOnline(() => this.#engine.noteOnline()),
@@ -212,6 +214,7 @@ export class Vault implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#end.abort()
     for (const end of this.#endListening) end()
     await this.#engine.stop()
     await this.#local.close()
@@ -228,7 +231,11 @@ export class Vault implements AsyncDisposable {
   }
 }
 
-function syncOf(engine: SyncEngine, local: LocalSecondary, checkOpen: () => void): VaultSync {
+function syncOf(
+  engine: SyncEngine,
+  { local, ended }: WriteContext,
+  checkOpen: () => void,
+): VaultSync {
   return {
     async once() {
       checkOpen()
@@ -239,7 +246,7 @@ function syncOf(engine: SyncEngine, local: LocalSecondary, checkOpen: () => void
       engine.start()
     },
     stop: () => engine.stop(),
-    watch: (signal) => engine.watch(signal),
+    watch: (signal) => engine.watch(endWith(signal, ended)),
     get status() {
       return engine.status
     },

@@ -216,10 +216,10 @@ export class SyncEngine {
     }
     try {
       const remoteSet = await pullChanges(context)
-      await retryQuarantine(context)
+      const unopened = await retryQuarantine(context)
       this.#succeed()
       await this.#noteSynced()
-      const problem = headProblem(this.#local, remoteSet)
+      const problem = headProblem(this.#local, remoteSet) ?? unopened
       if (problem !== null) this.#report(problem)
     } catch (error) {
       this.#isBehind = true

@@ -10,6 +10,7 @@ import {
   encodeTimestamp,
   envelopePair,
   type MemberId,
+  ProtocolError,
   type RecordId,
   type SyncId,
   transactionDigest,
@@ -18,6 +19,7 @@ import {
 import { createMemoryStore } from '@blindcopy/secondary'
 import { describe, expect, it } from 'vitest'
 import type { OpenArrival } from '../arrival.ts'
+import { ClientError } from '../error.ts'
 import { LocalSecondary } from '../local-secondary.ts'
 import { retryQuarantine } from './head-check.ts'
 
@@ -86,5 +88,25 @@ describe('retryQuarantine', () => {
     const local = await openLocal(60, 200_000)
     const { lookedAt } = await retry(local, closed)
     expect(Math.max(...lookedAt)).toBeLessThan(2_000_000)
+  })
+})
+
+describe('a remote that does not answer for what did not open', () => {
+  const contextOf = async (error: Error) => ({
+    local: await openLocal(1, 300),
+    transport: { records: () => Promise.reject(error) } as never,
+    identity: { open: closed } as never,
+    data: () => ({}) as never,
+    onProgress: () => undefined,
+  })
+
+  it('is told as a problem, and holds up nothing', async () => {
+    const context = await contextOf(new ClientError('network', 'cut'))
+    expect(await retryQuarantine(context)).toEqual({ code: 'network', message: 'cut' })
+  })
+
+  it('stops sync when it says what only the person can end', async () => {
+    const context = await contextOf(new ProtocolError('sync-id-mismatch', 'another'))
+    await expect(retryQuarantine(context)).rejects.toMatchObject({ code: 'sync-id-mismatch' })
   })
 })

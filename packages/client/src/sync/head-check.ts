@@ -3,6 +3,7 @@
  */
 import { equalBytes } from '@blindcopy/protocol'
 import type { LocalSecondary } from '../local-secondary.ts'
+import { describeFailure, isPassing } from './failure.ts'
 import type { PullContext, RemoteSet } from './pull.ts'
 
 /**
@@ -24,8 +25,24 @@ export function headProblem(
   }
 }
 
+/**
+ * Tries again what did not open. That a remote does not answer here is told as a problem, and holds up
+ * nothing else.
+ */
+export async function retryQuarantine(
+  context: PullContext,
+): Promise<{ code: string; message: string } | null> {
+  try {
+    await tryQuarantined(context)
+    return null
+  } catch (error) {
+    if (!isPassing(error)) throw error
+    return describeFailure(error)
+  }
+}
+
 /** Asks again for versions that were put aside, and tries to open what is held and what comes. */
-export async function retryQuarantine(context: PullContext): Promise<void> {
+async function tryQuarantined(context: PullContext): Promise<void> {
   const { local, transport, identity } = context
   for await (const versions of local.quarantinePages()) {
     const ids = versions.map(({ recordId }) => recordId)

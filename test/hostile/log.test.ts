@@ -353,7 +353,8 @@ describe('a session', () => {
     )
     victimVault.sync.start()
     await turnUntil(() => victimVault.sync.status.phase === 'backing-off')
-    // Renewed once, at once, as when a token has lived its time; then it is a failure like any other.
+    // Renewed once, at once, as when a token has lived its time; then it is a failure like any
+    // other.
     expect(loginCount).toBe(1)
     await victimVault.close()
   })

@@ -26,8 +26,8 @@ export function headProblem(
 }
 
 /**
- * Tries again what did not open. That a remote does not answer here is told as a problem, and holds up
- * nothing else.
+ * Tries again what did not open. That a remote does not answer here is told as a problem, and holds
+ * up nothing else.
  */
 export async function retryQuarantine(
   context: PullContext,

@@ -2,7 +2,7 @@
  * Data folder of a remote: where it is, and the registration token in it.
  */
 import { randomBytes } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { makeFolder } from '@blindcopy/client'
@@ -26,9 +26,16 @@ export async function openDataFolder(given: string | undefined, env: Env): Promi
   const path = resolve(given ?? defaultPath(env))
   await onDisk(path, makeFolder(path, 0o700))
   const tokenPath = join(path, 'registration-token')
+  const vaultsPath = join(path, 'vaults')
+  if (await onDisk(path, hasLostItsList(vaultsPath))) {
+    throw new StoreError(
+      'store-corrupt',
+      `the database in ${vaultsPath} has lost the list of its files (CURRENT): put it back from a backup of the folder; nothing was changed`,
+    )
+  }
   return {
     path,
-    vaultsPath: join(path, 'vaults'),
+    vaultsPath,
     tokenPath,
     registrationToken: () => onDisk(path, readOrMakeToken(tokenPath)),
   }
@@ -40,6 +47,15 @@ function defaultPath(env: Env): string {
   if (named !== undefined && named !== '') return named
   const home = base !== undefined && base !== '' ? base : join(homedir(), '.local', 'share')
   return join(home, 'blindcopy', 'remote')
+}
+
+/** LevelDB would begin an empty database then, and clear away the tables that are there. */
+async function hasLostItsList(path: string): Promise<boolean> {
+  const names = await readdir(path).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  return !names.includes('CURRENT') && names.some((name) => /^\d+\.(ldb|sst|log)$/.test(name))
 }
 
 async function readOrMakeToken(path: string): Promise<{ token: string; isNew: boolean }> {

@@ -101,7 +101,10 @@ const STORE: Readonly<Record<string, Outcome>> = {
   'store-in-use': { exit: 1, remedy: 'Close the other program that has the folder open.' },
   'store-read-only': { exit: 1, remedy: 'Give yourself the right to write there.' },
   'store-full': { exit: 1, remedy: 'Make room on the disk, then run it again; nothing was lost.' },
-  'store-corrupt': { exit: 5, remedy: 'Keep the folder; restore the phrase into a new one.' },
+  'store-corrupt': {
+    exit: 5,
+    remedy: 'Keep the folder; restore it, or the vault, from elsewhere.',
+  },
   'store-closed': { exit: 1, remedy: 'Run it again.' },
   'store-failed': { exit: 1, remedy: 'Check the disk, then run it again.' },
 }

@@ -53,7 +53,7 @@ export type QuarantineReason = 'tampered' | 'unknown-epoch' | 'unsupported-versi
 
 /** What opening tells the local secondary: enough to file the record, and nothing readable. */
 export type Opening =
-  | { readonly type: 'opened'; readonly tag: Uint8Array; readonly transactionSize: number }
+  | { readonly type: 'opened'; readonly tag: Uint8Array }
   | { readonly type: 'closed'; readonly reason: QuarantineReason }
 
 /** Opens an envelope with the keys of the vault. Never throws for what a remote can send. */

@@ -74,7 +74,7 @@ type Call = { method: Method; path: string; headers?: Record<string, string>; bo
 type Schema<T> = Parameters<typeof parseMessage<T>>[0]
 
 /** Checks the address of a remote. Throws `invalid-argument`. */
-export function parseRemoteUrl(remote: string): URL {
+function parseRemoteUrl(remote: string): URL {
   const url = URL.canParse(remote) ? new URL(remote) : undefined
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw new ClientError(

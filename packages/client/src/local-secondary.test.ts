@@ -57,7 +57,7 @@ function envelopeOf(
 
 const open: OpenArrival = (envelope) =>
   envelope[envelope.length - 1] === 0
-    ? { type: 'opened', tag: TAG, transactionSize: 1 }
+    ? { type: 'opened', tag: TAG }
     : { type: 'closed', reason: 'tampered' }
 
 const draftOf = (n: number, tombstone = false): Draft => ({

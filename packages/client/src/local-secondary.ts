@@ -22,7 +22,7 @@ import {
   TRANSACTION_RECORDS_MAX,
   type VaultId,
 } from '@blindcopy/protocol'
-import { keychainKey, numberedKey, type Store } from '@blindcopy/secondary'
+import { numberedKey, type Store } from '@blindcopy/secondary'
 import {
   followLog,
   type LogStep,
@@ -344,16 +344,6 @@ export class LocalSecondary implements AsyncDisposable {
       }
       return released.length
     })
-  }
-
-  /** Pins entries that were checked, from `index` on. */
-  storeKeychain(index: number, entries: readonly Uint8Array[]): Promise<void> {
-    return this.#mutex.run(() =>
-      this.#store.write(
-        entries.map((value, i) => ({ type: 'put', key: keychainKey(index + i), value })),
-        { sync: true },
-      ),
-    )
   }
 
   /** Notes that the head of the remote was reached. */

@@ -29,7 +29,7 @@ export type Row = {
   readonly base: Timestamp
 }
 
-export const ROW_NONE: Row = {
+const ROW_NONE: Row = {
   current: TIMESTAMP_NONE,
   confirmed: TIMESTAMP_NONE,
   pending: 0,

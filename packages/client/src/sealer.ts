@@ -119,8 +119,7 @@ export class Sealer {
     try {
       const opened = openEnvelope(this.#membership.keyring, envelope)
       if (opened.type === 'unknown-epoch') return { type: 'closed', reason: 'unknown-epoch' }
-      const { collection, transactionSize } = opened.record
-      return { type: 'opened', tag: this.tagOf(collection), transactionSize }
+      return { type: 'opened', tag: this.tagOf(opened.record.collection) }
     } catch (error) {
       const isRefused = error instanceof VaultError || error instanceof ClientError
       if (!isRefused) throw error

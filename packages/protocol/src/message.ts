@@ -121,7 +121,6 @@ export type KeychainAppendAnswer = z.infer<typeof KeychainAppendAnswer>
 
 /** An envelope alone is plain last-write-wins; with a base it is compare-and-set. */
 const pushOp = z.union([z.tuple([bytes]), z.tuple([bytes, timestamp])])
-export type PushOp = z.infer<typeof pushOp>
 
 /**
  * `[id, ops]`. The id is the timestamp that all its ops share; without an id (reconciliation) the

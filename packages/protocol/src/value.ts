@@ -33,7 +33,7 @@ export function encodeValue(value: unknown, path = 'fields'): Uint8Array {
 }
 
 /** The same value, or a copy in which what cbor-x would change is tagged. */
-export function prepareValue(value: unknown, path: string, depth: number): unknown {
+function prepareValue(value: unknown, path: string, depth: number): unknown {
   switch (typeof value) {
     case 'undefined':
     case 'boolean':

@@ -50,7 +50,7 @@ export async function authorize(parts: Parts, header: string | undefined): Promi
   return authorizeToken(parts, token ?? sessionRequired())
 }
 
-export async function authorizeToken(parts: Parts, token: string): Promise<Caller> {
+async function authorizeToken(parts: Parts, token: string): Promise<Caller> {
   const session = parts.tokens.open(token)
   const vault = mustVault(await parts.vaults.read(session.vaultId))
   mustMember(vault, session.memberId)

@@ -16,7 +16,6 @@
  * record ids and collection tags are keyed hashes.
  */
 import {
-  decodeUint32,
   decodeUint64,
   encodeUint32,
   encodeUint64,
@@ -72,8 +71,6 @@ export const keychainKey = (index: number): Uint8Array => key(SECTION.keychain, 
 export const keychainRange = (): KeyRange => startingWith(Uint8Array.of(SECTION.keychain))
 
 export const rowKey = (recordId: RecordId): Uint8Array => key(SECTION.row, recordId)
-export const rowRange = (): KeyRange => startingWith(Uint8Array.of(SECTION.row))
-export const parseRowKey = (bytes: Uint8Array): RecordId => bytes.slice(1) as RecordId
 
 export const collectionKey = (tag: Uint8Array, recordId: RecordId): Uint8Array =>
   key(SECTION.collection, tag, recordId)
@@ -113,5 +110,3 @@ export const parseQuarantineKey = (
   recordId: bytes.slice(1, 1 + RECORD_ID_BYTES) as RecordId,
   timestamp: bytes.slice(1 + RECORD_ID_BYTES) as Timestamp,
 })
-
-export const parseKeychainKey = (bytes: Uint8Array): number => decodeUint32(bytes, 1)

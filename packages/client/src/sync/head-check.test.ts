@@ -31,7 +31,6 @@ const closed: OpenArrival = () => ({ type: 'closed', reason: 'tampered' })
 const opened: OpenArrival = () => ({
   type: 'opened',
   tag: new Uint8Array(16),
-  transactionSize: 1,
 })
 
 function envelopeOf(n: number, sizeBytes: number): Envelope {

@@ -251,13 +251,78 @@ const RECORDS = [
       transactionSize: 23,
     },
   ],
+  [
+    'field clocks',
+    {
+      collection: 'notes',
+      key: 'k1',
+      fields: { title: 'x', done: false, body: '' },
+      base: timestamp(79),
+      transactionSize: 1,
+      fieldClocks: {
+        editedAt: null,
+        deletedAt: timestamp(76),
+        groups: [
+          [timestamp(77), ['done']],
+          [timestamp(78), ['body', 'gone']],
+          [null, ['__proto__']],
+        ],
+      },
+    },
+  ],
+  [
+    'outcome of a merge, with a schema version',
+    {
+      collection: 'notes',
+      key: 'k1',
+      fields: { title: 'x' },
+      base: timestamp(79),
+      transactionSize: 1,
+      fieldClocks: {
+        editedAt: timestamp(78),
+        deletedAt: null,
+        groups: [[timestamp(78), ['title']]],
+      },
+      schemaVersion: 2 ** 31 - 1,
+    },
+  ],
+  [
+    'older deletion',
+    {
+      collection: 'notes',
+      key: 'k1',
+      fields: null,
+      base: timestamp(79),
+      transactionSize: 1,
+      fieldClocks: { editedAt: null, deletedAt: timestamp(78), groups: [] },
+    },
+  ],
+  [
+    'schema version',
+    {
+      collection: 'notes',
+      key: 'k1',
+      fields: {},
+      base: null,
+      transactionSize: 1,
+      schemaVersion: 1,
+    },
+  ],
 ]
+const hexOrNull = (bytes) => (bytes === null ? null : hex(bytes))
+const clocksHex = ({ editedAt, deletedAt, groups }) => ({
+  editedAt: hexOrNull(editedAt),
+  deletedAt: hexOrNull(deletedAt),
+  groups: groups.map(([clock, names]) => [hexOrNull(clock), names]),
+})
 const recordHex = (record) => ({
   collection: record.collection,
   key: record.key,
   fields: record.fields === null ? null : hex(p.encodeValue(record.fields)),
-  base: record.base === null ? null : hex(record.base),
+  base: hexOrNull(record.base),
   transactionSize: record.transactionSize,
+  fieldClocks: record.fieldClocks ? clocksHex(record.fieldClocks) : null,
+  schemaVersion: record.schemaVersion ?? 0,
 })
 
 function padded(cbor, size = p.paddedSize(4 + cbor.length), length = cbor.length) {
@@ -281,6 +346,18 @@ const WRONG_PLAINTEXTS = [
   ['base of 15 bytes', padded(cborOf(PLACES.with(3, new Uint8Array(15))))],
   ['transaction of none', padded(cborOf(PLACES.with(4, 0)))],
   ['transaction of 1001', padded(cborOf(PLACES.with(4, 1001)))],
+  ['field clocks of nothing', padded(cborOf([...PLACES, null]))],
+  ['field clocks are a map', padded(cborOf([...PLACES, { title: timestamp(7) }]))],
+  ['schema version 0', padded(cborOf([...PLACES, [null, null], 0]))],
+  ['schema version 2^31', padded(cborOf([...PLACES, null, 2 ** 31]))],
+  ['a group of no name', padded(cborOf([...PLACES, [null, null, [timestamp(7)]]]))],
+  [
+    'a name in two groups',
+    padded(cborOf([...PLACES, [null, null, [timestamp(7), 'a'], [timestamp(8), 'a']]])),
+  ],
+  ['an own field named', padded(cborOf([...PLACES, [null, null, [null, 'title']]]))],
+  ['edited before deleted', padded(cborOf([...PLACES, [timestamp(7), timestamp(8)]]))],
+  ['edited deletion', padded(cborOf([...PLACES.with(2, null), [timestamp(7), null]]))],
   ['padding is not zero', padded(cborOf(PLACES)).with(255, 1)],
   ['padded too far', padded(cborOf(PLACES), 272)],
   ['padded too little', padded(cborOf(PLACES), 240)],
@@ -377,6 +454,16 @@ function envelopes() {
       bytes.length < 256 ? 'malformed' : 'tampered',
     )
   })
+  const sealClocks = (place) =>
+    sealWork(
+      keyringOf([1]),
+      whole.slice(0, 38),
+      p.concat(
+        new Uint8Array(SEAL_ROOM_BYTES),
+        padded(cborOf(['notes', 'k1', note.fields, null, 1, place])),
+      ),
+      drawn('inner').slice(0, 24),
+    )
   const sealHeader = (change) => {
     const header = {
       tombstone: false,
@@ -434,6 +521,18 @@ function envelopes() {
         sealHeader({ tombstone: true }),
         'the flag is bound, but the record has fields',
       ),
+      refused(
+        'a field clock of the record’s own time, written out',
+        sealClocks([null, null, [at, 'gone']]),
+        'null is its one spelling',
+      ),
+      refused(
+        'a field clock beyond the record',
+        sealClocks([null, null, [timestamp(1001), 'title']]),
+        'no field clock may exceed the timestamp',
+      ),
+      refused('an edit beyond the record', sealClocks([timestamp(1001), null]), ''),
+      refused('a deletion beyond the record', sealClocks([null, timestamp(1001)]), ''),
       refused(
         'sealed under a false id',
         sealHeader({ recordId: drawn('false id').slice(0, 16) }),

@@ -5,11 +5,14 @@ import {
   encodeCbor,
   encodeUint32,
   encodeUtf8,
+  type Fields,
   formatHex,
   KEY_BYTES_MAX,
   paddedSize,
+  type Timestamp,
 } from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
+import { CLOCKS_OWN, type FieldClocks } from './field-clocks.ts'
 import { blake2b } from './raw-sodium.ts'
 import { decodeRecord, encodeFields, encodeRecord } from './record.ts'
 import { hashRecordId } from './record-id.ts'
@@ -45,14 +48,172 @@ describe('encodeRecord', () => {
   })
 })
 
-describe('decodeRecord', () => {
-  const places = ['notes', 'k', { a: 1 }, null, 1]
+const [T1, T2, T3] = [timestampOf(1), timestampOf(2), timestampOf(3)]
 
-  it('takes the two places that are reserved, in any form', () => {
-    for (const extra of [[{ a: timestampOf(1) }], [null, 7]]) {
-      expect(decodeRecord(padded([...places, ...extra])).fields).toEqual({ a: 1 })
+/** Every form that field clocks may have, as places of a record. */
+const CLOCKS: [string, Fields | null, FieldClocks, unknown][] = [
+  ['nothing older', { a: 1 }, CLOCKS_OWN, [null, null]],
+  [
+    'an older field, and two removed ones',
+    { a: 1 },
+    {
+      editedAt: null,
+      deletedAt: null,
+      groups: [
+        [T1, ['a']],
+        [null, ['', '__proto__']],
+      ],
+    },
+    [null, null, [T1, 'a'], [null, '', '__proto__']],
+  ],
+  [
+    'the outcome of a merge, which overcame a deletion',
+    { a: 1, b: 0, constructor: 2 },
+    {
+      editedAt: T3,
+      deletedAt: T2,
+      groups: [
+        [T1, ['a', 'constructor']],
+        [T3, ['b']],
+      ],
+    },
+    [T3, T2, [T1, 'a', 'constructor'], [T3, 'b']],
+  ],
+  ['a deletion of now', null, CLOCKS_OWN, [null, null]],
+  ['an older deletion', null, { ...CLOCKS_OWN, deletedAt: T1 }, [null, T1]],
+]
+
+describe('the last two places', () => {
+  const draft = { ...NOTE, base: T2, transactionSize: 300 }
+  const before = (fields: Fields | null) => [NOTE.collection, NOTE.key, fields, T2, 300]
+
+  it.each(CLOCKS)('carry field clocks: %s', (_, fields, fieldClocks, place) => {
+    for (const schemaVersion of [0, 1, 24, 65_536, 2 ** 31 - 1]) {
+      const record = { ...draft, fields, fieldClocks, schemaVersion }
+      expect(decodeRecord(encodeRecord(record))).toEqual(record)
+      const tail = schemaVersion === 0 ? [place] : [place, schemaVersion]
+      expect(encodeRecord(record)).toEqual(padded([...before(fields), ...tail]))
     }
   })
+
+  it('carry a schema version without field clocks', () => {
+    const record = { ...draft, fieldClocks: null, schemaVersion: 2 ** 31 - 1 }
+    expect(decodeRecord(encodeRecord(record))).toEqual(record)
+    expect(encodeRecord(record)).toEqual(padded([...before(draft.fields), null, 2 ** 31 - 1]))
+  })
+
+  it('are left out, and may be left out of a draft, when they say nothing', () => {
+    const { fieldClocks: _, schemaVersion: __, ...short } = draft
+    expect(encodeRecord(short)).toEqual(padded(before(draft.fields)))
+    expect(decodeRecord(encodeRecord(short))).toEqual(draft)
+  })
+
+  it.each([-1, 1.5, 2 ** 31, Number.NaN])('assert a schema version of %d', (schemaVersion) => {
+    expect(() => encodeRecord({ ...draft, schemaVersion })).toThrow('assertion')
+  })
+
+  it('take ten thousand names of the longest that fit, and each name once', () => {
+    const names = Array.from({ length: 10_000 }, (_, i) => `${String(i).padStart(6, '0')} name`)
+    const fieldClocks: FieldClocks = { ...CLOCKS_OWN, groups: [[null, names]] }
+    const record = { ...draft, fieldClocks, schemaVersion: 0 }
+    expect(decodeRecord(encodeRecord(record))).toEqual(record)
+    const long = { ...CLOCKS_OWN, groups: [[T1, ['n'.repeat(900_000)]]] } as FieldClocks
+    expect(decodeRecord(encodeRecord({ ...record, fieldClocks: long })).fieldClocks).toEqual(long)
+    const tooLong = { ...CLOCKS_OWN, groups: [[T1, ['n'.repeat(1_100_000)]]] } as FieldClocks
+    expect(codeOf(() => encodeRecord({ ...record, fieldClocks: tooLong }))).toBe('record-too-large')
+  })
+
+  const own = { ...CLOCKS_OWN }
+  it.each<[string, Fields | null, FieldClocks]>([
+    [
+      'groups out of order',
+      {},
+      {
+        ...own,
+        groups: [
+          [T2, ['a']],
+          [T1, ['b']],
+        ],
+      },
+    ],
+    [
+      'two groups of one clock',
+      {},
+      {
+        ...own,
+        groups: [
+          [T2, ['a']],
+          [T2, ['b']],
+        ],
+      },
+    ],
+    [
+      'an own group that is not last',
+      {},
+      {
+        ...own,
+        groups: [
+          [null, ['a']],
+          [T2, ['b']],
+        ],
+      },
+    ],
+    ['a group of no name', {}, { ...own, groups: [[T2, []]] }],
+    ['names out of order', {}, { ...own, groups: [[T2, ['b', 'a']]] }],
+    [
+      'a name twice',
+      {},
+      {
+        ...own,
+        groups: [
+          [T1, ['a']],
+          [T2, ['a']],
+        ],
+      },
+    ],
+    ['a name twice in a group', {}, { ...own, groups: [[T1, ['a', 'a']]] }],
+    ['a clock of 15 bytes', {}, { ...own, groups: [[T1.slice(1) as Timestamp, ['a']]] }],
+    ['an edit before the deletion', {}, { ...own, editedAt: T1, deletedAt: T2 }],
+    ['an edit of a deletion', null, { ...own, editedAt: T1 }],
+    ['a field of a deletion', null, { ...own, groups: [[T1, ['a']]] }],
+  ])('assert and refuse field clocks: %s', (_, fields, fieldClocks) => {
+    expect(() => encodeRecord({ ...draft, fields, fieldClocks })).toThrow('assertion')
+    const { editedAt, deletedAt, groups } = fieldClocks
+    const place = [editedAt, deletedAt, ...groups.map(([clock, names]) => [clock, ...names])]
+    expect(codeOf(() => decodeRecord(padded([...before(fields), place])))).toBe('tampered')
+  })
+
+  it.each<[string, unknown[]]>([
+    ['null alone', [null]],
+    ['undefined', [undefined]],
+    ['undefined before a version', [undefined, 1]],
+    ['a version of none', [[null, null], 0]],
+    ['a version of none without clocks', [null, 0]],
+    ['a version that is null', [[null, null], null]],
+    ['a version that is undefined', [[null, null], undefined]],
+    ['a version below none', [null, -1]],
+    ['a version beyond the limit', [null, 2 ** 31]],
+    ['a version of one and a half', [null, 1.5]],
+    ['a version that is a text', [null, '1']],
+    ['three places', [[null, null], 1, null]],
+    ['clocks that are a map', [{ a: T1 }]],
+    ['clocks that are empty', [[]]],
+    ['clocks without a deletion', [[null]]],
+    ['a number for a clock', [[1, null]]],
+    ['undefined for a clock', [[undefined, null]]],
+    ['a group that is a text', [[null, null, 'a']]],
+    ['a group without a clock', [[null, null, ['a']]]],
+    ['a group that is empty', [[null, null, []]]],
+    ['a name that is a number', [[null, null, [T1, 'a', 1]]]],
+    ['an own field that is named', [[null, null, [null, 'title']]]],
+  ])('refuse %s', (_, tail) => {
+    const places = [...before(NOTE.fields), ...tail]
+    expect(codeOf(() => decodeRecord(padded(places)))).toBe('tampered')
+  })
+})
+
+describe('decodeRecord', () => {
+  const places = ['notes', 'k', { a: 1 }, null, 1]
 
   it.each([
     ['four places', places.slice(0, 4)],

@@ -4,15 +4,17 @@
  *   offset  size  field
  *        0     4  length of the CBOR, big-endian
  *        4     …  [collection, key, fields | null, base | null, transactionSize,
- *                  fieldClocks?, schemaVersion?]
+ *                  fieldClocks | null, schemaVersion]
  *        …     …  zeros, up to the size that PADMÉ allows (protocol's paddedSize)
  *
- * Only members of the vault can make one, yet opening is strict: what does not fit exactly is
- * refused, so that nothing can be told from how a later version reads it. The last two places are
- * reserved: today they are taken and not read. Frozen by test/vectors/record.json.
+ * The last two places are left out while they say nothing: a schema version of 0, and with it field
+ * clocks (field-clocks.ts) that are null. Only members of the vault can make one, yet opening is
+ * strict: what does not fit exactly is refused, so that nothing can be told from how a later version
+ * reads it. Frozen by test/vectors/record.json.
  */
 import {
   assert,
+  concat,
   decodeUint32,
   decodeValue,
   ENVELOPE_BYTES_MAX,
@@ -27,6 +29,7 @@ import {
   TRANSACTION_RECORDS_MAX,
 } from '@blindcopy/protocol'
 import { tampered, VaultError } from './error.ts'
+import { type FieldClocks, parseClocks, placeOfClocks } from './field-clocks.ts'
 
 export type VaultRecord = {
   readonly collection: string
@@ -37,6 +40,10 @@ export type VaultRecord = {
   readonly base: Timestamp | null
   /** How many ops its transaction pushes, itself included. */
   readonly transactionSize: number
+  /** Null for a record that no collection which merges has written. */
+  readonly fieldClocks: FieldClocks | null
+  /** Of the app's data: 0 to 2³¹ - 1, and 0 for none. */
+  readonly schemaVersion: number
 }
 
 /** Fields that were encoded when the app handed them over. Plaintext: it does not print itself. */
@@ -52,10 +59,14 @@ export class EncodedFields {
   }
 }
 
-/** A record whose fields may be encoded already. */
-export type RecordDraft = Omit<VaultRecord, 'fields'> & {
+/** A record whose fields may be encoded already, and whose last places may be left out. */
+export type RecordDraft = Omit<VaultRecord, 'fields' | 'fieldClocks' | 'schemaVersion'> & {
   readonly fields: Fields | EncodedFields | null
+  readonly fieldClocks?: FieldClocks | null
+  readonly schemaVersion?: number
 }
+
+export const SCHEMA_VERSION_MAX: number = 2 ** 31 - 1
 
 /**
  * Encodes fields now, so that what the app changes afterwards is not half in a record that is
@@ -95,7 +106,8 @@ export function encodeRecord(
   const fields = cborOf(record.fields)
   const names = encodeCbor([record.collection, record.key])
   const last = encodeLast(record.base, record.transactionSize)
-  const cborBytes = names.length + fields.length + last.length
+  const extra = encodeExtra(record)
+  const cborBytes = names.length + fields.length + last.length + extra.bytes.length
   const sizeBytes = paddedSize(LENGTH_BYTES + cborBytes)
   if (sizeBytes > PADDED_BYTES_MAX) refuseSize(cborBytes)
   const bytes = allocate(roomBytes + sizeBytes)
@@ -103,17 +115,38 @@ export function encodeRecord(
   const start = roomBytes + LENGTH_BYTES
   bytes.set(names, start)
   // Two of five: the list of the names is the beginning of the whole.
-  bytes[start] = ARRAY_OF_5
+  bytes[start] = ARRAY_OF_5 + extra.places
   bytes.set(fields, start + names.length)
   bytes.set(last, start + names.length + fields.length)
-  // It is a view onto a buffer of the codec, which would keep the names.
+  // Views onto a buffer of the codec, which would keep the names.
   names.fill(0)
+  if (extra.places === 0) return bytes
+  bytes.set(extra.bytes, start + cborBytes - extra.bytes.length)
+  extra.bytes.fill(0)
   return bytes
 }
 
 function cborOf(fields: RecordDraft['fields']): Uint8Array {
   if (fields === null) return CBOR_NULL
   return fields instanceof EncodedFields ? fields.cbor : encodeValue(fields)
+}
+
+type Extra = { readonly places: number; readonly bytes: Uint8Array }
+
+const NO_EXTRA: Extra = { places: 0, bytes: new Uint8Array(0) }
+
+/** The last two places, as far as they say something: nearly no record has them. */
+function encodeExtra({ fields, fieldClocks = null, schemaVersion = 0 }: RecordDraft): Extra {
+  if (fieldClocks === null && schemaVersion === 0) return NO_EXTRA
+  const clocks =
+    fieldClocks === null
+      ? Uint8Array.of(CBOR_NULL_BYTE)
+      : encodeValue(placeOfClocks(fieldClocks, fields === null), 'fieldClocks')
+  if (schemaVersion === 0) return { places: 1, bytes: clocks }
+  assert(isSchemaVersion(schemaVersion), 'a schema version is a whole number below 2^31')
+  const bytes = concat(clocks, encodeCbor(schemaVersion))
+  clocks.fill(0)
+  return { places: 2, bytes }
 }
 
 /**
@@ -148,7 +181,26 @@ export function decodeRecord(padded: Uint8Array): VaultRecord {
   const [collection, key, fields, base, transactionSize] = places as unknown[]
   if (typeof collection !== 'string' || typeof key !== 'string') throw tampered()
   if (!isFields(fields) || !isBase(base) || !isTransactionSize(transactionSize)) throw tampered()
-  return { collection, key, fields, base, transactionSize }
+  const { fieldClocks, schemaVersion } =
+    places.length === PLACES_MIN ? NO_EXTRA_READ : readExtra(places.slice(PLACES_MIN), fields)
+  return { collection, key, fields, base, transactionSize, fieldClocks, schemaVersion }
+}
+
+type ExtraRead = Pick<VaultRecord, 'fieldClocks' | 'schemaVersion'>
+
+const NO_EXTRA_READ: ExtraRead = { fieldClocks: null, schemaVersion: 0 }
+
+/** One place or two, the last of which says something: else it would have been left out. */
+function readExtra(places: readonly unknown[], fields: Fields | null): ExtraRead {
+  const [place, schemaVersion = 0] = places
+  const fieldClocks = place === null ? null : parseClocks(place, fields)
+  if (fieldClocks === undefined || !isSchemaVersion(schemaVersion)) throw tampered()
+  if (places.length === 2 ? schemaVersion === 0 : fieldClocks === null) throw tampered()
+  return { fieldClocks, schemaVersion }
+}
+
+function isSchemaVersion(value: unknown): value is number {
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= SCHEMA_VERSION_MAX
 }
 
 function isFields(value: unknown): value is Fields | null {

@@ -18,10 +18,11 @@ import {
 } from '@blindcopy/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { CLOCKS_OWN, type FieldClocks } from './field-clocks.ts'
 import { beginEpoch } from './keychain-writer.ts'
 import { pooledRandom } from './random.ts'
-import type { VaultRecord } from './record.ts'
-import { openEnvelope, resealEnvelope, sealRecord } from './seal.ts'
+import { encodeRecord, type VaultRecord } from './record.ts'
+import { openEnvelope, resealEnvelope, SEAL_ROOM_BYTES, sealRecord, sealWork } from './seal.ts'
 import { codeOf, fixedRandom, foundTestVault, NOTE, timestampOf } from './vault.fixture.ts'
 
 const numRuns = process.env.SLOW === '1' ? 20_000 : 500
@@ -85,6 +86,8 @@ const record = fc.record<VaultRecord>(
     fields: fc.option(fields),
     base: fc.option(timestamp),
     transactionSize: fc.integer({ min: 1, max: 1000 }),
+    fieldClocks: fc.constant(null),
+    schemaVersion: fc.nat(2 ** 31 - 1),
   },
   { noNullPrototype: true },
 )
@@ -101,6 +104,30 @@ describe('openEnvelope', () => {
       }),
       { numRuns },
     )
+  })
+
+  it('refuses a field clock, an edit or a deletion that is not older than the record', () => {
+    const times = [timestampOf(999), AT, timestampOf(1_001)]
+    for (const [i, clock] of times.entries()) {
+      const clocks: FieldClocks[] = [
+        { ...CLOCKS_OWN, groups: [[clock, ['removed']]] },
+        { ...CLOCKS_OWN, editedAt: clock },
+        { ...CLOCKS_OWN, deletedAt: clock },
+      ]
+      for (const fieldClocks of clocks) {
+        const sealed = { ...NOTE, fieldClocks }
+        if (i === 0) {
+          expect(open(sealRecord(keyring, sealed, AT, random))).toEqual(sealed)
+          continue
+        }
+        expect(() => sealRecord(keyring, sealed, AT, random)).toThrow('assertion')
+        // By somebody who holds the keys and does not check.
+        const boundHeader = sealRecord(keyring, NOTE, AT, random).slice(0, 38)
+        const work = encodeRecord(sealed, SEAL_ROOM_BYTES)
+        const forged = sealWork(keyring, boundHeader, work, random(24))
+        expect(codeOf(() => open(forged))).toBe('tampered')
+      }
+    }
   })
 
   it('gives bytes that nothing sealed or opened later changes', () => {

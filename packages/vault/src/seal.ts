@@ -29,6 +29,7 @@ import {
   type Timestamp,
 } from '@blindcopy/protocol'
 import { tampered } from './error.ts'
+import { fitClocks } from './field-clocks.ts'
 import type { Keyring } from './keyring.ts'
 import type { RandomBytes } from './random.ts'
 import { openHedged, sealHedged } from './raw-sodium.ts'
@@ -61,6 +62,7 @@ export function sealRecord(
   timestamp: Timestamp,
   random: RandomBytes,
 ): Envelope {
+  assert(fitClocks(record.fieldClocks ?? null, timestamp), 'no field clock exceeds its record')
   const boundHeader = encodeBoundHeader({
     tombstone: record.fields === null,
     epoch: keyring.newestEpoch,
@@ -87,8 +89,7 @@ export function openEnvelope(keyring: Keyring, envelope: Envelope): OpenResult {
 }
 
 /**
- * The same record, timestamp and base under the newest epoch, byte for byte, with whatever places
- * of the record a later version has filled. Throws `tampered`, also for an epoch that is not held:
+ * The same record, timestamp and base under the newest epoch, byte for byte. Throws `tampered`, also for an epoch that is not held:
  * open the envelope first.
  */
 export function resealEnvelope(
@@ -168,5 +169,6 @@ function readRecord(keyring: Keyring, envelope: Envelope, work: Uint8Array): Vau
   }
   if (!equalBytes(recordId, envelopeRecordId(envelope))) throw tampered()
   if ((record.fields === null) !== isTombstone(envelope)) throw tampered()
+  if (!fitClocks(record.fieldClocks, envelopeTimestamp(envelope))) throw tampered()
   return record
 }

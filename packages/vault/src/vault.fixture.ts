@@ -72,6 +72,8 @@ export const NOTE: VaultRecord = {
   fields: { title: 'Groceries', body: 'bread, tea, canary-4711', done: false, tags: ['a', 'b'] },
   base: null,
   transactionSize: 1,
+  fieldClocks: null,
+  schemaVersion: 0,
 }
 
 /** The code of what `run` throws, or undefined when it throws nothing. */

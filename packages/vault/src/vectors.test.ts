@@ -26,6 +26,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { derive, SUBKEYS, type SubkeyName } from './derivation.ts'
 import { type DeviceKeys, deviceKeysOf } from './device.ts'
+import type { FieldClocks } from './field-clocks.ts'
 import { addMember, beginEpoch, foundKeychain } from './keychain-writer.ts'
 import { Keyring, openKeyring } from './keyring.ts'
 import { memberProof } from './member-keys.ts'
@@ -116,13 +117,32 @@ type RecordHex = {
   fields: string | null
   base: string | null
   transactionSize: number
+  fieldClocks: ClocksHex | null
+  schemaVersion: number
+}
+
+type ClocksHex = {
+  editedAt: string | null
+  deletedAt: string | null
+  groups: [clock: string | null, names: string[]][]
+}
+
+const clockOf = (hex: string | null) => (hex === null ? null : (bytesOf(hex) as Timestamp))
+
+function clocksOf({ editedAt, deletedAt, groups }: ClocksHex): FieldClocks {
+  return {
+    editedAt: clockOf(editedAt),
+    deletedAt: clockOf(deletedAt),
+    groups: groups.map(([clock, names]) => [clockOf(clock), names]),
+  }
 }
 
 function recordOf(vector: RecordHex): VaultRecord {
-  const { collection, key, transactionSize } = vector
+  const { collection, key, transactionSize, schemaVersion } = vector
   const fields = vector.fields === null ? null : (decodeValue(bytesOf(vector.fields)) as Fields)
-  const base = vector.base === null ? null : (bytesOf(vector.base) as Timestamp)
-  return { collection, key, fields, base, transactionSize }
+  const base = clockOf(vector.base)
+  const fieldClocks = vector.fieldClocks && clocksOf(vector.fieldClocks)
+  return { collection, key, fields, base, transactionSize, fieldClocks, schemaVersion }
 }
 
 describe('record.json', () => {

@@ -33,6 +33,9 @@ import {
   ProtocolError,
   PushAnswer,
   parseMessage,
+  RECONCILE_BYTES_MAX,
+  ReconcileAnswer,
+  ReconcileRequest,
   RecordsAnswer,
   RecordsRequest,
   SessionAnswer,
@@ -143,7 +146,17 @@ export function createHttpTransport(remote: string, options: HttpOptions): Trans
       readFrames(request({ method: 'GET', path: '/v1/changes', headers: dataHeaders(data) })),
     async records(data, ids) {
       const body = encodeMessage(RecordsRequest, { ids: [...ids] })
-      return (await exchange(post('/v1/records', body, dataHeaders(data)), RecordsAnswer)).envelopes
+      const call = post('/v1/records', body, dataHeaders(data))
+      const { envelopes } = await exchange(call, RecordsAnswer)
+      const isSome = envelopes.length > 0 || ids.length === 0
+      // Who asked would ask again for ever, or take an envelope for that of another record.
+      if (!isSome || envelopes.length > ids.length) throw notARemote()
+      return envelopes
+    },
+    async reconcile(data, message) {
+      const body = encodeMessage(ReconcileRequest, message)
+      const answer = await request(post('/v1/reconcile', body, dataHeaders(data)))
+      return parseMessage(ReconcileAnswer, await readBody(answer, RECONCILE_BYTES_MAX))
     },
     live: (handlers) => openLive(base, options.openSocket, handlers),
   }

@@ -22,6 +22,12 @@ export const KEYCHAIN_ENTRIES_MAX = 10_000
 /** By one member; entries signed by the root are not counted. */
 export const KEYCHAIN_APPENDS_A_DAY_MAX = 100
 export const RECORDS_BY_ID_MAX = 1_000
+/** One message of a reconciliation, either way. */
+export const RECONCILE_BYTES_MAX: number = 256 * KIB
+/** Nodes that one request of a reconciliation may name. */
+export const RECONCILE_NODES_MAX = 2_048
+/** Records of a set that is reconciled: what a count of 32 bits can say. */
+export const RECONCILE_RECORDS_MAX: number = 2 ** 32 - 1
 export const SESSION_TOKEN_MS = 15 * 60_000
 export const CHALLENGE_MS = 60_000
 /** How far ahead of a clock a timestamp may stand (design 4). */
@@ -46,6 +52,7 @@ export type Limits = {
   readonly transactionRecords: number
   readonly pushBytes: number
   readonly pageBytes: number
+  readonly reconcileBytes: number
 }
 
 export const LIMITS: Limits = {
@@ -54,4 +61,5 @@ export const LIMITS: Limits = {
   transactionRecords: TRANSACTION_RECORDS_MAX,
   pushBytes: PUSH_BYTES_MAX,
   pageBytes: PAGE_BYTES_MAX,
+  reconcileBytes: RECONCILE_BYTES_MAX,
 }

@@ -31,6 +31,8 @@ import {
   PushAnswer,
   PushRequest,
   parseMessage,
+  ReconcileAnswer,
+  ReconcileRequest,
   RecordsAnswer,
   RecordsRequest,
   SessionAnswer,
@@ -63,7 +65,7 @@ describe('MESSAGES', () => {
     const pin = createHash('sha256').update(JSON.stringify(schemas)).digest('hex')
     expect({ version: PROTOCOL_VERSION, pin }).toEqual({
       version: 1,
-      pin: '676899b43b854d3f18c257c3ec063272edea39d4f6712ac6c8a74f87d560cda5',
+      pin: 'a71338c4ba49c40b6f492f4278ddf6b260647dc7e2643492f718bb7a8602f4c1',
     })
   })
 
@@ -82,6 +84,7 @@ const limits = {
   transactionRecords: 3,
   pushBytes: 4,
   pageBytes: 5,
+  reconcileBytes: 1,
 }
 
 /** One good message of each kind. */
@@ -157,6 +160,12 @@ const GOOD: readonly (readonly [string, z.ZodType, unknown])[] = [
   ],
   ['RecordsRequest', RecordsRequest, { ids: [bytes(16)] }],
   ['RecordsAnswer', RecordsAnswer, { envelopes: [bytes(400), null] }],
+  ['ReconcileRequest', ReconcileRequest, { count: 1, fingerprint: bytes(16), nodes: bytes(3) }],
+  [
+    'ReconcileAnswer',
+    ReconcileAnswer,
+    { head: position, count: 1, fingerprint: bytes(16), answers: bytes(35) },
+  ],
   [
     'ChangesFrame: transaction',
     ChangesFrame,

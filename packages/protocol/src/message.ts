@@ -24,7 +24,13 @@ import {
   VAULT_ID_BYTES,
   type VaultId,
 } from './ids.ts'
-import { KEYCHAIN_ENTRIES_MAX, RECORDS_BY_ID_MAX, TRANSACTION_RECORDS_MAX } from './limits.ts'
+import {
+  KEYCHAIN_ENTRIES_MAX,
+  RECONCILE_BYTES_MAX,
+  RECONCILE_RECORDS_MAX,
+  RECORDS_BY_ID_MAX,
+  TRANSACTION_RECORDS_MAX,
+} from './limits.ts'
 import { FINGERPRINT_BYTES, PAIR_BYTES } from './log.ts'
 
 const bytes = z
@@ -62,6 +68,7 @@ export const Capabilities = z.strictObject({
     transactionRecords: count,
     pushBytes: count,
     pageBytes: count,
+    reconcileBytes: count,
   }),
   registration: z.enum(['open', 'token', 'closed']),
   origins: z.array(origin),
@@ -168,6 +175,31 @@ export type RecordsRequest = z.infer<typeof RecordsRequest>
 export const RecordsAnswer = z.strictObject({ envelopes: z.array(bytes.nullable()) })
 export type RecordsAnswer = z.infer<typeof RecordsAnswer>
 
+const packed = z
+  .custom<Uint8Array>(
+    (value) => value instanceof Uint8Array && value.length <= RECONCILE_BYTES_MAX,
+    `at most ${RECONCILE_BYTES_MAX} bytes expected`,
+  )
+  .describe('packed bytes')
+const pairCount = count.max(RECONCILE_RECORDS_MAX)
+
+/**
+ * `POST /v1/reconcile`: the asker's set, and the nodes it asks about (`reconcile-node.ts`).
+ */
+export const ReconcileRequest = z.strictObject({ count: pairCount, fingerprint, nodes: packed })
+export type ReconcileRequest = z.infer<typeof ReconcileRequest>
+/**
+ * The answerer's set, its log's head then, and answers to the first of the nodes, as many as fit;
+ * none when both sets have one count and fingerprint.
+ */
+export const ReconcileAnswer = z.strictObject({
+  head: position,
+  count: pairCount,
+  fingerprint,
+  answers: packed,
+})
+export type ReconcileAnswer = z.infer<typeof ReconcileAnswer>
+
 /**
  * Frames of `GET /v1/changes` and of the live socket.
  *
@@ -256,6 +288,8 @@ export const MESSAGES: Readonly<Record<string, z.ZodType>> = {
   PushAnswer,
   RecordsRequest,
   RecordsAnswer,
+  ReconcileRequest,
+  ReconcileAnswer,
   ChangesFrame,
   LiveFrame,
   LiveHello,

@@ -10,7 +10,7 @@ import type { Parts } from './parts.ts'
 import type { Vault } from './vaults.ts'
 
 /** Envelopes are up to 1 MiB each, so only a few are read before the room is looked at again. */
-const READ_AT_ONCE = 32
+const READ_AT_ONCE = 8
 /** More pushes than this do not come between two reads: then the store is damaged. */
 const READ_ATTEMPTS_MAX = 10
 

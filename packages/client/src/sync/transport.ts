@@ -17,6 +17,8 @@ import type {
   LiveHello,
   LogPosition,
   PushAnswer,
+  ReconcileAnswer,
+  ReconcileRequest,
   RecordId,
   SessionAnswer,
   SessionRequest,
@@ -55,6 +57,12 @@ export interface Transport {
   push(request: DataRequest, transactions: readonly (readonly Uint8Array[])[]): Promise<PushAnswer>
   /** The frames of one answer, as they come. Throws `network` when it is cut. */
   changes(request: DataRequest): AsyncIterable<ChangesFrame>
+  /**
+   * The newest of the first of them, in their order: at least one, and fewer than asked when they
+   * would be more than a page (`PAGE_BYTES_MAX`). Ask again for the rest.
+   */
   records(request: DataRequest, ids: readonly RecordId[]): Promise<readonly (Uint8Array | null)[]>
+  /** One round of a `Reconciliation` of the protocol. */
+  reconcile(request: DataRequest, message: ReconcileRequest): Promise<ReconcileAnswer>
   live(handlers: LiveHandlers): LiveSocket
 }

@@ -4,6 +4,7 @@
  */
 import type { Store } from '@blindcopy/secondary'
 import type { WebSocketLike } from './http-transport.ts'
+import type { Tabs } from './tabs.ts'
 
 export type Platform = {
   readonly nowMs: () => number
@@ -44,4 +45,6 @@ export interface VaultFolder {
   readKeys(): Promise<Uint8Array>
   writeKeys(bytes: Uint8Array): Promise<void>
   openStore(): Promise<Store>
+  /** How those that have the vault open at the same time act as one, where several may. */
+  readonly tabs?: () => Tabs
 }

@@ -1,0 +1,353 @@
+/**
+ * Tab sync: sync as an app sees it, where several tabs have one vault open (decision 0017).
+ *
+ *   apart ──someone leads──▶ following ──nobody leads──▶ apart
+ *     └────── our turn ──────────┴──────────▶ leading ──nothing wanted here──▶ apart
+ *
+ * Each tab has an engine; only the leading tab's runs. A tab queues for the lead as long as it wants
+ * sync: for `start` until `stop`, for `once` until it is answered. So when the leading tab is closed
+ * or crashes, the next one takes over, and whoever waited for it asks the new one again.
+ *
+ * Messages only say that there is something to see. Whatever is shown of the store (records, what
+ * waits to be sent) is read from the store.
+ */
+import { ClientError } from './error.ts'
+import type { RecordChange } from './row-batch.ts'
+import type { SyncEngine } from './sync/engine.ts'
+import { StatusBoard, type SyncStatus } from './sync/status.ts'
+import { decodeChanges, encodeChanges } from './tab-changes.ts'
+import type { TabFailure, TabMessage, Tabs } from './tabs.ts'
+
+/** What an engine is to an app, and this too. */
+export type Syncing = Pick<
+  SyncEngine,
+  'status' | 'watch' | 'start' | 'once' | 'stop' | 'noteWrite' | 'noteOnline'
+>
+
+/** What is looked at of the local secondary. */
+export type SharedLocal = {
+  readonly pendingCount: number
+  readonly attentionCount: number
+  readonly lastSyncedMs: number | null
+  readonly initialSyncComplete: boolean
+  onChange(listener: (changes: readonly RecordChange[]) => void): () => void
+  /** Tells watches and indexes of changes that another tab has made. */
+  tell(changes: readonly RecordChange[]): void
+  /** Reads again what another tab may have written. */
+  catchUp(): Promise<void>
+}
+
+type Request = { resolve(): void; reject(error: unknown): void }
+
+export class TabSync implements Syncing {
+  readonly #engine: Syncing
+  readonly #local: SharedLocal
+  readonly #tabs: Tabs
+  readonly #board: StatusBoard
+  readonly #end: AbortController = new AbortController()
+  readonly #endListening: (() => void)[]
+  /** Why this tab wants the lead: one for `start`, one for each `once`. */
+  readonly #reasons: Set<unknown> = new Set()
+  readonly #requests: Map<string, Request> = new Map()
+  #requestCount = 0
+  #campaign: AbortController | undefined
+  #endLead: (() => Promise<void>) | undefined
+  /** The tab that leads, if it is another. */
+  #leader: string | undefined
+  #leaderStatus: SyncStatus | undefined
+  #watchingLead = false
+  #wantsLive = false
+  #incoming: Uint8Array[] = []
+  #outgoing: RecordChange[] = []
+  #isPosting = false
+  #isTelling = false
+  #catchingUp: Promise<void> | undefined
+  #mustCatchUp = false
+
+  constructor(options: {
+    readonly engine: Syncing
+    readonly local: SharedLocal
+    readonly tabs: Tabs
+  }) {
+    const { engine, local, tabs } = options
+    this.#engine = engine
+    this.#local = local
+    this.#tabs = tabs
+    this.#board = new StatusBoard(engine.status)
+    this.#endListening = [
+      local.onChange((changes) => this.#announce(changes)),
+      tabs.onMessage((message) => this.#take(message)),
+    ]
+    void this.#mirror()
+    tabs.post({ type: 'hello' })
+  }
+
+  get status(): SyncStatus {
+    return this.#shownStatus()
+  }
+
+  watch(signal?: AbortSignal): AsyncGenerator<SyncStatus> {
+    return this.#board.watch(signal)
+  }
+
+  start(): void {
+    this.#wantsLive = true
+    if (this.#isLeading) this.#engine.start()
+    this.#want('live')
+  }
+
+  /** Asks the leading tab, and is in the queue behind it: one of the two happens. */
+  async once(): Promise<void> {
+    const request = `${this.#tabs.id}.${++this.#requestCount}`
+    this.#want(request)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#requests.set(request, { resolve, reject })
+        if (this.#isLeading) this.#runRequests()
+        else this.#tabs.post({ type: 'once', request })
+      })
+    } finally {
+      this.#requests.delete(request)
+      this.#unwant(request)
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#wantsLive = false
+    await this.#engine.stop()
+    this.#rejectRequests(new ClientError('closed', 'sync was stopped'))
+    if (!this.#wantsLive) this.#unwant('live')
+  }
+
+  noteWrite(): void {
+    this.#engine.noteWrite()
+    this.#announce([])
+  }
+
+  noteOnline(): void {
+    this.#engine.noteOnline()
+  }
+
+  /** After `stop`: says nothing more, and hears nothing more. */
+  async close(): Promise<void> {
+    this.#end.abort()
+    this.#campaign?.abort()
+    for (const end of this.#endListening) end()
+    const endLead = this.#endLead
+    this.#endLead = undefined
+    await endLead?.()
+    await this.#catchingUp
+    this.#tabs.close()
+  }
+
+  get #isLeading(): boolean {
+    return this.#endLead !== undefined
+  }
+
+  #want(reason: unknown): void {
+    this.#reasons.add(reason)
+    if (this.#campaign === undefined && !this.#isLeading) void this.#runForLead()
+  }
+
+  #unwant(reason: unknown): void {
+    this.#reasons.delete(reason)
+    if (this.#reasons.size > 0) return
+    this.#campaign?.abort()
+    const endLead = this.#endLead
+    if (endLead === undefined) return
+    this.#endLead = undefined
+    this.#show()
+    this.#postStatus()
+    void endLead()
+  }
+
+  async #runForLead(): Promise<void> {
+    const campaign = new AbortController()
+    this.#campaign = campaign
+    const endLead = await this.#tabs.lead(campaign.signal).catch((error: unknown) => {
+      if (!campaign.signal.aborted) this.#rejectRequests(error)
+    })
+    // What the last leading tab wrote is what the engine goes on from.
+    if (endLead) await this.#catchUp()
+    this.#campaign = undefined
+    if (!endLead || campaign.signal.aborted) {
+      await endLead?.()
+      // Wanted again after it had been given up.
+      const isWanted = campaign.signal.aborted && this.#reasons.size > 0
+      if (isWanted && !this.#end.signal.aborted) void this.#runForLead()
+      return
+    }
+    this.#endLead = endLead
+    this.#forgetLeader()
+    this.#show()
+    this.#postStatus()
+    if (this.#wantsLive) this.#engine.start()
+    this.#runRequests()
+  }
+
+  #forgetLeader(): void {
+    this.#leader = undefined
+    this.#leaderStatus = undefined
+  }
+
+  #rejectRequests(error: unknown): void {
+    for (const { reject } of this.#requests.values()) reject(error)
+  }
+
+  #runRequests(): void {
+    for (const { resolve, reject } of this.#requests.values()) {
+      this.#engine.once().then(resolve, reject)
+    }
+  }
+
+  #take(message: TabMessage): void {
+    switch (message.type) {
+      case 'written':
+        this.#incoming.push(message.changes)
+        void this.#catchUp()
+        return
+      case 'status':
+        this.#follow(message.leader, message.status)
+        return
+      case 'hello':
+        if (this.#isLeading) this.#postStatus()
+        return
+      case 'once':
+        if (this.#isLeading) void this.#answer(message.request)
+        return
+      case 'answer':
+        this.#takeAnswer(message.request, message.failure)
+    }
+  }
+
+  async #answer(request: string): Promise<void> {
+    this.#want(request)
+    const failure = await this.#engine.once().then(
+      () => null,
+      (error: Error & { code?: string }) => ({ code: error.code, message: error.message }),
+    )
+    this.#tabs.post({ type: 'answer', request, failure })
+    this.#unwant(request)
+  }
+
+  #takeAnswer(id: string, failure: TabFailure | null): void {
+    const request = this.#requests.get(id)
+    if (request === undefined || this.#isLeading) return
+    // It stopped syncing: its lead is over, and this tab is in the queue.
+    if (failure?.code === 'closed') return
+    // The other tab has exchanged; what came is in the store.
+    if (failure === null) void this.#catchUp().then(request.resolve)
+    else request.reject(failureOf(failure))
+  }
+
+  #follow(leader: string, status: SyncStatus): void {
+    if (this.#isLeading) return
+    const isOther = leader !== this.#leader
+    this.#leader = leader
+    this.#leaderStatus = status
+    // Another tab leads than the one that was asked.
+    if (isOther) {
+      for (const request of this.#requests.keys()) this.#tabs.post({ type: 'once', request })
+    }
+    void this.#catchUp()
+    void this.#watchLead()
+  }
+
+  /** A tab that leads may end without a word. */
+  async #watchLead(): Promise<void> {
+    if (this.#watchingLead) return
+    this.#watchingLead = true
+    const unled = await this.#tabs.untilUnled(this.#end.signal).then(
+      () => true,
+      () => false,
+    )
+    this.#watchingLead = false
+    if (!unled || this.#isLeading) return
+    this.#forgetLeader()
+    this.#show()
+    // One that took over before this was heard says so again.
+    this.#tabs.post({ type: 'hello' })
+  }
+
+  /** One at a time, and once more when something came meanwhile; watches are told after it. */
+  #catchUp(): Promise<void> {
+    this.#mustCatchUp = true
+    this.#catchingUp ??= this.#catchUpAll().finally(() => {
+      this.#catchingUp = undefined
+    })
+    return this.#catchingUp
+  }
+
+  async #catchUpAll(): Promise<void> {
+    while (this.#mustCatchUp && !this.#end.signal.aborted) {
+      this.#mustCatchUp = false
+      // A store that fails says so to whoever reads or writes next.
+      await this.#local.catchUp().catch(() => undefined)
+      if (this.#end.signal.aborted) return
+      const incoming = this.#incoming
+      this.#incoming = []
+      this.#isTelling = true
+      for (const changes of incoming) this.#local.tell(decodeChanges(changes))
+      this.#engine.noteWrite()
+      this.#isTelling = false
+      this.#show()
+    }
+  }
+
+  #announce(changes: readonly RecordChange[]): void {
+    if (this.#isTelling || this.#end.signal.aborted) return
+    for (const change of changes) this.#outgoing.push(change)
+    if (this.#isPosting) return
+    this.#isPosting = true
+    queueMicrotask(() => {
+      this.#isPosting = false
+      const changes = encodeChanges(this.#outgoing)
+      this.#outgoing = []
+      this.#tabs.post({ type: 'written', changes })
+      this.#show()
+    })
+  }
+
+  async #mirror(): Promise<void> {
+    for await (const _status of this.#engine.watch(this.#end.signal)) {
+      this.#show()
+      if (this.#isLeading) this.#postStatus()
+    }
+  }
+
+  #postStatus(): void {
+    this.#tabs.post({ type: 'status', leader: this.#tabs.id, status: this.#ownStatus() })
+  }
+
+  #show(): void {
+    this.#board.set(this.#shownStatus())
+  }
+
+  #shownStatus(): SyncStatus {
+    const { pendingCount: pending, attentionCount: attention } = this.#local
+    const status = this.#leaderStatus
+    return status === undefined ? this.#ownStatus() : { ...status, pending, attention }
+  }
+
+  /** The engine's, with what another tab may have found since. */
+  #ownStatus(): SyncStatus {
+    const { status } = this.#engine
+    const { lastSyncedMs, initialSyncComplete } = this.#local
+    return {
+      ...status,
+      pending: this.#local.pendingCount,
+      attention: this.#local.attentionCount,
+      initialSyncComplete: status.initialSyncComplete || initialSyncComplete,
+      lastSyncedMs: later(status.lastSyncedMs, lastSyncedMs),
+    }
+  }
+}
+
+function later(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.max(a, b)
+}
+
+/** An error of another tab, with the code it had there. */
+function failureOf({ code, message }: TabFailure): Error {
+  return Object.assign(new Error(message), { code })
+}

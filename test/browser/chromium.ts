@@ -1,0 +1,117 @@
+/**
+ * Chromium for tests: pages that hold our packages, served from loopback, in a headless browser.
+ *
+ * CHROMIUM names its program if it is not /usr/bin/chromium. Without one these tests are skipped,
+ * but never in CI.
+ */
+import { existsSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { build } from 'vite'
+import { expect } from 'vitest'
+
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
+
+export const isMissing: boolean = !existsSync(CHROMIUM) && process.env.CI === undefined
+if (isMissing) {
+  process.stderr.write(
+    'skipped: the browser tests need Chromium (on Debian: apt-get install chromium; elsewhere set CHROMIUM to its path)\n',
+  )
+}
+
+export type Pages = {
+  /** Of the site, with a slash at its end. */
+  readonly origin: string
+  /** Another profile: it shares no storage with the others. */
+  newContext(): Promise<BrowserContext>
+  /** Opens the site in a tab and waits until its script has run. */
+  open(context: BrowserContext): Promise<Page>
+  close(): Promise<void>
+}
+
+/** Bundles one of the page scripts beside this file, serves it, and starts a browser. */
+export async function servePages(script: string): Promise<Pages> {
+  const scripts = await bundle(fileURLToPath(new URL(script, import.meta.url)))
+  const server = await serve(scripts)
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const browser = await launch()
+  return {
+    origin,
+    newContext: () => browser.newContext(),
+    open: (context) => open(context, origin),
+    async close() {
+      await browser.close()
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
+function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'].concat(
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ),
+  })
+}
+
+async function open(context: BrowserContext, origin: string): Promise<Page> {
+  const page = await context.newPage()
+  const broken = new Promise<never>((_, reject) => {
+    page.on('pageerror', reject)
+  })
+  broken.catch(() => undefined)
+  await page.goto(origin)
+  await Promise.race([page.waitForFunction(() => 'isReady' in globalThis), broken])
+  return page
+}
+
+/** The scripts by their paths; the first one loads the others. */
+async function bundle(entry: string): Promise<ReadonlyMap<string, string>> {
+  const fromVitest = createRequire(import.meta.resolve('vitest'))
+  const result = await build({
+    configFile: false,
+    logLevel: 'error',
+    resolve: {
+      conditions: ['source', 'browser', 'module', 'import', 'default'],
+      alias: {
+        // The conformance suite runs in the page with what vitest itself compares with.
+        vitest: fileURLToPath(new URL('./vitest-in-page.ts', import.meta.url)),
+        '@vitest/expect': fromVitest.resolve('@vitest/expect'),
+        chai: createRequire(fromVitest.resolve('@vitest/expect')).resolve('chai'),
+      },
+    },
+    build: {
+      write: false,
+      minify: false,
+      target: 'es2022',
+      lib: { entry, formats: ['es'], fileName: 'page' },
+    },
+  })
+  const [{ output } = { output: [] }] = Array.isArray(result) ? result : [result as never]
+  const scripts = new Map<string, string>()
+  for (const file of output as { type: string; code?: string; fileName: string }[]) {
+    if (file.type === 'chunk') scripts.set(`/${file.fileName}`, file.code ?? '')
+  }
+  for (const code of scripts.values()) expect(code).not.toMatch(/from ["']node:/)
+  return scripts
+}
+
+function serve(scripts: ReadonlyMap<string, string>): Promise<Server> {
+  const [first] = scripts.keys()
+  const html = `<!doctype html><script type="module" src="${first}"></script>`
+  const server = createServer((request, response) => {
+    const script = scripts.get(request.url ?? '')
+    response.setHeader('content-type', script === undefined ? 'text/html' : 'text/javascript')
+    response.end(script ?? html)
+  })
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(server))
+  })
+}

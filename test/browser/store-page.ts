@@ -1,0 +1,24 @@
+/**
+ * What runs inside the page of store.test.ts: the conformance suite of stores, on IndexedDB.
+ */
+import { openLevelStore } from '@blindcopy/secondary'
+import { describeStore } from '@blindcopy/secondary/suite'
+import { runTests } from './vitest-in-page.ts'
+
+let count = 0
+
+describeStore('IndexedDB', async () => {
+  const path = `suite-${count++}`
+  const store = await openLevelStore({ path })
+  let current = store
+  return {
+    store,
+    async reopen() {
+      await current.close()
+      current = await openLevelStore({ path })
+      return current
+    },
+  }
+})
+
+Object.assign(globalThis, { runTests, isReady: true })

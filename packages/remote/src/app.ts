@@ -4,7 +4,7 @@
  *   every request    protocol version → route → the remote's time, CORS, one line for the log
  *   strangers        capabilities, challenge, session, vaults, health
  *   members          keychain: token
- *   data             push, changes, records: token, SyncId, cursor
+ *   data             push, changes, records, reconcile: token, SyncId, cursor
  *
  * A token is checked before a body is read. No cookies are used, so any web origin may call.
  * Neither the log nor a URL holds anything that names a vault, a device or an address.
@@ -33,7 +33,10 @@ import {
   PUSH_BYTES_MAX,
   PushAnswer,
   parseMessage,
+  RECONCILE_BYTES_MAX,
   REQUEST_BYTES_MAX,
+  ReconcileAnswer,
+  ReconcileRequest,
   RecordsAnswer,
   RecordsRequest,
   SessionAnswer,
@@ -51,6 +54,7 @@ import type { Parts } from './parts.ts'
 import { checkPosition } from './position.ts'
 import { isFault, problemResponse } from './problem.ts'
 import { push } from './push.ts'
+import { reconcile } from './reconcile.ts'
 import { readRecords } from './records.ts'
 import { cborResponse, checkProtocolHeader, parseCount, parsePosition } from './request.ts'
 import { authorize, beginSession, type Caller } from './session.ts'
@@ -178,6 +182,7 @@ function routeStrangers(app: Hono, parts: AppParts): void {
 function routeMembers(app: Hono, parts: AppParts): void {
   const budget = createBodyBudget(MEMBER_BODIES_BYTES_MAX)
   const small: BodyBounds = { bytesMax: REQUEST_BYTES_MAX, budget }
+  const round: BodyBounds = { bytesMax: RECONCILE_BYTES_MAX, budget }
   const large: BodyBounds = { bytesMax: PUSH_BYTES_MAX, budget }
   const callerOf = ({ req }: Context): Promise<Caller> =>
     authorize(parts, req.raw.headers.get('Authorization') ?? undefined)
@@ -220,6 +225,15 @@ function routeMembers(app: Hono, parts: AppParts): void {
     return withBody(context.req.raw, small, async (body) => {
       const { ids } = parseMessage(RecordsRequest, body)
       return cborResponse(RecordsAnswer, await readRecords(parts, caller.vault, ids))
+    })
+  })
+  app.post('/v1/reconcile', async (context) => {
+    const caller = await callerOf(context)
+    await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
+    return withBody(context.req.raw, round, async (body) => {
+      const request = parseMessage(ReconcileRequest, body)
+      const { vaultId } = caller.vault
+      return cborResponse(ReconcileAnswer, await reconcile(parts, vaultId, request))
     })
   })
   app.get('/v1/live', () => {

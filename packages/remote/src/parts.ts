@@ -7,12 +7,14 @@ import type { Store } from '@blindcopy/secondary'
 import type { Challenges } from './challenge.ts'
 import type { Live } from './live.ts'
 import type { Registration } from './registration.ts'
+import type { Summaries } from './summaries.ts'
 import type { Tokens } from './token.ts'
 import type { Vaults } from './vaults.ts'
 
 export type Parts = {
   readonly store: Store
   readonly vaults: Vaults
+  readonly summaries: Summaries
   readonly challenges: Challenges
   readonly tokens: Tokens
   readonly live: Live

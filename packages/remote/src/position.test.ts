@@ -34,10 +34,16 @@ const pushOne: Ask = (device) => {
   return device.post('/v1/push', { transactions: [[id, [[envelope]]]] })
 }
 
+const EMPTY_SET = { count: 0, fingerprint: new Uint8Array(16) }
+
 const DATA_REQUESTS: readonly [string, Ask][] = [
   ['push', pushOne],
   ['changes', (device) => device.get('/v1/changes')],
   ['records', (device) => device.post('/v1/records', { ids: [record(1)] })],
+  [
+    'reconcile',
+    (device) => device.post('/v1/reconcile', { ...EMPTY_SET, nodes: Uint8Array.of(0) }),
+  ],
 ]
 
 describe.each(DATA_REQUESTS)('%s', (_name, request) => {

@@ -54,6 +54,9 @@ export type PushDraft = {
   readonly batch: StoreOp[]
   readonly committed: CommittedTransaction[]
   readonly fingerprint: Fingerprint
+  /** Pairs that the live set gains and loses, in any order. */
+  readonly added: Uint8Array[]
+  readonly removed: Uint8Array[]
   seq: number
   chain: Hash
   count: number
@@ -68,6 +71,8 @@ export function createPushDraft(vault: Vault): PushDraft {
     batch: [],
     committed: [],
     fingerprint: new Fingerprint(fingerprint),
+    added: [],
+    removed: [],
     seq: head.seq,
     chain: head.chain,
     count,
@@ -138,11 +143,15 @@ function draftOp(
   } else {
     const stored = recordVersionTimestamp(held.version)
     if (compareTimestamps(timestamp, stored) <= 0) return stored
-    fingerprint.remove(encodePair(recordId, stored))
+    const pair = encodePair(recordId, stored)
+    fingerprint.remove(pair)
+    draft.removed.push(pair)
     batch.push({ type: 'delete', key: vault.keys.envelope(held.version) })
   }
   const version = recordVersion(timestamp, seq, opIndex)
-  fingerprint.add(envelopePair(envelope))
+  const pair = envelopePair(envelope)
+  fingerprint.add(pair)
+  draft.added.push(pair)
   batch.push({ type: 'put', key: vault.keys.envelope(version), value: envelope })
   batch.push({ type: 'put', key: vault.keys.record(recordId), value: version })
   heldByRecord.set(record, { version, envelope })

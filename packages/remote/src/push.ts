@@ -62,7 +62,9 @@ export async function push(parts: Parts, { session, position, body }: Pushed): P
     const verdicts = await judgeAll(parts, draft, { session, transactions, repeats })
     if (draft.committed.length > 0) {
       const drafted = draftedVault(draft)
-      await parts.vaults.commit(drafted, draft.batch)
+      await parts.summaries.follow(drafted.vaultId, draft, () =>
+        parts.vaults.commit(drafted, draft.batch),
+      )
       parts.live.broadcast(drafted, draft.committed, session.memberId)
     }
     return { verdicts }

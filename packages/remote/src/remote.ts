@@ -16,6 +16,7 @@ import { beginSyncId, checkSyncId, isInLog } from './position.ts'
 import type { Registration } from './registration.ts'
 import { checkProtocol } from './request.ts'
 import { mustMember } from './session.ts'
+import { createSummaries } from './summaries.ts'
 import { createTokens, TOKEN_KEY_BYTES } from './token.ts'
 import { createVaults, mustVault } from './vaults.ts'
 
@@ -30,6 +31,8 @@ export type RemoteOptions = {
   readonly random: (sizeBytes: number) => Uint8Array
   /** 32 bytes. Drawn anew when absent: then a restart ends all sessions. */
   readonly tokenKey?: Uint8Array
+  /** Memory for the summaries of vaults that reconcile. */
+  readonly summariesBytesMax?: number
   readonly log?: (line: RequestLine) => void
   /** Told of every failure of our own, whose sender only learns `internal`. */
   readonly onFault?: (error: unknown) => void
@@ -51,6 +54,7 @@ export function createRemote(options: RemoteOptions): Remote {
   const parts: Parts = {
     store,
     vaults,
+    summaries: createSummaries({ store, vaults, bytesMax: options.summariesBytesMax }),
     challenges: createChallenges({ nowMs, random }),
     tokens: createTokens({ key, nowMs, random }),
     live,

@@ -6,6 +6,7 @@ export {
   opIndexOfKey,
   type RecordVersion,
   type RemoteKeyspace,
+  recordIdOfKey,
   recordVersion,
   recordVersionTimestamp,
   remoteKeyspace,

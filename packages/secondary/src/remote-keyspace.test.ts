@@ -11,6 +11,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   opIndexOfKey,
+  recordIdOfKey,
   recordVersion,
   recordVersionTimestamp,
   remoteKeyspace,
@@ -31,6 +32,23 @@ const isWithin = (key: Uint8Array, range: { gte?: Uint8Array; lt?: Uint8Array })
   compareBytes(key, range.lt) < 0
 
 describe('remoteKeyspace', () => {
+  it('has ranges of records that hold their ids, both ends included, and parses them back', () => {
+    fc.assert(
+      fc.property(vaultIds, recordIds, recordIds, recordIds, (vaultId, a, b, recordId) => {
+        const keys = remoteKeyspace(vaultId)
+        const [first, last] = compareBytes(a, b) <= 0 ? [a, b] : [b, a]
+        const { gte, lte } = keys.records({ first, last })
+        const key = keys.record(recordId)
+        const isInside = compareBytes(key, gte as Uint8Array) >= 0
+        expect(isInside && compareBytes(key, lte as Uint8Array) <= 0).toBe(
+          compareBytes(recordId, first) >= 0 && compareBytes(recordId, last) <= 0,
+        )
+        expect([gte, lte]).toEqual([keys.record(first), keys.record(last)])
+        expect(recordIdOfKey(key)).toEqual(recordId)
+      }),
+    )
+  })
+
   it('gives envelopes the order of seq, then of op, and parses both back', () => {
     const place = fc.tuple(seqs, opIndexes)
     fc.assert(

@@ -29,6 +29,7 @@ export type RemoteKeyspace = {
   keychainEntry(index: number): Uint8Array
   keychainFrom(index: number): KeyRange
   record(recordId: RecordId): Uint8Array
+  records(ids: RecordIdRange): KeyRange
   envelope(version: RecordVersion): Uint8Array
   envelopes(seqs: SeqRange): KeyRange
   logEntry(seq: number): Uint8Array
@@ -36,6 +37,8 @@ export type RemoteKeyspace = {
   transaction(id: Timestamp): Uint8Array
 }
 
+/** Both ends are included. */
+export type RecordIdRange = { readonly first: RecordId; readonly last: RecordId }
 /** Both ends are included. */
 export type SeqRange = { readonly first: number; readonly last: number }
 
@@ -70,6 +73,7 @@ export function remoteKeyspace(vaultId: VaultId): RemoteKeyspace {
     keychainEntry: indexKey,
     keychainFrom: (index) => ({ gte: indexKey(index), lt: section('l', 0) }),
     record: (recordId) => bytesKey('r', recordId),
+    records: ({ first, last }) => ({ gte: bytesKey('r', first), lte: bytesKey('r', last) }),
     envelope: (version) => bytesKey('e', version.subarray(TIMESTAMP_BYTES)),
     envelopes: (seqs) => seqRange('e', seqs),
     logEntry: (seq) => seqKey('l', seq),
@@ -89,6 +93,9 @@ export function recordVersion(timestamp: Timestamp, seq: number, opIndex: number
 
 export const recordVersionTimestamp = (version: RecordVersion): Timestamp =>
   version.subarray(0, TIMESTAMP_BYTES) as Timestamp
+
+/** Of a record's key. */
+export const recordIdOfKey = (key: Uint8Array): RecordId => key.subarray(KEY_AT) as RecordId
 
 /** Of a log entry's key or an envelope's. */
 export function seqOfKey(key: Uint8Array): number {

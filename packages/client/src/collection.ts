@@ -5,15 +5,29 @@
  * not a remote can be reached. What is read is the caller's own copy.
  */
 import type { Fields } from '@blindcopy/protocol'
-import type { Item, Query } from './query.ts'
-import { arrange, compileQuery } from './query.ts'
+import { ClientError } from './error.ts'
+import { type FoundRecords, findRecords, type QueryTrace } from './find-records.ts'
+import type { IndexFields } from './index-plan.ts'
+import { compileQuery, type Item, type Query } from './query.ts'
+import { RecordReader } from './record-reader.ts'
 import type { Schema } from './schema.ts'
 import { runTransaction, type Transaction, type WriteContext } from './transaction.ts'
 import { watchQuery } from './watch.ts'
 
-export type CollectionOptions<S> = {
+/** A field, or several, the first one counting most. */
+export type IndexOf<T> =
+  | (keyof T & string)
+  | readonly [keyof T & string, ...(readonly (keyof T & string)[])]
+
+/** `S` is the schema, `T` what it gives back. */
+export type CollectionOptions<S, T = S extends Schema<infer Output> ? Output : never> = {
   /** Checks what is written. Without it any fields are taken. */
   readonly schema?: S
+  /**
+   * Fields by which queries find records without opening the others. Built in memory when a query
+   * first has use of one; costs about 250 bytes a record, and what the indexed values take.
+   */
+  readonly indexes?: readonly IndexOf<NoInfer<T>>[]
 }
 
 /** `T` is what is read; `Input` what is written, before the schema has seen it. */
@@ -21,14 +35,16 @@ export class Collection<T extends object = Fields, Input extends object = T> {
   readonly name: string
   readonly schema: Schema<T> | undefined
   readonly #context: WriteContext
-  readonly #tag: Uint8Array
+  readonly #reader: RecordReader<T>
+  readonly #indexes: readonly IndexFields[]
 
   /** Internal: `vault.collection` makes them. */
   constructor(name: string, context: WriteContext, options: CollectionOptions<Schema<T>>) {
     this.name = name
     this.schema = options.schema
     this.#context = context
-    this.#tag = context.sealer.tagOf(name)
+    this.#reader = new RecordReader(name, context)
+    this.#indexes = readIndexes(options.indexes)
   }
 
   /** The fields of a record, or undefined when there is none. */
@@ -71,31 +87,37 @@ export class Collection<T extends object = Fields, Input extends object = T> {
     return this.query({})
   }
 
+  /** Throws `invalid-argument` for a query that makes no sense. */
   async query(query: Query<T>): Promise<Item<T>[]> {
-    const compiled = compileQuery(query)
-    const found: Item<T>[] = []
-    for await (const item of this) if (compiled.matches(item)) found.push(item)
-    return arrange(found, compiled)
+    const { found } = await this.#find(query)
+    return found.map(({ item }) => item)
+  }
+
+  /** Answers a query to tell how: by which index, and how many records had to be opened. */
+  async explain(query: Query<T>): Promise<QueryTrace> {
+    const { trace } = await this.#find(query)
+    return trace
   }
 
   /**
    * The result of a query now, and again after every change to it, wherever the change was made. A
-   * slow reader gets the latest result only. Ends with its signal, or when the vault is closed.
+   * record that did not change is the same object in each result. A slow reader gets the latest
+   * result only. Ends with its signal, or when the vault is closed.
    */
   watch(query: Query<T> = {}, signal?: AbortSignal): AsyncGenerator<Item<T>[]> {
-    const { local, sealer, ended } = this.#context
-    return watchQuery({ local, sealer, tag: this.#tag, query, signal: endWith(signal, ended) })
+    const end = endWith(signal, this.#context.ended)
+    return watchQuery({ reader: this.#reader, indexes: this.#indexes, query, signal: end })
   }
 
   /** Every record, in no particular order, a page of the disk at a time. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Item<T>> {
-    const { local, sealer } = this.#context
-    for await (const page of local.pages(this.#tag)) {
-      for (const version of page) {
-        const { key, fields } = sealer.open(version)
-        if (fields !== null) yield { key, fields: fields as T }
-      }
+    for await (const page of this.#reader.pages()) {
+      for (const { item } of page) yield item
     }
+  }
+
+  async #find(query: Query<T>): Promise<FoundRecords<T>> {
+    return findRecords(this.#reader, this.#indexes, compileQuery(query))
   }
 
   #run<R>(work: (transaction: Transaction) => Promise<R>): Promise<R> {
@@ -105,5 +127,25 @@ export class Collection<T extends object = Fields, Input extends object = T> {
 
 /** A watch ends with the signal of whoever watches, or with the vault. */
 export function endWith(signal: AbortSignal | undefined, ended: AbortSignal): AbortSignal {
-  return signal === undefined ? ended : AbortSignal.any([signal, ended])
+  // A signal of its own, also when there is one only: listeners come and go on that one.
+  return AbortSignal.any(signal === undefined ? [ended] : [signal, ended])
+}
+
+/** Throws `invalid-argument` for an index of no fields, or of what is no field's name. */
+function readIndexes(indexes: unknown): readonly IndexFields[] {
+  if (indexes === undefined) return []
+  if (!Array.isArray(indexes)) throw refusedIndexes()
+  return indexes.map((index: unknown) => {
+    const fields: unknown[] = Array.isArray(index) ? [...index] : [index]
+    const isSound = fields.length > 0 && new Set(fields).size === fields.length
+    if (!isSound || !fields.every((field) => typeof field === 'string')) throw refusedIndexes()
+    return fields
+  })
+}
+
+function refusedIndexes(): ClientError {
+  return new ClientError(
+    'invalid-argument',
+    'indexes must be a list of names of fields, or of lists of different ones',
+  )
 }

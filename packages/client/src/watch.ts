@@ -1,40 +1,46 @@
 /**
- * Watch: a live query. The matching records are held; a change reads and tests the changed records
- * only, never the collection again.
+ * Watch: a live query. It is answered once; a change then reads and tests the changed records only,
+ * never the collection again.
  */
-import { equalBytes, type RecordId } from '@blindcopy/protocol'
-import type { LocalSecondary } from './local-secondary.ts'
-import { arrange, type CompiledQuery, compileQuery, type Item, type Query } from './query.ts'
+import { equalBytes } from '@blindcopy/protocol'
+import { findRecords } from './find-records.ts'
+import type { IndexFields } from './index-plan.ts'
+import { LiveResult } from './live-result.ts'
+import { type CompiledQuery, compileQuery, type Item, type Query } from './query.ts'
+import type { RecordReader } from './record-reader.ts'
 import { idText, type RecordChange } from './row-batch.ts'
-import type { Sealer } from './sealer.ts'
 
 export type WatchOptions<T> = {
-  readonly local: LocalSecondary
-  readonly sealer: Sealer
-  readonly tag: Uint8Array
+  readonly reader: RecordReader<T>
+  readonly indexes: readonly IndexFields[]
   readonly query: Query<T>
   readonly signal?: AbortSignal | undefined
 }
 
+/** Bounds what is opened at once when very many records have changed. */
+const CHANGES_MAX = 500
+
 export async function* watchQuery<T>(options: WatchOptions<T>): AsyncGenerator<Item<T>[]> {
-  const { local, sealer, tag, signal } = options
+  const { reader, signal } = options
   const query = compileQuery(options.query)
-  const changed = new Map<string, RecordId>()
+  const changed = new Set<string>()
   let wake: () => void = () => undefined
   const listener = (changes: readonly RecordChange[]): void => {
-    for (const change of changes) {
-      if (equalBytes(change.tag, tag)) changed.set(idText(change.recordId), change.recordId)
+    for (const { recordId, tag } of changes) {
+      if (equalBytes(tag, reader.tag)) changed.add(idText(recordId))
     }
     if (changed.size > 0) wake()
   }
   const aborted = (): void => wake()
   // Before the first read: what changes while it reads is tested again afterwards.
-  const endListening = local.onChange(listener)
+  const endListening = reader.context.local.onChange(listener)
   signal?.addEventListener('abort', aborted)
   try {
-    const held = await readAll(options, query)
+    const result = new LiveResult(query)
+    await fill(options, query, result)
     if (signal?.aborted) return
-    yield arrange(held.values(), query)
+    let shown = result.shown()
+    yield [...shown]
     while (!signal?.aborted) {
       if (changed.size === 0) {
         await new Promise<void>((resolve) => {
@@ -42,11 +48,11 @@ export async function* watchQuery<T>(options: WatchOptions<T>): AsyncGenerator<I
         })
         continue
       }
-      const ids = [...changed.values()]
-      changed.clear()
-      if (await takeChanges({ local, sealer, held, query }, ids)) {
-        yield arrange(held.values(), query)
-      }
+      await takeChanges(reader, result, changed)
+      if (result.isShort) await fill(options, query, result)
+      const before = shown
+      shown = result.shown()
+      if (!isSame(before, shown)) yield [...shown]
     }
   } finally {
     endListening()
@@ -54,44 +60,28 @@ export async function* watchQuery<T>(options: WatchOptions<T>): AsyncGenerator<I
   }
 }
 
-async function readAll<T>(
-  { local, sealer, tag }: WatchOptions<T>,
+async function fill<T>(
+  { reader, indexes }: WatchOptions<T>,
   query: CompiledQuery<T>,
-): Promise<Map<string, Item<T>>> {
-  const held = new Map<string, Item<T>>()
-  for await (const page of local.pages(tag)) {
-    for (const version of page) {
-      const { key, fields } = sealer.open(version)
-      const item = { key, fields: fields as T }
-      if (fields !== null && query.matches(item)) held.set(idText(version.recordId), item)
-    }
-  }
-  return held
+  result: LiveResult<T>,
+): Promise<void> {
+  const { found } = await findRecords(reader, indexes, { ...query, limit: result.size })
+  result.fill(found)
 }
 
-/** Returns whether the result may have changed. */
 async function takeChanges<T>(
-  watched: {
-    local: LocalSecondary
-    sealer: Sealer
-    held: Map<string, Item<T>>
-    query: CompiledQuery<T>
-  },
-  ids: readonly RecordId[],
-): Promise<boolean> {
-  const { local, sealer, held, query } = watched
-  let hasChanged = false
-  for (const recordId of ids) {
-    const version = await local.read(recordId)
-    const record = version === undefined ? undefined : sealer.open(version)
-    const id = idText(recordId)
-    const item = { key: record?.key ?? '', fields: record?.fields as T }
-    if (record !== undefined && record.fields !== null && query.matches(item)) {
-      held.set(id, item)
-      hasChanged = true
-    } else {
-      hasChanged = held.delete(id) || hasChanged
-    }
+  reader: RecordReader<T>,
+  result: LiveResult<T>,
+  changed: Set<string>,
+): Promise<void> {
+  const ids = [...changed]
+  changed.clear()
+  for (let first = 0; first < ids.length; first += CHANGES_MAX) {
+    const part = ids.slice(first, first + CHANGES_MAX)
+    const read = await reader.read(part)
+    for (const [i, id] of part.entries()) result.take(id, read[i])
   }
-  return hasChanged
 }
+
+const isSame = <T>(before: readonly Item<T>[], after: readonly Item<T>[]): boolean =>
+  before.length === after.length && before.every((item, i) => item === after[i])

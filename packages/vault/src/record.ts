@@ -9,8 +9,8 @@
  *
  * The last two places are left out while they say nothing: a schema version of 0, and with it field
  * clocks (field-clocks.ts) that are null. Only members of the vault can make one, yet opening is
- * strict: what does not fit exactly is refused, so that nothing can be told from how a later version
- * reads it. Frozen by test/vectors/record.json.
+ * strict: what does not fit exactly is refused, so that nothing can be told from how a later
+ * version reads it. Frozen by test/vectors/record.json.
  */
 import {
   assert,

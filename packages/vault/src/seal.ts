@@ -89,8 +89,8 @@ export function openEnvelope(keyring: Keyring, envelope: Envelope): OpenResult {
 }
 
 /**
- * The same record, timestamp and base under the newest epoch, byte for byte. Throws `tampered`, also for an epoch that is not held:
- * open the envelope first.
+ * The same record, timestamp and base under the newest epoch, byte for byte. Throws `tampered`,
+ * also for an epoch that is not held: open the envelope first.
  */
 export function resealEnvelope(
   keyring: Keyring,

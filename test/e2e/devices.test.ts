@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { chanceOf } from '../simulation/world.ts'
+import { chanceOf } from '../simulation/chance.ts'
 import { DeviceProcess, type RemoteProcess, startRemote, temporaryFolder } from './processes.ts'
 
 const SEED = Number(process.env.SEED ?? 20_260)

@@ -11,9 +11,9 @@ import { type Collection, codeOf, type Fields, type Vault } from '@blindcopy/cli
 import { formatHex } from '@blindcopy/protocol'
 import { StoreError, type StoreOp } from '@blindcopy/secondary'
 import { describe, expect, it } from 'vitest'
+import type { Chance } from './chance.ts'
 import {
   type Carry,
-  type Chance,
   type Device,
   exportOf,
   makeWorld,

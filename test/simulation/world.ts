@@ -25,40 +25,12 @@ import {
   StoreError,
   type StoreOp,
 } from '@blindcopy/secondary'
+import { type Chance, chanceOf } from './chance.ts'
 
 export const REMOTE = 'http://remote.test'
 const START_MS = 1_760_000_000_000
 /** What the client waits for a heartbeat; no other timer is as long, but for a pause in 65,536. */
 const SILENCE_MS = 60_000
-
-// --- chance ---
-
-export type Chance = {
-  /** A whole number from 0 to `below` - 1. */
-  below(below: number): number
-  /** True once in `times`. */
-  oneIn(times: number): boolean
-  pick<T>(items: readonly T[]): T
-  bytes(size: number): Uint8Array
-}
-
-/** SplitMix32: small, seeded, and good enough for tests. Never for keys that matter. */
-export function chanceOf(seed: number): Chance {
-  let state = seed >>> 0
-  const next = (): number => {
-    state = (state + 0x9e37_79b9) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0_aaad)
-    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a_2d97)
-    return (mixed ^ (mixed >>> 15)) >>> 0
-  }
-  const below = (count: number): number => Math.floor((next() / 2 ** 32) * count)
-  return {
-    below,
-    oneIn: (times) => below(times) === 0,
-    pick: (items) => items[below(items.length)] as (typeof items)[number],
-    bytes: (size) => Uint8Array.from({ length: size }, () => next() & 0xff),
-  }
-}
 
 // --- disks ---
 

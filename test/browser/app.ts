@@ -2,7 +2,7 @@
  * The smallest app that does what an app does: what scripts/bundle-size.mjs measures, and the page
  * that shows what is loaded when.
  */
-import { createVault, openVault, removeVault, restoreVault } from '@blindcopy/client'
+import { createVault, openVault, restoreVault } from '@blindcopy/client'
 
 const app = {
   async create(path: string, remote: string, passphrase?: string) {
@@ -22,7 +22,6 @@ const app = {
     await vault.close()
     return notes
   },
-  remove: removeVault,
 }
 
 Object.assign(globalThis, { app, isReady: true })

@@ -6,7 +6,6 @@
  */
 import { existsSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
-import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
@@ -29,6 +28,8 @@ export type Pages = {
   newContext(): Promise<BrowserContext>
   /** Opens the site in a tab and waits until its script has run. */
   open(context: BrowserContext): Promise<Page>
+  /** What a person does who lets the site keep what it stores. */
+  grantPersistence(context: BrowserContext): Promise<void>
   close(): Promise<void>
 }
 
@@ -42,6 +43,7 @@ export async function servePages(script: string): Promise<Pages> {
     origin,
     newContext: () => browser.newContext(),
     open: (context) => open(context, origin),
+    grantPersistence: (context) => grantPersistence(browser, context, origin),
     async close() {
       await browser.close()
       server.closeAllConnections()
@@ -72,9 +74,24 @@ async function open(context: BrowserContext, origin: string): Promise<Page> {
   return page
 }
 
+async function grantPersistence(
+  browser: Browser,
+  context: BrowserContext,
+  origin: string,
+): Promise<void> {
+  const [page] = context.pages()
+  if (page === undefined) throw new Error('the context has no page')
+  const { targetInfo } = await (await context.newCDPSession(page)).send('Target.getTargetInfo')
+  const session = await browser.newBrowserCDPSession()
+  await session.send('Browser.grantPermissions', {
+    permissions: ['durableStorage'],
+    origin: new URL(origin).origin,
+    ...(targetInfo.browserContextId && { browserContextId: targetInfo.browserContextId }),
+  })
+}
+
 /** The scripts by their paths; the first one loads the others. */
 async function bundle(entry: string): Promise<ReadonlyMap<string, string>> {
-  const fromVitest = createRequire(import.meta.resolve('vitest'))
   const result = await build({
     configFile: false,
     logLevel: 'error',
@@ -83,8 +100,6 @@ async function bundle(entry: string): Promise<ReadonlyMap<string, string>> {
       alias: {
         // The conformance suite runs in the page with what vitest itself compares with.
         vitest: fileURLToPath(new URL('./vitest-in-page.ts', import.meta.url)),
-        '@vitest/expect': fromVitest.resolve('@vitest/expect'),
-        chai: createRequire(fromVitest.resolve('@vitest/expect')).resolve('chai'),
       },
     },
     build: {

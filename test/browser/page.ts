@@ -1,60 +1,8 @@
 /**
- * What runs inside the page of browser.test.ts: a whole vault in a browser, with its records in
- * IndexedDB, against a remote of another origin. Everything but the device's keys is the code that
- * apps get; the browser's own key store is a later part of the project, so here keys stay in
- * memory.
+ * What runs inside a page of the browser tests: the package as an app of the web gets it, and the
+ * few things that are easier said there.
  */
-import {
-  createVaultOn,
-  type FolderContent,
-  openVaultOn,
-  type Platform,
-  restoreVaultOn,
-  type Vault,
-  type VaultFolder,
-} from '@blindcopy/client/core'
-import { openLevelStore } from '@blindcopy/secondary'
-
-function memoryKeysFolder(path: string): VaultFolder {
-  const files = new Map<string, Uint8Array>()
-  const read = async (name: string): Promise<Uint8Array> => {
-    const bytes = files.get(name)
-    if (bytes === undefined) throw new Error(`${name} is missing`)
-    return bytes
-  }
-  const content = (): FolderContent => (files.has('config') ? 'vault' : 'nothing')
-  return {
-    content: async () => content(),
-    begin: async () => undefined,
-    readConfig: () => read('config'),
-    finish: async (bytes) => void files.set('config', bytes),
-    readKeys: () => read('keys'),
-    writeKeys: async (bytes) => void files.set('keys', bytes),
-    openStore: () => openLevelStore({ path }),
-  }
-}
-
-const folders = new Map<string, VaultFolder>()
-const platform: Platform = {
-  nowMs: Date.now,
-  random: (size) => crypto.getRandomValues(new Uint8Array(size)),
-  setTimer(callback, delayMs) {
-    const timer = setTimeout(callback, delayMs)
-    return () => clearTimeout(timer)
-  },
-  fetch: (...request) => fetch(...request),
-  openSocket: (url) => new WebSocket(url) as never,
-  openFolder: (path) => {
-    const folder = folders.get(path) ?? memoryKeysFolder(path)
-    folders.set(path, folder)
-    return folder
-  },
-  deviceName: () => 'browser',
-  onOnline: (listener) => {
-    addEventListener('online', listener)
-    return () => removeEventListener('online', listener)
-  },
-}
+import * as blindcopy from '@blindcopy/client/browser'
 
 const VALUE = {
   zero: 0,
@@ -66,7 +14,7 @@ const VALUE = {
   text: '記録 😀',
 }
 
-function isSame(kept: typeof VALUE | undefined): boolean {
+function isValue(kept: typeof VALUE | undefined): boolean {
   if (kept === undefined) return false
   return (
     kept.zero === 0 &&
@@ -79,51 +27,69 @@ function isSame(kept: typeof VALUE | undefined): boolean {
   )
 }
 
-async function untilLive(vault: Vault): Promise<void> {
-  vault.sync.start()
-  for await (const { phase } of vault.sync.watch()) if (phase === 'live') return
+/** The code of the error of a job, or undefined when there was none. */
+const codeOf = (job: Promise<unknown>): Promise<string | undefined> =>
+  job.then(
+    () => undefined,
+    (error: { code?: string; message: string }) => error.code ?? error.message,
+  )
+
+async function untilStatus(
+  vault: blindcopy.Vault,
+  isWanted: (status: blindcopy.SyncStatus) => boolean,
+): Promise<blindcopy.SyncStatus> {
+  for await (const status of vault.sync.watch()) if (isWanted(status)) return status
+  throw new Error('the vault was closed')
 }
 
-const jobs = {
-  /** Writes offline, closes, opens again from IndexedDB, and registers with the remote. */
-  async create(remote: string) {
-    const { vault, recoveryPhrase } = await createVaultOn(platform, { path: 'one', remote })
-    const notes = vault.collection('notes')
-    await notes.put('kept', VALUE)
-    await vault.transaction(async (transaction) => {
-      const target = transaction.collection(notes)
-      for (let i = 0; i < 300; i++) await target.put(`n${i}`, { i })
-    })
-    await vault.close()
-    const again = await openVaultOn(platform, { path: 'one' })
-    const kept = await again.collection<typeof VALUE>('notes').get('kept')
-    const listed = (await again.collection('notes').list()).length
-    await again.sync.once()
-    const { pending, initialSyncComplete } = again.sync.status
-    await again.close()
-    const isExact = isSame(kept)
-    return { recoveryPhrase, listed, isExact, pending, initialSyncComplete }
-  },
-  /** Restores from the phrase, goes live, and waits for a note of another device. */
-  async follow(remote: string, recoveryPhrase: string) {
-    const vault = await restoreVaultOn(platform, { path: 'two', remote, recoveryPhrase })
-    await untilLive(vault)
-    const notes = vault.collection<{ from: string }>('live')
-    const results = notes.watch()
-    await results.next()
-    await notes.put('browser', { from: 'browser' })
-    for await (const found of results) if (found.length === 2) break
-    const seen = (await notes.list()).map(({ fields }) => fields.from)
-    const count = (await vault.collection('notes').list()).length
-    await vault.close()
-    return { seen, count }
-  },
-  async refused(remote: string) {
-    const { vault } = await createVaultOn(platform, { path: 'three', remote })
-    const code = await vault.sync.once().catch((error: { code?: string }) => error.code)
-    await vault.close()
-    return code
-  },
+/** Waits until a collection has that many records. */
+async function untilCount(vault: blindcopy.Vault, name: string, count: number): Promise<number> {
+  for await (const found of vault.collection(name).watch()) {
+    if (found.length === count) return found.length
+  }
+  return -1
 }
 
-Object.assign(globalThis, { jobs })
+/** The objects of a vault's folder, as they stand in IndexedDB. */
+function folderObjects(
+  path: string,
+  change?: (objects: IDBObjectStore) => void,
+): Promise<Record<string, unknown>> {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open(`blindcopy:${path}:folder`)
+    opening.onerror = () => reject(opening.error)
+    opening.onsuccess = () => {
+      const transaction = opening.result.transaction('objects', 'readwrite')
+      const objects = transaction.objectStore('objects')
+      change?.(objects)
+      const [keys, values] = [objects.getAllKeys(), objects.getAll()]
+      transaction.oncomplete = () => {
+        opening.result.close()
+        resolve(Object.fromEntries(keys.result.map((key, i) => [String(key), values.result[i]])))
+      }
+    }
+  })
+}
+
+function deleteDatabase(name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.deleteDatabase(name)
+    request.onsuccess = () => resolve()
+    request.onerror = () => reject(request.error)
+  })
+}
+
+const inPage = {
+  ...blindcopy,
+  VALUE,
+  isValue,
+  codeOf,
+  untilStatus,
+  untilCount,
+  folderObjects,
+  deleteDatabase,
+}
+
+export type InPage = typeof inPage
+
+Object.assign(globalThis, { inPage, isReady: true })

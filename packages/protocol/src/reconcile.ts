@@ -15,7 +15,7 @@
  *   child, mine against theirs              then
  *     same count and sum                    nothing
  *     theirs 0                              mine are handed out
- *     theirs ≤ 4, or one ≥ 4 × the other    asked as a list (2,048 pairs at most)
+ *     theirs ≤ 8, or one ≥ 4 × the other    asked as a list (2,048 pairs at most)
  *     else                                  asked for its children
  *
  * Both sets may change meanwhile. A pair that is there throughout on both ends, or on one, is judged
@@ -45,7 +45,7 @@ import {
 } from './reconcile-node.ts'
 
 /** A list of so many pairs is smaller than what a further step down would take. */
-export const LEAF_PAIRS = 4
+export const LEAF_PAIRS = 8
 /** One end has so many times what the other has: nearly all differ. */
 const LOPSIDED = 4
 /** A set of so few begins with a list, or with one node; a greater one with 16. */

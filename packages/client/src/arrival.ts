@@ -26,9 +26,10 @@ import {
   type Timestamp,
   transactionDigest,
 } from '@blindcopy/protocol'
-import { keychainKey, quarantineKey, type StoreOp } from '@blindcopy/secondary'
+import { forwardKey, keychainKey, quarantineKey, type StoreOp } from '@blindcopy/secondary'
+import { putConflict } from './conflict-log.ts'
 import { ClientError } from './error.ts'
-import { isLater, type Row } from './row.ts'
+import { isLater, isNone, type Row } from './row.ts'
 import type { RowBatch, Slot } from './row-batch.ts'
 
 /** One step of the remote's log, as it was served. */
@@ -37,6 +38,8 @@ export type LogStep =
       readonly type: 'transaction'
       readonly seq: number
       readonly chain: Hash
+      /** The timestamp its ops share; null for a batch that healed a remote. */
+      readonly id?: Timestamp | null
       readonly envelopes: readonly Uint8Array[]
       /** The pairs, 32 bytes each and joined, of the ops whose envelopes are not served. */
       readonly others: Uint8Array
@@ -53,7 +56,16 @@ export type QuarantineReason = 'tampered' | 'unknown-epoch' | 'unsupported-versi
 
 /** What opening tells the local secondary: enough to file the record, and nothing readable. */
 export type Opening =
-  | { readonly type: 'opened'; readonly tag: Uint8Array }
+  | {
+      readonly type: 'opened'
+      readonly tag: Uint8Array
+      /** The version it replaced where it was written; null for none. */
+      readonly base?: Timestamp | null
+      /** How many ops its transaction pushed. */
+      readonly transactionSize?: number
+      /** Whether its fields carry clocks, so that it is merged and not just replaced. */
+      readonly merges?: boolean
+    }
   | { readonly type: 'closed'; readonly reason: QuarantineReason }
 
 /** Opens an envelope with the keys of the vault. Never throws for what a remote can send. */
@@ -127,23 +139,29 @@ export function openArrivals(envelopes: readonly Uint8Array[], open: OpenArrival
   }))
 }
 
+/** A transaction of the log with its envelopes opened. */
+export type OpenedStep = {
+  readonly step: Extract<LogStep, { type: 'transaction' }>
+  readonly arrivals: readonly Arrival[]
+}
+
 /** Opens what the steps carry, in their order: an epoch's entry comes before what it sealed. */
 export function openSteps(
   steps: readonly LogStep[],
   options: { open: OpenArrival; takeKeychain: TakeKeychain },
-): { arrivals: Arrival[]; keychainOps: StoreOp[] } {
-  const arrivals: Arrival[] = []
+): { opened: OpenedStep[]; keychainOps: StoreOp[] } {
+  const opened: OpenedStep[] = []
   const keychainOps: StoreOp[] = []
   for (const step of steps) {
     if (step.type === 'transaction') {
-      arrivals.push(...openArrivals(step.envelopes, options.open))
+      opened.push({ step, arrivals: openArrivals(step.envelopes, options.open) })
       continue
     }
     for (const { index, entry } of options.takeKeychain(step.entries)) {
       keychainOps.push({ type: 'put', key: keychainKey(index), value: entry })
     }
   }
-  return { arrivals, keychainOps }
+  return { opened, keychainOps }
 }
 
 /** Whether an envelope is what was sealed, under a key that this device holds. */
@@ -161,29 +179,133 @@ function openArrival(bytes: Uint8Array, open: OpenArrival): Opening {
   }
 }
 
-/** Files one arrival into the batch. Returns whether it was news. */
-export function takeArrival(batch: RowBatch, slot: Slot, arrival: Arrival): boolean {
+/** What filing arrivals needs beside the rows, and what it finds out. */
+export type ArrivalContext = {
+  readonly nowMs: number
+  /** The envelope of the version that a row showed before the batch, where it may be needed. */
+  readonly currentEnvelope: (slot: Slot) => Envelope | undefined
+  /** Whether a version of this device is stored here. */
+  readonly holdsOwn: (recordId: RecordId, timestamp: Timestamp) => boolean
+  /** Whether a version was held here before, as far as can be told from its author. */
+  readonly wasSeen: (timestamp: Timestamp) => boolean
+  /** Two versions of a merge record, of which neither was written on top of the other. */
+  readonly meetings: Meeting[]
+  /** A version that must be resolved against writes that wait. */
+  isRebaseDue: boolean
+  /** A version of this device that this folder never wrote. */
+  isCopied: boolean
+}
+
+export type Meeting = { readonly slot: Slot; readonly older: Envelope; readonly newer: Envelope }
+
+/**
+ * Files one arrival into the batch: confirmed at once, shown unless `isHidden` (its transaction is
+ * not whole yet). Returns whether it was news.
+ */
+export function takeArrival(
+  batch: RowBatch,
+  slot: Slot,
+  options: { arrival: Arrival; context: ArrivalContext; isHidden?: boolean },
+): boolean {
+  const { arrival, context, isHidden = false } = options
   const { recordId, timestamp, opening } = arrival
-  const { row } = slot
-  if (!isLater(timestamp, row.confirmed)) return false
-  batch.confirm(recordId, row.confirmed, timestamp)
+  const before = slot.row
+  if (!isLater(timestamp, before.confirmed)) return false
+  batch.confirm(recordId, before.confirmed, timestamp)
   // A version that was put aside is no longer worth listing once a newer one is known.
-  if (!equalBytes(row.confirmed, row.current)) batch.deleteQuarantined(recordId, row.confirmed)
+  if (!equalBytes(before.confirmed, before.current)) {
+    batch.deleteQuarantined(recordId, before.confirmed)
+  }
   if (opening.type === 'closed') {
     batch.ops.push(putQuarantine(arrival, opening.reason))
-    batch.setRow(slot, { ...row, confirmed: timestamp })
+    batch.setRow(slot, { ...before, confirmed: timestamp })
     return true
   }
-  const envelope = arrival.envelope as Envelope
-  const isShown = isLater(timestamp, row.current)
-  if (isShown) {
-    batch.show(recordId, { tag: opening.tag, timestamp, tombstone: isTombstone(envelope) })
+  if (isForwarded(before)) batch.ops.push({ type: 'delete', key: forwardKey(recordId) })
+  if (equalBytes(timestamp, before.current)) {
+    batch.setRow(slot, { ...before, confirmed: timestamp })
+  } else {
+    // Also when a write of this device is newer: it is what that write competes with.
+    batch.putVersion(recordId, timestamp, arrival.envelope as Envelope)
+    batch.setRow(slot, { ...before, confirmed: timestamp })
+    judgeMeeting(batch, slot, { arrival, before, context })
+    if (!isHidden) showConfirmed(batch, slot, { ...opening, tombstone: isTomb(arrival) })
   }
-  // Otherwise a write of this device is newer: what arrived is kept as what it competes with.
-  if (!equalBytes(timestamp, row.current)) batch.putVersion(recordId, timestamp, envelope)
-  batch.setRow(slot, { ...row, current: isShown ? timestamp : row.current, confirmed: timestamp })
-  releaseReplaced(batch, slot, row)
+  releaseReplaced(batch, slot, before)
   return true
+}
+
+const isTomb = ({ envelope }: Arrival): boolean => isTombstone(envelope as Envelope)
+
+/** Whether the version that is shown came from no remote and may be listed for passing on. */
+const isForwarded = ({ pending, current, confirmed }: Row): boolean =>
+  pending === 0 && isLater(current, confirmed)
+
+/**
+ * Makes the confirmed version the one that reads show, if it is newer and no write that waits must
+ * be resolved against it first.
+ */
+export function showConfirmed(
+  batch: RowBatch,
+  slot: Slot,
+  version: { tag: Uint8Array; tombstone: boolean },
+): void {
+  const { recordId, row } = slot
+  const isAwaited = row.pending > 0 && row.policy !== 0
+  if (isAwaited || !isLater(row.confirmed, row.current)) return
+  batch.show(recordId, { ...version, timestamp: row.confirmed })
+  batch.setRow(slot, { ...row, current: row.confirmed })
+  releaseReplaced(batch, slot, row)
+}
+
+/** Whether the arrival and what is here were written without knowing of each other. */
+function judgeMeeting(
+  batch: RowBatch,
+  slot: Slot,
+  met: { arrival: Arrival; before: Row; context: ArrivalContext },
+): void {
+  const { arrival, before, context } = met
+  const { recordId, timestamp, opening } = arrival
+  if (opening.type === 'closed') return
+  const isOwn = batch.isOwn(timestamp)
+  if (isOwn && context.holdsOwn(recordId, timestamp)) return
+  if (isOwn) context.isCopied = true
+  if (before.pending > 0 && before.policy !== 0) {
+    context.isRebaseDue = true
+    return
+  }
+  if (isNone(before.current)) return
+  const isNewer = isLater(timestamp, before.current)
+  const isDescendant =
+    isNewer && opening.base !== null && opening.base !== undefined
+      ? equalBytes(opening.base, before.current)
+      : false
+  if (isDescendant) return
+  const current = context.currentEnvelope(slot)
+  if (current === undefined) return
+  const envelope = arrival.envelope as Envelope
+  if (opening.merges === true && before.pending === 0) {
+    const [older, newer] = isNewer ? [current, envelope] : [envelope, current]
+    context.meetings.push({ slot, older, newer })
+    return
+  }
+  // What both ends once held is history, not a conflict.
+  const isUnconfirmed = before.pending > 0 || isLater(before.current, before.confirmed)
+  const loser = isNewer ? current : envelope
+  const isHistory = isNewer ? !isUnconfirmed : context.wasSeen(timestamp)
+  if (isHistory) return
+  batch.ops.push(
+    putConflict({
+      recordId,
+      timestamp: envelopeTimestamp(loser),
+      kind: 'overwritten',
+      notedMs: context.nowMs,
+      winner: isNewer ? timestamp : before.current,
+      note: null,
+      envelope: loser,
+    }),
+  )
+  batch.conflictCount++
 }
 
 /** What the row showed or had confirmed before. A version that may wait for a verdict stays. */
@@ -199,17 +321,20 @@ function releaseReplaced(batch: RowBatch, slot: Slot, before: Row): void {
 /**
  * A version that was put aside and now opens: the same as an arrival, but it is confirmed already.
  */
-export function releaseArrival(batch: RowBatch, slot: Slot, arrival: Arrival): boolean {
+export function releaseArrival(
+  batch: RowBatch,
+  slot: Slot,
+  options: { arrival: Arrival; context: ArrivalContext },
+): boolean {
+  const { arrival, context } = options
   const { recordId, timestamp, opening } = arrival
   if (opening.type === 'closed') return false
   batch.deleteQuarantined(recordId, timestamp)
   const { row } = slot
-  if (!equalBytes(timestamp, row.confirmed) || !isLater(timestamp, row.current)) return true
-  const envelope = arrival.envelope as Envelope
-  batch.putVersion(recordId, timestamp, envelope)
-  batch.show(recordId, { tag: opening.tag, timestamp, tombstone: isTombstone(envelope) })
-  batch.setRow(slot, { ...row, current: timestamp })
-  releaseReplaced(batch, slot, row)
+  if (!equalBytes(timestamp, row.confirmed) || equalBytes(timestamp, row.current)) return true
+  batch.putVersion(recordId, timestamp, arrival.envelope as Envelope)
+  judgeMeeting(batch, slot, { arrival, before: row, context })
+  showConfirmed(batch, slot, { ...opening, tombstone: isTomb(arrival) })
   return true
 }
 

@@ -20,29 +20,60 @@ import {
 } from '@blindcopy/protocol'
 
 export class LocalClock {
-  readonly identity: ClockIdentity
-  readonly #nowMs: () => number
+  readonly #deviceMs: () => number
   /** What was given out above the clock, since it was opened: its random tail is its own. */
   readonly #givenAhead = new Set<string>()
+  #identity: ClockIdentity
   state: ClockState
+  /** Added to the time of the device: what a remote has shown it to be wrong by. */
+  offsetMs: number
 
-  constructor(state: ClockState, identity: ClockIdentity, nowMs: () => number) {
-    this.state = state
-    this.identity = identity
-    this.#nowMs = nowMs
+  constructor(
+    stored: { clock: ClockState; clockOffsetMs: number },
+    identity: ClockIdentity,
+    deviceMs: () => number,
+  ) {
+    this.state = stored.clock
+    this.offsetMs = stored.clockOffsetMs
+    this.#identity = identity
+    this.#deviceMs = deviceMs
+  }
+
+  get identity(): ClockIdentity {
+    return this.#identity
+  }
+
+  /** The corrected time. */
+  nowMs(): number {
+    return this.#deviceMs() + this.offsetMs
+  }
+
+  /**
+   * The clock with another offset: one that stands too far ahead is set back. `tail` is new and
+   * random, so that what is given out from then on repeats nothing. Call `adopt` once it is stored.
+   */
+  corrected(offsetMs: number): ClockState {
+    const nowMs = Math.floor(this.#deviceMs() + offsetMs)
+    if (this.state.milliseconds <= nowMs + CLOCK_DRIFT_MS_MAX) return this.state
+    return { milliseconds: nowMs, counter: 0 }
+  }
+
+  adopt(correction: { offsetMs: number; tail: Uint8Array }): void {
+    this.offsetMs = correction.offsetMs
+    this.#identity = { deviceId: this.#identity.deviceId, tail: correction.tail }
   }
 
   /** A timestamp above `replaced`, and the clock once it is used. */
   next(replaced: Timestamp): { timestamp: Timestamp; state: ClockState } {
-    const own = this.#unused(tick(this.state, this.#nowMs()))
-    const timestamp = encodeTimestamp(own, this.identity)
+    const own = this.#unused(tick(this.state, this.nowMs()))
+    const timestamp = encodeTimestamp(own, this.#identity)
     if (compareTimestamps(timestamp, replaced) > 0) return { timestamp, state: own }
-    const above = this.#unused(tick(own, this.#nowMs(), [replaced]))
+    const above = this.#unused(tick(own, this.nowMs(), [replaced]))
     if (!this.isAhead(replaced)) {
-      return { timestamp: encodeTimestamp(above, this.identity), state: above }
+      return { timestamp: encodeTimestamp(above, this.#identity), state: above }
     }
     this.#givenAhead.add(textOf(above))
-    return { timestamp: encodeTimestamp(above, this.identity), state: own }
+    return { timestamp: encodeTimestamp(above, this.#identity), state: own }
   }
 
   /** The clock after an opened version. */
@@ -52,7 +83,7 @@ export class LocalClock {
 
   /** Further ahead than a clock may be. */
   isAhead(timestamp: Timestamp): boolean {
-    return timestampMilliseconds(timestamp) > this.#nowMs() + CLOCK_DRIFT_MS_MAX
+    return timestampMilliseconds(timestamp) > this.nowMs() + CLOCK_DRIFT_MS_MAX
   }
 
   #unused(state: ClockState): ClockState {

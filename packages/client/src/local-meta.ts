@@ -8,14 +8,20 @@ import {
   chainStart,
   concat,
   decodeUint64,
+  decodeUtf8,
   encodeClock,
   encodeUint64,
+  encodeUtf8,
   Fingerprint,
+  formatHex,
   type LogPosition,
   parseClock,
   parseHash,
   parseSyncId,
   type SyncId,
+  TIMESTAMP_BYTES,
+  type Timestamp,
+  timestampAuthor,
   type VaultId,
 } from '@blindcopy/protocol'
 import { metaKey, type Store, type StoreOp } from '@blindcopy/secondary'
@@ -37,13 +43,47 @@ export type LocalMeta = {
   /** Whether the head of the remote was once reached. */
   readonly initialSyncComplete: boolean
   readonly lastSyncedMs: number | null
+  /** What is added to this device's clock for new timestamps; learned from the remote. */
+  readonly clockOffsetMs: number
+  readonly notices: readonly Notice[]
+  /** The greatest version seen of each author, by the hex of its four bytes. */
+  readonly seen: ReadonlyMap<string, Timestamp>
+  /** Whether a write that waits must be rewritten on top of what arrived. */
+  readonly isRebaseDue: boolean
 }
+
+/** Something that happened by itself and that the person is told. Holds nothing readable. */
+export type Notice = { readonly code: NoticeCode; readonly message: string; readonly atMs: number }
+
+export type NoticeCode =
+  /** The remote was reset, restored or replaced, and this device has healed with it. */
+  | 'healed'
+  /** Both ends held different sets though they should not, and were brought together. */
+  | 'mismatch-healed'
+  /** This folder was copied or put back from an older copy. */
+  | 'folder-copied'
+  /** The clock of this device is wrong; new writes follow the remote's. */
+  | 'clock-corrected'
+  /** A transaction arrived in parts only. */
+  | 'transaction-torn'
+  /** A record on this disk was spoiled and was fetched again. */
+  | 'record-repaired'
+
+export const NOTICES_MAX = 20
 
 const CURSOR = metaKey('cursor')
 const CLOCK = metaKey('clock')
 const CONFIRMED_SET = metaKey('confirmed-set')
 const SENT = metaKey('sent')
 const SYNCED = metaKey('synced')
+const GENERATION = metaKey('generation')
+const CLOCK_OFFSET = metaKey('clock-offset')
+const NOTICES = metaKey('notices')
+const SEEN = metaKey('seen')
+const REBASE = metaKey('rebase')
+const SEEN_BYTES = 4 + TIMESTAMP_BYTES
+/** The offset may be negative, and a stored number may not. */
+const OFFSET_ZERO = 2 ** 48
 
 const put = (key: Uint8Array, value: Uint8Array): StoreOp => ({ type: 'put', key, value })
 
@@ -57,14 +97,43 @@ export const putSentBelow = (number: number): StoreOp => put(SENT, encodeUint64(
 
 export const putSynced = (nowMs: number): StoreOp => put(SYNCED, encodeUint64(nowMs))
 
+export const putGeneration = (generation: number): StoreOp =>
+  put(GENERATION, encodeUint64(generation))
+
+export const putClockOffset = (offsetMs: number): StoreOp =>
+  put(CLOCK_OFFSET, encodeUint64(OFFSET_ZERO + Math.trunc(offsetMs)))
+
+export const putNotices = (notices: readonly Notice[]): StoreOp =>
+  put(NOTICES, encodeUtf8(JSON.stringify(notices)))
+
+export const putRebaseDue = (isDue: boolean): StoreOp =>
+  isDue ? put(REBASE, new Uint8Array(1)) : { type: 'delete', key: REBASE }
+
+export function putSeen(seen: ReadonlyMap<string, Timestamp>): StoreOp {
+  const bytes = new Uint8Array(seen.size * SEEN_BYTES)
+  let offset = 0
+  for (const timestamp of seen.values()) {
+    bytes.set(timestampAuthor(timestamp), offset)
+    bytes.set(timestamp, offset + 4)
+    offset += SEEN_BYTES
+  }
+  return put(SEEN, bytes)
+}
+
+export async function readGeneration(store: Store): Promise<number> {
+  const value = await store.get(GENERATION)
+  return value === undefined ? 0 : decodeUint64(value)
+}
+
 export function putCursor(cursor: { syncId: SyncId; position: LogPosition }): StoreOp {
   const { seq, chain } = cursor.position
   return put(CURSOR, concat(cursor.syncId, encodeUint64(seq), chain))
 }
 
 export async function readMeta(store: Store, vaultId: VaultId): Promise<LocalMeta> {
-  const keys = [CURSOR, CLOCK, CONFIRMED_SET, SENT, SYNCED]
-  const [cursor, clock, set, sent, synced] = await store.getMany(keys)
+  const keys = [CURSOR, CLOCK, CONFIRMED_SET, SENT, SYNCED, CLOCK_OFFSET, NOTICES, SEEN, REBASE]
+  const values = await store.getMany(keys)
+  const [cursor, clock, set, sent, synced, offset, notices, seen, rebase] = values
   return {
     cursor: parseCursorValue(cursor, vaultId),
     clock: clock === undefined ? CLOCK_START : parseClock(clock.subarray(0, 8)),
@@ -76,7 +145,20 @@ export async function readMeta(store: Store, vaultId: VaultId): Promise<LocalMet
     sentBelow: sent === undefined ? 0 : decodeUint64(sent),
     initialSyncComplete: synced !== undefined,
     lastSyncedMs: synced === undefined ? null : decodeUint64(synced),
+    clockOffsetMs: offset === undefined ? 0 : decodeUint64(offset) - OFFSET_ZERO,
+    notices: notices === undefined ? [] : (JSON.parse(decodeUtf8(notices)) as Notice[]),
+    seen: parseSeen(seen),
+    isRebaseDue: rebase !== undefined,
   }
+}
+
+function parseSeen(value: Uint8Array | undefined): Map<string, Timestamp> {
+  const seen = new Map<string, Timestamp>()
+  for (let at = 0; value !== undefined && at < value.length; at += SEEN_BYTES) {
+    const timestamp = value.slice(at + 4, at + SEEN_BYTES) as Timestamp
+    seen.set(formatHex(value.subarray(at, at + 4)), timestamp)
+  }
+  return seen
 }
 
 function parseCursorValue(value: Uint8Array | undefined, vaultId: VaultId): Cursor {

@@ -6,10 +6,7 @@ import {
   type Envelope,
   encodePushedOps,
   encodePushHead,
-  envelopeRecordId,
-  envelopeTimestamp,
   equalBytes,
-  RECORD_ID_BYTES,
   type RecordId,
   type Timestamp,
 } from '@blindcopy/protocol'
@@ -33,9 +30,7 @@ import {
 import { parseQuarantineValue, type QuarantineReason } from './arrival.ts'
 import { ClientError } from './error.ts'
 import { type OutboxEntry, type OutboxTransaction, parseOutboxEntry } from './outbox.ts'
-import { isLater, isNone, parseRow } from './row.ts'
-import { idText } from './row-batch.ts'
-import { type AttentionEntry, parseAttention } from './verdict.ts'
+import { isNone, parseRow, type Row } from './row.ts'
 
 export type StoredVersion = {
   readonly recordId: RecordId
@@ -72,6 +67,29 @@ export async function readVersion(
     }
   }
   throw new ClientError('vault-damaged', 'a record is listed and its version is not there')
+}
+
+/** The versions that are shown of many records, in their order. */
+export async function readVersions(
+  store: Store,
+  recordIds: readonly RecordId[],
+): Promise<(StoredVersion | undefined)[]> {
+  const rows = (await store.getMany(recordIds.map(rowKey))).map(parseRow)
+  const listed = recordIds.flatMap((recordId, i) => {
+    const { current } = rows[i] as Row
+    return isNone(current) ? [] : [{ recordId, timestamp: current, at: i }]
+  })
+  const keys = listed.map(({ recordId, timestamp }) => versionKey(recordId, timestamp))
+  const envelopes = await store.getMany(keys)
+  const versions = recordIds.map((): StoredVersion | undefined => undefined)
+  for (const [i, { recordId, timestamp, at }] of listed.entries()) {
+    const envelope = envelopes[i] as Envelope | undefined
+    versions[at] =
+      envelope === undefined
+        ? await readVersion(store, recordId)
+        : { recordId, timestamp, envelope }
+  }
+  return versions
 }
 
 export async function* readPages(
@@ -148,14 +166,6 @@ function missingVersion(): ClientError {
   return new ClientError('vault-damaged', 'a version that waits to be sent is not there')
 }
 
-export async function readAttention(store: Store): Promise<AttentionEntry[]> {
-  const entries: AttentionEntry[] = []
-  for await (const page of store.pages(numberedRange('attention'))) {
-    for (const [key, value] of page) entries.push(parseAttention(parseNumberedKey(key), value))
-  }
-  return entries
-}
-
 /** A page at a time: a hostile remote fills them with envelopes of 1 MiB. */
 export async function* readQuarantine(store: Store): AsyncGenerator<readonly QuarantinedVersion[]> {
   const range = { ...quarantineRange(), limit: QUARANTINE_LISTED_MAX }
@@ -195,12 +205,12 @@ export async function countNumbered(store: Store, section: NumberedSection): Pro
 export async function findDamaged(
   store: Store,
   isWhole: (envelope: Envelope) => boolean,
-): Promise<AttentionEntry[]> {
-  const damaged: AttentionEntry[] = []
+): Promise<{ number: number; entry: Uint8Array }[]> {
+  const damaged: { number: number; entry: Uint8Array }[] = []
   for await (const page of store.pages(numberedRange('outbox'), { entriesMax: 8 })) {
     for (const [key, entry] of page) {
       if (await holdsWhole(store, entry, isWhole)) continue
-      damaged.push({ number: parseNumberedKey(key), code: 'tampered', entry })
+      damaged.push({ number: parseNumberedKey(key), entry })
     }
   }
   return damaged
@@ -224,31 +234,3 @@ async function holdsWhole(
   }
   return count === ops.length
 }
-
-/** Whether each pair's record is held in that version or a newer one, here or among `served`. */
-export async function holdsAll(
-  store: Store,
-  pairs: readonly Uint8Array[],
-  served: readonly Uint8Array[],
-): Promise<boolean> {
-  const servedById = new Map<string, Timestamp>()
-  for (const envelope of served as readonly Envelope[]) {
-    const id = idText(envelopeRecordId(envelope))
-    const known = servedById.get(id)
-    const timestamp = envelopeTimestamp(envelope)
-    if (known === undefined || isLater(timestamp, known)) servedById.set(id, timestamp)
-  }
-  const open = pairs.filter((pair) => {
-    const known = servedById.get(idText(pair.subarray(0, RECORD_ID_BYTES)))
-    return known === undefined || isLater(timestampOf(pair), known)
-  })
-  const keys = open.map((pair) => rowKey(pair.subarray(0, RECORD_ID_BYTES) as RecordId))
-  const rows = await store.getMany(keys)
-  return open.every((pair, i) => {
-    const { current, confirmed } = parseRow(rows[i])
-    const timestamp = timestampOf(pair)
-    return !isLater(timestamp, current) || !isLater(timestamp, confirmed)
-  })
-}
-
-const timestampOf = (pair: Uint8Array): Timestamp => pair.subarray(RECORD_ID_BYTES) as Timestamp

@@ -327,7 +327,7 @@ describe('a refused transaction', () => {
     expect(transactions).toHaveLength(1)
     const [transaction] = transactions
     if (transaction === undefined) throw new Error('a transaction was expected')
-    await local.settle([{ transaction, verdict: { type: 'refused', code: 'clock-drift' } }])
+    await local.settle([{ transaction, verdict: { type: 'refused', code: 'too-large' } }])
     expect([local.pendingCount, local.attentionCount]).toEqual([1, 1])
     expect((await local.read(recordIdOf(1)))?.recordId).toEqual(recordIdOf(1))
     const { local: again } = await openLocal(store)
@@ -346,7 +346,8 @@ describe('a refused transaction', () => {
 describe('a row', () => {
   it('counts more waiting writes than two bytes can', () => {
     const timestamp = otherTimestamp(NOW_MS)
-    const row = { current: timestamp, confirmed: timestamp, pending: 65_536, base: timestamp }
+    const versions = { current: timestamp, confirmed: timestamp, base: timestamp }
+    const row = { ...versions, pending: 65_536, last: 2 ** 40 + 3, policy: 2 }
     expect(parseRow(encodeRow(row))).toEqual(row)
   })
 })

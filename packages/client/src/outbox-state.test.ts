@@ -28,18 +28,24 @@ describe('OutboxState', () => {
       { pending: { count: 1, first: 4, last: 4 }, attention: none },
     )
     expect(state.hasSentUnanswered).toBe(true)
-    state.settled([4], 0)
+    state.settled({ gone: [4], again: [], refusedCount: 0 })
     expect(state.hasSentUnanswered).toBe(false)
     state.added(5)
     expect(state.hasSentUnanswered).toBe(false)
   })
 
-  it('takes back as many as there are', () => {
-    const attention = { count: 300_000, first: 1, last: 300_000 }
-    const state = new OutboxState({ nextNumber: 1, sentBelow: 2 }, { pending: none, attention })
-    state.takenBack(Array.from({ length: 300_000 }, (_, i) => i + 1))
-    expect([state.pendingCount, state.attentionCount]).toEqual([300_000, 0])
+  it('counts what was answered and waits again as sent, until all that was sent is answered', () => {
+    const state = new OutboxState(
+      { nextNumber: 5, sentBelow: 5 },
+      { pending: { count: 3, first: 2, last: 4 }, attention: none },
+    )
+    state.settled({ gone: [2], again: [3], refusedCount: 0 })
+    state.settled({ gone: [4], again: [], refusedCount: 0 })
     expect(state.hasSentUnanswered).toBe(true)
+    expect(state.thawedBelow).toBe(3)
+    state.thawed(3)
+    expect([state.hasSentUnanswered, state.pendingCount]).toEqual([false, 1])
+    expect(state.isUnsent(3)).toBe(true)
   })
 })
 

@@ -15,7 +15,11 @@ export class OutboxState {
   sentBelow: number
   pendingCount: number
   attentionCount: number
+  /** Somebody waits for these to arrive: none of them is dropped for a later one. */
+  awaitedBelow = 0
   #firstPending: number
+  /** The least number of those that were answered and wait again. */
+  #firstAgain: number | null = null
 
   constructor(
     stored: { nextNumber: number; sentBelow: number },
@@ -34,29 +38,65 @@ export class OutboxState {
     return this.pendingCount > 0 && this.#firstPending < this.sentBelow
   }
 
-  added(number: number): void {
-    this.nextNumber = number + 1
+  /** Whether a transaction may still be changed. */
+  isUnsent(number: number): boolean {
+    return number >= this.sentBelow
+  }
+
+  /** Whether a later transaction may take its place. */
+  mayReplace(number: number): boolean {
+    return this.isUnsent(number) && number >= this.awaitedBelow
+  }
+
+  /** Up to where nothing counts as sent once all that was sent is answered; null: as it is. */
+  get thawedBelow(): number | null {
+    return this.#firstAgain
+  }
+
+  /** `replacedCount` transactions that waited were dropped for it. */
+  added(number: number, replacedCount = 0): void {
     if (this.pendingCount === 0) this.#firstPending = number
-    this.pendingCount++
+    this.pendingCount += 1 - replacedCount
   }
 
-  settled(numbers: readonly number[], refusedCount: number): void {
-    this.pendingCount -= numbers.length
+  /** The batch that was to add it failed. */
+  notAdded(replacedCount: number): void {
+    this.pendingCount -= 1 - replacedCount
+  }
+
+  /** Verdicts came in: `gone` left the outbox, `again` wait in it as if they were new. */
+  settled(verdicts: {
+    readonly gone: readonly number[]
+    readonly again: readonly number[]
+    readonly refusedCount: number
+  }): void {
+    const { gone, again, refusedCount } = verdicts
+    this.pendingCount -= gone.length
     this.attentionCount += refusedCount
-    this.#firstPending = Math.max(0, ...numbers.map((number) => number + 1))
+    for (const number of again) this.#firstAgain = Math.min(number, this.#firstAgain ?? number)
+    const next = Math.max(0, ...gone.map((number) => number + 1))
+    this.#firstPending = this.#firstAgain ?? Math.max(next, this.#firstPending)
   }
 
-  /** Transactions of the outbox went to attention. */
-  setAside(count: number): void {
+  thawed(sentBelow: number): void {
+    this.sentBelow = sentBelow
+    this.#firstAgain = null
+  }
+
+  /** Transactions left the outbox, `movedCount` of them for attention. */
+  dropped(count: number, movedCount: number): void {
     this.pendingCount -= count
-    this.attentionCount += count
+    this.attentionCount += movedCount
   }
 
-  /** Transactions of attention went back to the outbox. */
-  takenBack(numbers: readonly number[]): void {
-    const first = numbers.reduce((least, number) => Math.min(least, number), Number.MAX_VALUE)
-    this.#firstPending = this.pendingCount === 0 ? first : Math.min(first, this.#firstPending)
-    this.pendingCount += numbers.length
-    this.attentionCount -= numbers.length
+  /** Transactions of attention were discarded. */
+  discarded(count: number): void {
+    this.attentionCount -= count
+  }
+
+  /** One of attention went back to the outbox, with a new number. */
+  takenBack(number: number): void {
+    this.added(number)
+    this.attentionCount--
   }
 }

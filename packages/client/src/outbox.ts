@@ -4,14 +4,17 @@
  *
  *   offset  size  field
  *        0    16  timestamp     the transaction's id, shared by its ops
- *       16     4  count
+ *       16     2  count
+ *       18     1  refusals      how often the remote answered "conflict"
+ *       19     1  reserved, 0
  *       20  33·n  ops, by record id: recordId (16) ‖ replaced timestamp (16) ‖ flags (1)
+ *        …     …  intent        of a custom mutation: a sealed record with its name and arguments
  *
- * Flag bit 0: pushed compare-and-set, with the replaced version as base.
+ * Flags: bits 0 and 1 the conflict policy of the op's collection (conflict-policy.ts); bit 2: it is
+ * pushed compare-and-set, with the replaced version as base.
  */
 import {
-  decodeUint32,
-  encodeUint32,
+  type Envelope,
   RECORD_ID_BYTES,
   type RecordId,
   TIMESTAMP_BYTES,
@@ -19,14 +22,24 @@ import {
 } from '@blindcopy/protocol'
 import { ClientError } from './error.ts'
 
+/** How a conflict with an op is resolved: lww, merge, custom, manual (conflict-policy.ts). */
+export type PolicyCode = 0 | 1 | 2 | 3
+
 export type OutboxOp = {
   readonly recordId: RecordId
   /** The version this write replaced; zeros when there was none. */
   readonly replaced: Timestamp
+  readonly policy: PolicyCode
   readonly compareAndSet: boolean
 }
 
-export type OutboxEntry = { readonly timestamp: Timestamp; readonly ops: readonly OutboxOp[] }
+export type OutboxEntry = {
+  readonly timestamp: Timestamp
+  readonly ops: readonly OutboxOp[]
+  readonly refusals: number
+  /** The sealed name and arguments of the mutation that wrote it. */
+  readonly intent: Envelope | null
+}
 
 /**
  * A transaction as it is pushed. Few and large pieces: its ops are parsed again when the verdict is
@@ -45,44 +58,63 @@ export type OutboxTransaction = {
 }
 
 const HEAD_BYTES = TIMESTAMP_BYTES + 4
+const REFUSALS_OFFSET = TIMESTAMP_BYTES + 2
 const OP_BYTES = RECORD_ID_BYTES + TIMESTAMP_BYTES + 1
-const FLAG_COMPARE_AND_SET = 1
+const POLICY_MASK = 3
+const FLAG_COMPARE_AND_SET = 4
 
 export function encodeOutboxEntry(entry: OutboxEntry): Uint8Array {
-  const bytes = new Uint8Array(HEAD_BYTES + entry.ops.length * OP_BYTES)
+  const opsEnd = HEAD_BYTES + entry.ops.length * OP_BYTES
+  const bytes = new Uint8Array(opsEnd + (entry.intent?.length ?? 0))
   bytes.set(entry.timestamp, 0)
-  bytes.set(encodeUint32(entry.ops.length), TIMESTAMP_BYTES)
+  bytes[TIMESTAMP_BYTES] = entry.ops.length >> 8
+  bytes[TIMESTAMP_BYTES + 1] = entry.ops.length
+  bytes[REFUSALS_OFFSET] = Math.min(entry.refusals, 255)
   let offset = HEAD_BYTES
   for (const op of entry.ops) {
     bytes.set(op.recordId, offset)
     bytes.set(op.replaced, offset + RECORD_ID_BYTES)
-    bytes[offset + OP_BYTES - 1] = op.compareAndSet ? FLAG_COMPARE_AND_SET : 0
+    bytes[offset + OP_BYTES - 1] = op.policy | (op.compareAndSet ? FLAG_COMPARE_AND_SET : 0)
     offset += OP_BYTES
   }
+  if (entry.intent !== null) bytes.set(entry.intent, opsEnd)
   return bytes
 }
 
+/** How many ops an entry has; throws `vault-damaged` when it is cut. */
+export function outboxOpCount(bytes: Uint8Array): number {
+  const high = bytes[TIMESTAMP_BYTES] as number
+  const count = (high << 8) | (bytes[TIMESTAMP_BYTES + 1] as number)
+  if (bytes.length >= HEAD_BYTES + count * OP_BYTES && count > 0) return count
+  throw new ClientError('vault-damaged', 'a write that waits to be sent is damaged on the disk')
+}
+
 export function parseOutboxEntry(bytes: Uint8Array): OutboxEntry {
-  const count = bytes.length < HEAD_BYTES ? -1 : decodeUint32(bytes, TIMESTAMP_BYTES)
-  if (bytes.length !== HEAD_BYTES + count * OP_BYTES) {
-    throw new ClientError('vault-damaged', 'a write that waits to be sent is damaged on the disk')
-  }
+  const opsEnd = HEAD_BYTES + outboxOpCount(bytes) * OP_BYTES
   const ops: OutboxOp[] = []
-  for (let offset = HEAD_BYTES; offset < bytes.length; offset += OP_BYTES) {
+  for (let offset = HEAD_BYTES; offset < opsEnd; offset += OP_BYTES) {
     const replacedAt = offset + RECORD_ID_BYTES
+    const flags = bytes[offset + OP_BYTES - 1] as number
     ops.push({
       recordId: bytes.subarray(offset, replacedAt) as RecordId,
       replaced: bytes.subarray(replacedAt, replacedAt + TIMESTAMP_BYTES) as Timestamp,
-      compareAndSet: ((bytes[offset + OP_BYTES - 1] as number) & FLAG_COMPARE_AND_SET) !== 0,
+      policy: (flags & POLICY_MASK) as PolicyCode,
+      compareAndSet: (flags & FLAG_COMPARE_AND_SET) !== 0,
     })
   }
-  return { timestamp: bytes.subarray(0, TIMESTAMP_BYTES) as Timestamp, ops }
+  return {
+    timestamp: bytes.subarray(0, TIMESTAMP_BYTES) as Timestamp,
+    ops,
+    refusals: bytes[REFUSALS_OFFSET] as number,
+    intent: bytes.length > opsEnd ? (bytes.subarray(opsEnd) as Envelope) : null,
+  }
 }
 
 /** The records a transaction writes, in the order of its ops. */
 export function recordIdsOf({ entry }: OutboxTransaction): RecordId[] {
   const ids: RecordId[] = []
-  for (let offset = HEAD_BYTES; offset < entry.length; offset += OP_BYTES) {
+  const opsEnd = HEAD_BYTES + outboxOpCount(entry) * OP_BYTES
+  for (let offset = HEAD_BYTES; offset < opsEnd; offset += OP_BYTES) {
     ids.push(entry.subarray(offset, offset + RECORD_ID_BYTES) as RecordId)
   }
   return ids

@@ -14,6 +14,7 @@ import {
   isAuthoredBy,
   type MemberId,
   type RecordId,
+  TIMESTAMP_NONE,
   type Timestamp,
 } from '@blindcopy/protocol'
 import {
@@ -50,15 +51,22 @@ export type BatchContext = { readonly confirmedSet: ConfirmedSet; readonly devic
 
 export class RowBatch {
   /** In the order of the ids that were read; ids that come twice share one slot. */
-  readonly slots: readonly Slot[]
+  readonly slots: Slot[]
   readonly ops: StoreOp[] = []
   readonly changes: RecordChange[] = []
   readonly confirmedSet: ConfirmedSet
+  /** Whether the set of confirmed versions differs from before. */
+  isSetChanged = false
+  /** How many entries of the conflict log the batch writes. */
+  conflictCount = 0
 
+  readonly #store: Store
   readonly #deviceId: MemberId
+  readonly #slotsById = new Map<string, Slot>()
 
-  private constructor(slots: readonly Slot[], { confirmedSet, deviceId }: BatchContext) {
-    this.slots = slots
+  private constructor(store: Store, { confirmedSet, deviceId }: BatchContext) {
+    this.slots = []
+    this.#store = store
     this.#deviceId = deviceId
     this.confirmedSet = {
       count: confirmedSet.count,
@@ -71,19 +79,37 @@ export class RowBatch {
     recordIds: readonly RecordId[],
     context: BatchContext,
   ): Promise<RowBatch> {
-    const keys = recordIds.map(rowKey)
-    const values = await store.getMany(keys)
-    const slotsById = new Map<string, Slot>()
-    const slots = recordIds.map((recordId, i) => {
+    const batch = new RowBatch(store, context)
+    await batch.include(recordIds)
+    return batch
+  }
+
+  /** Reads further rows. Returns their slots, in the order of the ids. */
+  async include(recordIds: readonly RecordId[]): Promise<readonly Slot[]> {
+    const fresh = recordIds.filter((recordId) => !this.#slotsById.has(idText(recordId)))
+    const keys = fresh.map(rowKey)
+    const values = fresh.length === 0 ? [] : await this.#store.getMany(keys)
+    fresh.forEach((recordId, i) => {
       const id = idText(recordId)
-      const known = slotsById.get(id)
-      if (known !== undefined) return known
+      if (this.#slotsById.has(id)) return
       const key = keys[i] as Uint8Array
-      const slot = { recordId, key, row: parseRow(values[i]), isTouched: false }
-      slotsById.set(id, slot)
-      return slot
+      this.#slotsById.set(id, { recordId, key, row: parseRow(values[i]), isTouched: false })
     })
-    return new RowBatch(slots, context)
+    const slots = recordIds.map((recordId) => this.#slotsById.get(idText(recordId)) as Slot)
+    for (const slot of slots) this.slots.push(slot)
+    return slots
+  }
+
+  /** The slot of a record, if it was read. */
+  findSlot(recordId: RecordId): Slot | undefined {
+    return this.#slotsById.get(idText(recordId))
+  }
+
+  /** The slot of a record that was read. */
+  slotOf(recordId: RecordId): Slot {
+    const slot = this.#slotsById.get(idText(recordId))
+    assert(slot !== undefined, 'a batch is used with the ids it was read with')
+    return slot
   }
 
   /** The slot of the id that was read as number `index`. */
@@ -105,7 +131,7 @@ export class RowBatch {
         equalBytes(timestamp, row.current) ||
         equalBytes(timestamp, row.confirmed) ||
         equalBytes(timestamp, row.base)
-      if (!isKept) this.#deleteVersion(recordId, timestamp)
+      if (!isKept) this.deleteVersion(recordId, timestamp)
     }
   }
 
@@ -125,11 +151,17 @@ export class RowBatch {
     this.changes.push({ recordId, tag: version.tag, timestamp: version.timestamp })
   }
 
+  /** The record is gone for readers, as if it had never been. */
+  hide(recordId: RecordId, tag: Uint8Array): void {
+    this.ops.push({ type: 'delete', key: collectionKey(tag, recordId) })
+    this.changes.push({ recordId, tag, timestamp: TIMESTAMP_NONE })
+  }
+
   putVersion(recordId: RecordId, timestamp: Timestamp, envelope: Envelope): void {
     this.ops.push({ type: 'put', key: versionKey(recordId, timestamp), value: envelope })
   }
 
-  #deleteVersion(recordId: RecordId, timestamp: Timestamp): void {
+  deleteVersion(recordId: RecordId, timestamp: Timestamp): void {
     if (isNone(timestamp)) return
     this.ops.push({ type: 'delete', key: versionKey(recordId, timestamp) })
   }
@@ -138,17 +170,21 @@ export class RowBatch {
     this.ops.push({ type: 'delete', key: quarantineKey(recordId, timestamp) })
   }
 
-  /** Counts a newer confirmed version of a record in place of the one before. */
+  /**
+   * Counts another confirmed version of a record in place of the one before; zeros stand for none.
+   */
   confirm(recordId: RecordId, before: Timestamp, after: Timestamp): void {
     const { fingerprint } = this.confirmedSet
+    this.isSetChanged = true
     if (isNone(before)) this.confirmedSet.count++
     else fingerprint.remove(encodePair(recordId, before))
-    fingerprint.add(encodePair(recordId, after))
+    if (isNone(after)) this.confirmedSet.count--
+    else fingerprint.add(encodePair(recordId, after))
   }
 
   /** Everything to write, rows included. */
   finish(): StoreOp[] {
-    for (const slot of this.slots) {
+    for (const slot of this.#slotsById.values()) {
       if (!slot.isTouched) continue
       slot.isTouched = false
       this.ops.push({ type: 'put', key: slot.key, value: encodeRow(slot.row) })

@@ -6,7 +6,7 @@
  * write through what it is given.
  */
 import type { Fields } from '@blindcopy/protocol'
-import { TIMESTAMP_NONE, type Timestamp } from '@blindcopy/protocol'
+import { type RecordId, TIMESTAMP_NONE, type Timestamp } from '@blindcopy/protocol'
 import type { Collection } from './collection.ts'
 import type { ReadVersions } from './draft.ts'
 import { ClientError } from './error.ts'
@@ -22,6 +22,8 @@ export type WriteContext = {
   readonly newKey: () => string
   /** Aborts when the vault is closed: what watches it ends then. */
   readonly ended: AbortSignal
+  /** Told once of each stored version that no longer opens, when a reading of many leaves it out. */
+  readonly onDamaged?: (recordId: RecordId) => void
 }
 
 const ATTEMPTS_MAX = 50
@@ -96,7 +98,7 @@ export class Transaction {
     const reads: ReadVersions = this.#reads
     // Reads of several records are of one moment too, or they are done again.
     if (drafts.length === 0) return reads.size < 2 || this.#context.local.isUnchanged(reads)
-    const { type } = await this.#context.local.commit(drafts, reads)
+    const { type } = await this.#context.local.commit(drafts, { readVersions: reads })
     return type === 'committed'
   }
 

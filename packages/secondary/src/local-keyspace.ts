@@ -10,6 +10,9 @@
  *   o ‖ number (8)                     outbox: one transaction without a verdict
  *   a ‖ number (8)                     attention: one transaction that was refused
  *   q ‖ recordId ‖ timestamp           quarantine: reason ‖ envelope that did not open
+ *   x ‖ timestamp ‖ recordId           conflict log: a version that lost, and to what
+ *   p ‖ seq (8)                        parked: a pulled transaction of which something is missing
+ *   f ‖ recordId                       to forward: its current version came from no remote
  *
  * Versions are kept by time first: a transaction's envelopes lie side by side, are written at the
  * end of the key space, and are read for a push by one range scan. Nothing here is plaintext:
@@ -39,9 +42,12 @@ const SECTION = {
   outbox: 0x6f,
   attention: 0x61,
   quarantine: 0x71,
+  conflict: 0x78,
+  parked: 0x70,
+  forward: 0x66,
 } as const
 
-export type NumberedSection = 'outbox' | 'attention'
+export type NumberedSection = 'outbox' | 'attention' | 'parked'
 
 const NOTHING = new Uint8Array(0)
 
@@ -110,3 +116,20 @@ export const parseQuarantineKey = (
   recordId: bytes.slice(1, 1 + RECORD_ID_BYTES) as RecordId,
   timestamp: bytes.slice(1 + RECORD_ID_BYTES) as Timestamp,
 })
+
+export const conflictKey = (recordId: RecordId, timestamp: Timestamp): Uint8Array =>
+  key(SECTION.conflict, timestamp, recordId)
+export const conflictRange = (): KeyRange => startingWith(Uint8Array.of(SECTION.conflict))
+export const parseConflictKey: typeof parseVersionKey = parseVersionKey
+
+export const forwardKey = (recordId: RecordId): Uint8Array => key(SECTION.forward, recordId)
+export const forwardRange = (): KeyRange => startingWith(Uint8Array.of(SECTION.forward))
+export const parseForwardKey = (bytes: Uint8Array): RecordId => bytes.slice(1) as RecordId
+
+/** The rows of the records whose ids lie from `first` on, and below `end` if there is one. */
+export const rowRange = (first: RecordId, end?: RecordId): KeyRange => ({
+  ...startingWith(Uint8Array.of(SECTION.row)),
+  gte: rowKey(first),
+  ...(end === undefined ? {} : { lt: rowKey(end) }),
+})
+export const parseRowKey = (bytes: Uint8Array): RecordId => bytes.slice(1) as RecordId

@@ -18,7 +18,7 @@ import type { SyncIdentity, Timers } from './identity.ts'
 import { LiveConnection } from './live.ts'
 import { openSession } from './login.ts'
 import { pullChanges } from './pull.ts'
-import { pushOutbox } from './push.ts'
+import { type Pushed, pushOutbox } from './push.ts'
 import { StatusBoard, type SyncPhase, type SyncProblem, type SyncStatus } from './status.ts'
 import type { DataRequest, Transport } from './transport.ts'
 
@@ -247,7 +247,10 @@ export class SyncEngine {
         this.#board.set({ pending, attention, progress })
       },
     }
-    const greatestSeq = await pushOutbox(context, below).catch((error) => this.#setAside(error))
+    const { greatestSeq, again } = await pushOutbox(context, below).catch((error) =>
+      this.#setAside(error),
+    )
+    if (again.size > 0) this.#isBehind = true
     if (done === 0 && total > 0 && this.#local.pendingCount === total) {
       throw new ClientError('vault-damaged', 'what waits to be sent is not on the disk any more')
     }
@@ -260,12 +263,12 @@ export class SyncEngine {
   }
 
   /** A version that the disk has spoiled must not hold up the others. */
-  async #setAside(error: unknown): Promise<number> {
+  async #setAside(error: unknown): Promise<Pushed> {
     if (!DISK_CODES.has(codeOf(error) ?? '')) throw error
     const { open } = this.#identity
     const moved = await this.#local.setDamagedAside((envelope) => opens(envelope, open))
     if (moved === 0) throw error
-    return 0
+    return { greatestSeq: 0, again: new Set() }
   }
 
   async #applyLive(): Promise<void> {

@@ -61,7 +61,7 @@ describe('pushOutbox', () => {
       await push(local, { type: 'refused', code, message: '', details: {} })
       expect([local.pendingCount, local.attentionCount]).toEqual([0, 1])
       expect(await local.retryAttention()).toBe(1)
-      expect(await local.outboxTransactions({ bytesMax: 1 })).toEqual([before])
+      expect(await local.outboxTransactions({ bytesMax: 1 })).toEqual([{ ...before, number: 2 }])
     }
   })
 

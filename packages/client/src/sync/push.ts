@@ -15,7 +15,8 @@ import {
 import { ClientError } from '../error.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
 import type { OutboxTransaction } from '../outbox.ts'
-import type { AppliedVerdict } from '../verdict.ts'
+import type { Settled } from '../settlement.ts'
+import type { AgainCode, TakenVerdict } from '../verdict.ts'
 import type { DataRequest, Transport } from './transport.ts'
 
 export type PushContext = {
@@ -34,8 +35,18 @@ export type PushContext = {
 const REQUEST_BYTES = 1_572_864
 const SETTLED_OPS = 500
 
-/** Pushes every transaction numbered below `below` (all, without it). Returns the greatest seq. */
-export async function pushOutbox(context: PushContext, below?: number): Promise<number> {
+export type Pushed = {
+  /** Of all that was applied; 0 when nothing was. */
+  readonly greatestSeq: number
+  /** Why some must be sent again: the engine deals with the reason first. */
+  readonly again: ReadonlySet<AgainCode>
+}
+
+/**
+ * Pushes every transaction numbered below `below` (all, without it). The first one that must be
+ * sent again ends it: what follows may be built on top of it.
+ */
+export async function pushOutbox(context: PushContext, below?: number): Promise<Pushed> {
   const { local } = context
   const read = (from: number): Promise<OutboxTransaction[]> =>
     local.outboxTransactions({
@@ -44,13 +55,15 @@ export async function pushOutbox(context: PushContext, below?: number): Promise<
       ...(below === undefined ? {} : { below }),
     })
   let greatestSeq = 0
+  const again = new Set<AgainCode>()
   let batch = await read(0)
   let verdicts = batch.length > 0 ? sendBatch(context, batch) : undefined
   while (verdicts !== undefined) {
     const next = await bothOf(read(nextNumber(batch)), verdicts)
     const answered = await verdicts
-    verdicts = next.length > 0 ? sendBatch(context, next) : undefined
     const settled = pairVerdicts(batch, answered)
+    for (const { verdict } of settled) if (verdict.type === 'again') again.add(verdict.code)
+    verdicts = next.length > 0 && again.size === 0 ? sendBatch(context, next) : undefined
     await bothOf(settleAll(local, settled), verdicts)
     for (const { verdict } of settled) {
       if (verdict.type === 'applied') greatestSeq = Math.max(greatestSeq, verdict.position.seq)
@@ -58,10 +71,9 @@ export async function pushOutbox(context: PushContext, below?: number): Promise<
     context.onSettled(settled.length)
     batch = next
   }
-  return greatestSeq
+  await local.thaw()
+  return { greatestSeq, again }
 }
-
-type Settled = { readonly transaction: OutboxTransaction; readonly verdict: AppliedVerdict }
 
 /** In batches of their own, so that the objects of one are gone before they count as lasting. */
 async function settleAll(local: LocalSecondary, settled: readonly Settled[]): Promise<void> {
@@ -108,11 +120,11 @@ function pairVerdicts(
 ): Settled[] {
   return batch.map((transaction, i) => ({
     transaction,
-    verdict: appliedVerdict(verdicts[i] as Verdict, transaction.timestamp),
+    verdict: takenVerdict(verdicts[i] as Verdict, transaction.timestamp),
   }))
 }
 
-function appliedVerdict(verdict: Verdict, pushed: Timestamp): AppliedVerdict {
+function takenVerdict(verdict: Verdict, pushed: Timestamp): TakenVerdict {
   switch (verdict.type) {
     case 'applied': {
       const { seq, chain } = verdict
@@ -125,8 +137,10 @@ function appliedVerdict(verdict: Verdict, pushed: Timestamp): AppliedVerdict {
       return { type: 'applied', position: { seq, chain }, staleByOp }
     }
     case 'conflict':
-      return { type: 'refused', code: 'conflict' }
+      return { type: 'again', code: 'conflict' }
     case 'refused': {
+      const { code } = verdict
+      if (code === 'clock-drift' || code === 'epoch-old') return { type: 'again', code }
       // The code is kept beside the transaction: none but ours, whatever else the remote says.
       const isKnown = Object.hasOwn(STATUS_BY_CODE, verdict.code)
       return { type: 'refused', code: isKnown ? verdict.code : 'internal' }

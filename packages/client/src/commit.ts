@@ -1,0 +1,109 @@
+/**
+ * Commit: a local transaction, sealed and stored in one batch: all of it or nothing.
+ *
+ * An unsent transaction whose records the new one writes all is dropped for it, so that a record
+ * that is edited for hours offline is sent once. What was sent stays as it is until its verdict.
+ */
+import {
+  compareBytes,
+  type Envelope,
+  equalBytes,
+  TRANSACTION_BYTES_MAX,
+  TRANSACTION_RECORDS_MAX,
+} from '@blindcopy/protocol'
+import { numberedKey } from '@blindcopy/secondary'
+import {
+  type Committed,
+  type Draft,
+  fileDrafts,
+  greatestOf,
+  type ReadVersions,
+  type Replaced,
+} from './draft.ts'
+import { ClientError } from './error.ts'
+import type { LocalState } from './local-state.ts'
+import { encodeOutboxEntry, parseOutboxEntry } from './outbox.ts'
+import { idText, type RowBatch } from './row-batch.ts'
+
+export type CommitOptions = {
+  /** What the transaction has read: when any of it has changed, nothing is written. */
+  readonly readVersions?: ReadVersions
+  /** The sealed name and arguments of the custom mutation that made the drafts. */
+  readonly intent?: Envelope | null
+}
+
+const NO_READS: ReadVersions = new Map()
+
+/** Inside `run`. Throws `transaction-too-large`. */
+export async function commitDrafts(
+  state: LocalState,
+  drafts: readonly Draft[],
+  { readVersions = NO_READS, intent = null }: CommitOptions = {},
+): Promise<Committed> {
+  if (drafts.length > TRANSACTION_RECORDS_MAX) throw tooLarge(`${TRANSACTION_RECORDS_MAX} records`)
+  const sorted = [...drafts].sort((a, b) => compareBytes(a.recordId, b.recordId))
+  const ids = sorted.map(({ recordId }) => recordId)
+  const reads = [...readVersions.values()]
+  for (const { recordId } of reads) ids.push(recordId)
+  const batch = await state.readRows(ids)
+  const isOutrun = reads.some(
+    ({ timestamp }, i) => !equalBytes(batch.slot(sorted.length + i).row.current, timestamp),
+  )
+  if (isOutrun) return { type: 'outrun' }
+  const { timestamp, state: clock } = state.clock.next(greatestOf(batch, state.clock))
+  const replaced = intent === null ? await findReplaced(state, batch, sorted) : []
+  const number = state.outbox.nextNumber
+  const { ops, sizeBytes } = fileDrafts(batch, sorted, { timestamp, number, replaced })
+  if (sizeBytes > TRANSACTION_BYTES_MAX) throw tooLarge(`${TRANSACTION_BYTES_MAX} bytes`)
+  for (const dropped of replaced) {
+    batch.ops.push({ type: 'delete', key: numberedKey('outbox', dropped.number) })
+  }
+  if (ops.length === 0) {
+    await state.write(batch, { clock })
+    if (replaced.length > 0) state.outbox.dropped(replaced.length, 0)
+    return { type: 'committed', timestamp, number: null }
+  }
+  const entry = encodeOutboxEntry({ timestamp, ops, refusals: 0, intent })
+  batch.ops.push({ type: 'put', key: numberedKey('outbox', number), value: entry })
+  state.outbox.added(number, replaced.length)
+  try {
+    await state.write(batch, { clock, nextNumber: number + 1 })
+  } catch (error) {
+    state.outbox.notAdded(replaced.length)
+    throw error
+  }
+  return { type: 'committed', timestamp, number }
+}
+
+/** The unsent transactions that the drafts write over in all their records. */
+async function findReplaced(
+  state: LocalState,
+  batch: RowBatch,
+  drafts: readonly Draft[],
+): Promise<Replaced[]> {
+  const numbers = new Set<number>()
+  const written = new Set<string>()
+  drafts.forEach((draft, i) => {
+    const { row } = batch.slot(i)
+    written.add(idText(draft.recordId))
+    if (row.pending > 0 && state.outbox.mayReplace(row.last)) numbers.add(row.last)
+  })
+  if (numbers.size === 0) return []
+  const sorted = [...numbers].sort((a, b) => b - a)
+  const entries = await state.store.getMany(sorted.map((number) => numberedKey('outbox', number)))
+  const replaced: Replaced[] = []
+  for (const [i, bytes] of entries.entries()) {
+    if (bytes === undefined) continue
+    const entry = parseOutboxEntry(bytes)
+    const isCovered = entry.ops.every(({ recordId }) => {
+      if (!written.has(idText(recordId))) return false
+      return equalBytes(batch.slotOf(recordId).row.current, entry.timestamp)
+    })
+    if (isCovered && entry.intent === null) replaced.push({ number: sorted[i] as number, entry })
+  }
+  return replaced
+}
+
+function tooLarge(bound: string): ClientError {
+  return new ClientError('transaction-too-large', `a transaction holds at most ${bound}: split it`)
+}

@@ -1,6 +1,7 @@
 /** The laws of merging, on versions as devices make and receive them. */
 import { isDeepStrictEqual } from 'node:util'
 import type { Value } from '@blindcopy/protocol'
+import { CLOCKS_OWN } from '@blindcopy/vault'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -163,6 +164,26 @@ describe('joinStates', () => {
     expect(put(older, older.fields ?? {}, at(9)).clocks.get('a')).toEqual(at(2))
   })
 
+  it('remembers when a field was removed, whatever was written since', () => {
+    const start = put(undefined, { a: 1, b: 1 }, at(1))
+    const later = put(put(start, { b: 1 }, at(2)), { b: 2 }, at(5))
+    expect(later.clocks.get('a')).toEqual(at(2))
+    expect(joinStates(later, put(start, { a: 3, b: 1 }, at(3))).fields).toEqual({ a: 3, b: 2 })
+    const removed = put(start, { b: 1 }, at(3))
+    for (const value of [0, undefined, 'x']) {
+      const changed = put(start, { a: value, b: 1 }, at(3))
+      // Two writes of one timestamp, by a broken member: the value stands, from either end.
+      expectSame(joinStates(removed, changed), changed)
+      expectSame(joinStates(changed, removed), changed)
+    }
+  })
+
+  it('counts every field as an edit, when a record names an older one', () => {
+    const fieldClocks = { ...CLOCKS_OWN, editedAt: at(2) }
+    expect(received({ fields: { a: 1 }, fieldClocks }, at(9)).editedAt).toEqual(at(9))
+    expect(received({ fields: {}, fieldClocks }, at(9)).editedAt).toEqual(at(2))
+  })
+
   it('recognises every change of a value, -0 and kinds included, and each that is none', () => {
     for (const [i, before] of LEAVES.entries()) {
       for (const [j, after] of LEAVES.entries()) {
@@ -211,6 +232,12 @@ describe('a deletion', () => {
       c: 3,
     })
     expectSame(joinStates(again, deletion(at(7))), deletion(at(7)))
+  })
+
+  it('is remembered by the version that overcame it in a merge', () => {
+    const revived = joinStates(put(undefined, { a: 9 }, at(5)), deletion(at(4)))
+    expect(revived.deletedAt).toEqual(at(4))
+    expectSame(joinStates(revived, put(start, { a: 1, b: 3 }, at(3))), revived)
   })
 
   it('is judged by edits, not by the moment of a merge', () => {

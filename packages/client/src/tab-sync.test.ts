@@ -78,8 +78,12 @@ class TestLocal {
     for (const { recordId } of changes) this.told.push(`${recordId[0]}`)
     for (const listener of this.#listeners) listener(changes)
   }
-  async catchUp(): Promise<void> {
+  get state(): this {
+    return this
+  }
+  async run<T>(job: () => Promise<T>): Promise<T> {
     this.pendingCount = this.stored.pending
+    return job()
   }
   write(number: number): void {
     this.pendingCount = ++this.stored.pending

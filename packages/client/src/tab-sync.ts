@@ -30,11 +30,13 @@ export type SharedLocal = {
   readonly attentionCount: number
   readonly lastSyncedMs: number | null
   readonly initialSyncComplete: boolean
-  onChange(listener: (changes: readonly RecordChange[]) => void): () => void
-  /** Tells watches and indexes of changes that another tab has made. */
-  tell(changes: readonly RecordChange[]): void
-  /** Reads again what another tab may have written. */
-  catchUp(): Promise<void>
+  readonly state: {
+    onChange(listener: (changes: readonly RecordChange[]) => void): () => void
+    /** Tells watches and indexes of changes that another tab has made. */
+    tell(changes: readonly RecordChange[]): void
+    /** Reads again, first, what another tab may have written. */
+    run<T>(job: () => Promise<T>): Promise<T>
+  }
 }
 
 type Request = { resolve(): void; reject(error: unknown): void }
@@ -75,7 +77,7 @@ export class TabSync implements Syncing {
     this.#tabs = tabs
     this.#board = new StatusBoard(engine.status)
     this.#endListening = [
-      local.onChange((changes) => this.#announce(changes)),
+      local.state.onChange((changes) => this.#announce(changes)),
       tabs.onMessage((message) => this.#take(message)),
     ]
     void this.#mirror()
@@ -282,12 +284,12 @@ export class TabSync implements Syncing {
     while (this.#mustCatchUp && !this.#end.signal.aborted) {
       this.#mustCatchUp = false
       // A store that fails says so to whoever reads or writes next.
-      await this.#local.catchUp().catch(() => undefined)
+      await this.#local.state.run(async () => undefined).catch(() => undefined)
       if (this.#end.signal.aborted) return
       const incoming = this.#incoming
       this.#incoming = []
       this.#isTelling = true
-      for (const changes of incoming) this.#local.tell(decodeChanges(changes))
+      for (const changes of incoming) this.#local.state.tell(decodeChanges(changes))
       this.#engine.noteWrite()
       this.#isTelling = false
       this.#show()

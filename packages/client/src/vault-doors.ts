@@ -130,19 +130,22 @@ export async function openVaultOn(platform: Platform, options: OpenOptions): Pro
     throw new ClientError('vault-damaged', 'the keys in the folder are those of another vault')
   }
   const store = await openStore(folder)
-  return openOn(platform, { vaultId, remote, store, device: deviceKeys })
+  return openOn(platform, folder, { vaultId, remote, store, device: deviceKeys })
 }
 
 async function openOn(
   platform: Platform,
+  folder: VaultFolder,
   parts: { vaultId: VaultId; remote: string; store: Store; device: DeviceKeys },
 ): Promise<Vault> {
   const { vaultId, store, device } = parts
+  const tabs = folder.tabs?.()
   try {
     const entries = await readKeychainEntries(store)
     const membership = openMembership({ vaultId, entries, device })
-    return await Vault.open({ ...parts, membership, platform })
+    return await Vault.open({ ...parts, membership, platform, tabs })
   } catch (error) {
+    tabs?.close()
     await store.close()
     throw error
   }
@@ -179,8 +182,10 @@ async function writeVault(
   // The device's own keys must open the vault before anything is written with them.
   Membership.open({ vaultId, entries, device }).keyring.wipe()
   const { random } = platform
+  // Before the folder is begun: a passphrase that is refused leaves nothing behind.
+  const keys = await encodeKeyStore(device, vaultId, passphrase, random)
   await folder.begin()
-  await folder.writeKeys(await encodeKeyStore(device, vaultId, passphrase, random))
+  await folder.writeKeys(keys)
   const store = await openStore(folder)
   try {
     const keychain = entries.map(
@@ -191,7 +196,7 @@ async function writeVault(
     await store.close()
     throw error
   }
-  const vault = await openOn(platform, { vaultId, remote, store, device })
+  const vault = await openOn(platform, folder, { vaultId, remote, store, device })
   try {
     if (registrationToken !== undefined) await vault.setRegistrationToken(registrationToken)
     await folder.finish(encodeConfig({ vaultId, remote }))

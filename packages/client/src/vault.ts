@@ -8,10 +8,11 @@ import {
   formatVaultId,
   type VaultId,
 } from '@blindcopy/protocol'
-import type { Store } from '@blindcopy/secondary'
+import { keychainKey, type Store } from '@blindcopy/secondary'
 import { Collection, type CollectionOptions, endWith } from './collection.ts'
 import { ClientError } from './error.ts'
 import { createHttpTransport } from './http-transport.ts'
+import { readKeychainEntries } from './local-reading.ts'
 import { LocalSecondary } from './local-secondary.ts'
 import type { Membership } from './membership.ts'
 import type { Platform } from './platform.ts'
@@ -22,6 +23,8 @@ import { Sealer } from './sealer.ts'
 import { SyncEngine } from './sync/engine.ts'
 import type { SyncStatus } from './sync/status.ts'
 import type { Transport } from './sync/transport.ts'
+import { type Syncing, TabSync } from './tab-sync.ts'
+import type { Tabs } from './tabs.ts'
 import { runTransaction, type Transaction, type WriteContext } from './transaction.ts'
 import { uuidV7 } from './uuid.ts'
 
@@ -69,7 +72,8 @@ export class Vault implements AsyncDisposable {
   readonly #local: LocalSecondary
   readonly #membership: Membership
   readonly #transport: Transport
-  readonly #engine: SyncEngine
+  readonly #syncing: Syncing
+  readonly #endTabs: () => Promise<void>
   readonly #context: WriteContext
   readonly #end: AbortController = new AbortController()
   readonly #endListening: (() => void)[]
@@ -81,8 +85,9 @@ export class Vault implements AsyncDisposable {
     local: LocalSecondary
     membership: Membership
     platform: Platform
+    tabs?: Tabs | undefined
   }) {
-    const { local, membership, platform, remote } = options
+    const { local, membership, platform, remote, tabs } = options
     const { random } = platform
     const sealer = new Sealer(membership, random)
     this.vaultId = formatVaultId(options.vaultId)
@@ -93,7 +98,7 @@ export class Vault implements AsyncDisposable {
     const newKey = (): string => uuidV7(platform.nowMs(), random)
     this.#context = { local, sealer, newKey, ended: this.#end.signal }
     this.#transport = createHttpTransport(remote, platform)
-    this.#engine = new SyncEngine({
+    const engine = new SyncEngine({
       local,
       transport: this.#transport,
       timers: { ...platform, random },
@@ -107,10 +112,13 @@ export class Vault implements AsyncDisposable {
         registrationToken: () => readRegistrationToken(this.#context),
       },
     })
-    this.sync = syncOf(this.#engine, this.#context, () => this.#checkOpen())
+    const tabSync = tabs === undefined ? undefined : new TabSync({ engine, local, tabs })
+    this.#endTabs = async () => tabSync?.close()
+    this.#syncing = tabSync ?? engine
+    this.sync = syncOf(this.#syncing, this.#context, () => this.#checkOpen())
     this.#endListening = [
-      local.onChange(() => this.#engine.noteWrite()),
-      platform.onOnline(() => this.#engine.noteOnline()),
+      local.onChange(() => this.#syncing.noteWrite()),
+      platform.onOnline(() => this.#syncing.noteOnline()),
     ]
   }
 
@@ -121,13 +129,17 @@ export class Vault implements AsyncDisposable {
     store: Store
     membership: Membership
     platform: Platform
+    /** Where several tabs may have the vault open. */
+    tabs?: Tabs | undefined
   }): Promise<Vault> {
-    const { vaultId, store, membership, platform } = options
+    const { vaultId, store, membership, platform, tabs } = options
     const local = await LocalSecondary.open({
       store,
       vaultId,
       clockIdentity: { deviceId: membership.device.memberId, tail: platform.random(4) },
       nowMs: platform.nowMs,
+      lock: tabs?.lock,
+      caughtUp: () => takeStored(membership, store),
     })
     return new Vault({ ...options, local })
   }
@@ -216,7 +228,8 @@ export class Vault implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#end.abort()
     for (const end of this.#endListening) end()
-    await this.#engine.stop()
+    await this.#syncing.stop()
+    await this.#endTabs()
     await this.#local.close()
     this.#membership.close()
   }
@@ -231,11 +244,14 @@ export class Vault implements AsyncDisposable {
   }
 }
 
-function syncOf(
-  engine: SyncEngine,
-  { local, ended }: WriteContext,
-  checkOpen: () => void,
-): VaultSync {
+/** Another tab may have stored members and epochs that this one does not know yet. */
+async function takeStored(membership: Membership, store: Store): Promise<void> {
+  const next = keychainKey(membership.keychain.hashes.length)
+  if ((await store.get(next)) === undefined) return
+  membership.take(await readKeychainEntries(store))
+}
+
+function syncOf(engine: Syncing, { local, ended }: WriteContext, checkOpen: () => void): VaultSync {
   return {
     async once() {
       checkOpen()

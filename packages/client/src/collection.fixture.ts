@@ -2,7 +2,6 @@
  * For tests of reading: collections over a store in memory, with everything counted that a reading
  * costs, a store that can be spoiled, and no vault around them.
  */
-import type { RecordId } from '@blindcopy/protocol'
 import { createMemoryStore, type Store } from '@blindcopy/secondary'
 import {
   deriveRoot,
@@ -30,7 +29,10 @@ export type ReadingFixture = {
   /** Called before each reading of records, so that something can happen in between. */
   beforeRead: () => Promise<void>
   collection<T extends object>(name: string, indexes?: readonly IndexOf<T>[]): Collection<T>
-  put<T extends object>(target: Collection<T>, records: Iterable<[string, T | null]>): Promise<void>
+  put<T extends object>(
+    target: Collection<T>,
+    records: Iterable<[string, NoInfer<T> | null]>,
+  ): Promise<void>
   /** Changes a byte in every version that is stored now. */
   spoilAll(): Promise<void>
   close(): Promise<void>
@@ -100,17 +102,19 @@ export async function readingFixture(): Promise<ReadingFixture> {
 
 /** Lets something happen before each reading of records, and counts the scans. */
 function interrupt(
-  local: LocalSecondary & { readMany?: (ids: readonly RecordId[]) => Promise<unknown> },
+  local: LocalSecondary,
   counts: { scans: number },
   beforeRead: () => Promise<void>,
 ): void {
-  for (const name of ['read', 'readMany'] as const) {
-    const read = local[name]?.bind(local) as ((what: never) => Promise<never>) | undefined
-    if (read === undefined) continue
-    local[name] = async (what: never) => {
-      await beforeRead()
-      return read(what)
-    }
+  const read = local.read.bind(local)
+  local.read = async (recordId) => {
+    await beforeRead()
+    return read(recordId)
+  }
+  const readMany = local.readMany.bind(local)
+  local.readMany = async (recordIds) => {
+    await beforeRead()
+    return readMany(recordIds)
   }
   const pages = local.pages.bind(local)
   local.pages = async function* (tag) {

@@ -25,7 +25,7 @@ export type CollectionOptions<S, T = S extends Schema<infer Output> ? Output : n
   readonly schema?: S
   /**
    * Fields by which queries find records without opening the others. Built in memory when a query
-   * first has use of one; costs about 250 bytes a record, and what the indexed values take.
+   * first has use of one: two of them take about 350 bytes a record.
    */
   readonly indexes?: readonly IndexOf<NoInfer<T>>[]
 }

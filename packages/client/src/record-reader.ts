@@ -47,7 +47,7 @@ export class RecordReader<T> {
     const found: (Found<T> | undefined)[] = []
     for (let first = 0; first < ids.length; first += READ_MAX) {
       const recordIds = ids.slice(first, first + READ_MAX).map(idOfText)
-      for (const version of await readMany(this.context.local, recordIds)) {
+      for (const version of await this.context.local.readMany(recordIds)) {
         found.push(version === undefined ? undefined : this.#open(version))
       }
     }
@@ -98,13 +98,3 @@ export class RecordReader<T> {
 /** The record id that `idText` wrote. */
 const idOfText = (id: string): RecordId =>
   Uint8Array.from(id, (character) => character.charCodeAt(0)) as Uint8Array as RecordId
-
-type ReadMany = (ids: readonly RecordId[]) => Promise<(StoredVersion | undefined)[]>
-
-/** In one go where the local secondary offers that. */
-function readMany(
-  local: LocalSecondary & { readonly readMany?: ReadMany },
-  ids: readonly RecordId[],
-): Promise<(StoredVersion | undefined)[]> {
-  return local.readMany?.(ids) ?? Promise.all(ids.map((id) => local.read(id)))
-}

@@ -58,6 +58,21 @@ export async function misuseAQuery(vault: Vault): Promise<void> {
   await notes.query({ where: (fields) => fields.finished })
 }
 
+export async function misuseIndexes(vault: Vault): Promise<void> {
+  const pages = vault.collection<Page>('pages', { indexes: ['size', ['title', 'size']] })
+  await pages.query({ key: { startsWith: 'p' }, where: { size: 1 } })
+  // @ts-expect-error an index names a field there is not
+  vault.collection<Page>('pages', { indexes: ['sise'] })
+  // @ts-expect-error one of its fields is none
+  vault.collection<Page>('pages', { indexes: [['title', 'sise']] })
+  // @ts-expect-error an index has a field at least
+  vault.collection<Page>('pages', { indexes: [[]] })
+  // @ts-expect-error indexes are a list
+  vault.collection<Page>('pages', { indexes: 'size' })
+  // @ts-expect-error a key is text
+  await pages.query({ key: { gt: 3 } })
+}
+
 export async function misuseFields(vault: Vault, envelope: Envelope): Promise<void> {
   const pages = vault.collection<Page>('pages')
   await pages.put('p', { title: 'Hello', size: 1 })
@@ -77,5 +92,5 @@ export async function misuseFields(vault: Vault, envelope: Envelope): Promise<vo
 }
 
 it('is compiled with the tests, and never run', () => {
-  expect([misuseASchema, misuseAQuery, misuseFields]).toHaveLength(3)
+  expect([misuseASchema, misuseAQuery, misuseIndexes, misuseFields]).toHaveLength(4)
 })

@@ -16,13 +16,15 @@ import {
   encodeNodeAnswer,
   LIST_PAIRS_MAX,
   NODE_DEPTH_MAX,
-  type NodeAnswer,
   type PairNode,
 } from './reconcile-node.ts'
 
 /** What a message holds beside its packed part. */
 export const RECONCILE_MARGIN_BYTES = 1_024
 export const ANSWERS_BYTES_MAX: number = RECONCILE_BYTES_MAX - RECONCILE_MARGIN_BYTES
+
+/** Small ranges of a store cost turns of its threads, and take them at the same time. */
+const ANSWERED_AT_ONCE = 16
 
 /** Throws `malformed`. */
 export async function answerReconcile(
@@ -52,19 +54,21 @@ export function isSameSet(
 async function answerNodes(source: PairSource, nodes: readonly AskedNode[]): Promise<Uint8Array[]> {
   const answers: Uint8Array[] = []
   let sizeBytes = 0
-  for (const asked of nodes) {
-    const answer = encodeNodeAnswer(await answerNode(source, asked))
-    sizeBytes += answer.length
-    if (sizeBytes > ANSWERS_BYTES_MAX) break
-    answers.push(answer)
+  for (let first = 0; first < nodes.length; first += ANSWERED_AT_ONCE) {
+    const some = nodes.slice(first, first + ANSWERED_AT_ONCE)
+    for (const answer of await Promise.all(some.map((asked) => answerNode(source, asked)))) {
+      sizeBytes += answer.length
+      if (sizeBytes > ANSWERS_BYTES_MAX) return answers
+      answers.push(answer)
+    }
   }
   return answers
 }
 
-async function answerNode(source: PairSource, { node, list }: AskedNode): Promise<NodeAnswer> {
+async function answerNode(source: PairSource, { node, list }: AskedNode): Promise<Uint8Array> {
   const pairs = list ? await listPairs(source, node) : undefined
-  if (pairs !== undefined) return { type: 'pairs', pairs }
-  return { type: 'children', children: await source.children(node) }
+  if (pairs !== undefined) return encodeNodeAnswer({ type: 'pairs', pairs })
+  return encodeNodeAnswer({ type: 'children', children: await source.children(node) })
 }
 
 /** Undefined when they are too many for a list. */

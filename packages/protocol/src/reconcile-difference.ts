@@ -13,9 +13,12 @@ export type Difference = {
   readonly theirs: Timestamp | null
 }
 
+/** Ascending pairs, a page at a time. */
+export type PairPages = AsyncIterable<readonly Uint8Array[]> | Iterable<readonly Uint8Array[]>
+
 /** Pages of them, none empty, ascending. */
 export async function* compareLists(
-  mine: AsyncIterable<readonly Uint8Array[]>,
+  mine: PairPages,
   theirs: readonly Uint8Array[],
 ): AsyncGenerator<readonly Difference[], void> {
   let next = 0

@@ -1,10 +1,12 @@
 /**
  * The asking end of a reconciliation: finds all differences between its set and the other end's.
  *
- *   const reconciliation = new Reconciliation(source)
- *   for (let request = …next(); request !== null; request = …next()) {
+ *   const reconciliation = new Reconciliation(createPairSource({ summary, state, readPairs }))
+ *   for (;;) {
+ *     const request = reconciliation.next()
+ *     if (request === null) break
  *     const answer = await transport.reconcile(data, request)
- *     for await (const differences of reconciliation.take(answer)) { … }
+ *     for await (const differences of reconciliation.take(answer)) await heal(differences)
  *   }
  *   reconciliation.start     // the other end's head, count and fingerprint when it began
  *
@@ -29,7 +31,7 @@ import { PAIR_BYTES } from './log.ts'
 import type { ReconcileAnswer, ReconcileRequest } from './message.ts'
 import type { PairSource, SetState } from './pair-source.ts'
 import { ANSWERS_BYTES_MAX, isSameSet } from './reconcile-answer.ts'
-import { compareLists, type Difference } from './reconcile-difference.ts'
+import { compareLists, type Difference, type PairPages } from './reconcile-difference.ts'
 import {
   type AskedNode,
   childOf,
@@ -56,11 +58,20 @@ const ROOT_CHILDREN_PAIRS = 2_048
 const CHILDREN_BYTES = 1 + FAN_OUT * (SUM_BYTES + 2)
 const CHILDREN_BYTES_MAX = 1 + FAN_OUT * (SUM_BYTES + 5)
 const LIST_BYTES = 4
+/** Small ranges of a store cost turns of its threads, and take them at the same time. */
+const READ_AT_ONCE = 16
+/** A longer list of mine is read as it is handed out. */
+const READ_AHEAD_PAIRS = 256
 /** Of what a set may grow by while it is reconciled, beside once more all that it states. */
 const GROWTH_PAIRS = 131_072
 
-/** A node that differs, and how many pairs the other end claims below it. */
-type Pending = AskedNode & { readonly claimed: number }
+/** A node that differs: how many pairs are here below it, and how many the other end claims. */
+type Pending = AskedNode & { readonly mine: number; readonly claimed: number }
+
+/** What is here of a node, beside an answer of children or of pairs. */
+type Own =
+  | { readonly type: 'children'; readonly children: readonly NodeSummary[] }
+  | { readonly type: 'pairs'; readonly pages: PairPages }
 
 export class Reconciliation {
   readonly #source: PairSource
@@ -122,8 +133,13 @@ export class Reconciliation {
       checkFullness(answer.answers.length, answers.length, asked.nodes.length)
       this.#checkGrowth(asked.nodes, answers)
       this.#pending.push(...asked.nodes.slice(answers.length))
-      for (const [i, one] of answers.entries()) {
-        yield* this.#takeNode((asked.nodes[i] as Pending).node, one)
+      for (let first = 0; first < answers.length; first += READ_AT_ONCE) {
+        const some = answers.slice(first, first + READ_AT_ONCE)
+        const nodes = asked.nodes.slice(first, first + some.length)
+        const own = await Promise.all(nodes.map((node, i) => this.#readOwn(node, some[i]?.type)))
+        for (const [i, one] of some.entries()) {
+          yield* this.#takeNode((nodes[i] as Pending).node, one, own[i] as Own)
+        }
       }
     }
     this.#asked = undefined
@@ -160,24 +176,41 @@ export class Reconciliation {
     if (this.#growth > claimsMax(this.#statedMax)) refuse('it claims more than it states')
   }
 
+  async #readOwn({ node, mine }: Pending, type: NodeAnswer['type'] | undefined): Promise<Own> {
+    if (type === 'children') return { type, children: await this.#source.children(node) }
+    const pages = this.#source.pairs(node)
+    if (mine > READ_AHEAD_PAIRS) return { type: 'pairs', pages }
+    const read: (readonly Uint8Array[])[] = []
+    for await (const page of pages) read.push(page)
+    return { type: 'pairs', pages: read }
+  }
+
   async *#takeNode(
     node: PairNode,
     answer: NodeAnswer,
+    own: Own,
   ): AsyncGenerator<readonly Difference[], void> {
-    if (answer.type === 'pairs') {
-      yield* compareLists(this.#source.pairs(node), answer.pairs)
-      return
+    if (answer.type === 'pairs' && own.type === 'pairs') {
+      yield* compareLists(own.pages, answer.pairs)
+    } else if (answer.type === 'children' && own.type === 'children') {
+      yield* this.#takeChildren(node, answer.children, own.children)
     }
-    const mine = await this.#source.children(node)
-    for (const [i, theirs] of answer.children.entries()) {
-      const own = mine[i] as NodeSummary
-      if (own.count === theirs.count && own.sum === theirs.sum) continue
+  }
+
+  async *#takeChildren(
+    node: PairNode,
+    theirs: readonly NodeSummary[],
+    own: readonly NodeSummary[],
+  ): AsyncGenerator<readonly Difference[], void> {
+    for (const [i, { count, sum }] of theirs.entries()) {
+      const mine = own[i] as NodeSummary
+      if (mine.count === count && mine.sum === sum) continue
       const child = childOf(node, i)
-      if (theirs.count === 0) {
+      if (count === 0) {
         yield* compareLists(this.#source.pairs(child), [])
       } else {
-        const list = isList(child, own.count, theirs.count)
-        this.#pending.push({ node: child, list, claimed: theirs.count })
+        const list = isList(child, mine.count, count)
+        this.#pending.push({ node: child, list, mine: mine.count, claimed: count })
       }
     }
   }
@@ -200,12 +233,13 @@ export function reconcileRoundsMax(claims: number): number {
 export const claimsMax = (statedMax: number): number => 2 * statedMax + GROWTH_PAIRS
 
 function firstNodes(count: number): Pending[] {
-  if (count <= ROOT_LIST_PAIRS) return [{ node: '', list: true, claimed: 0 }]
-  if (count <= ROOT_CHILDREN_PAIRS) return [{ node: '', list: false, claimed: 0 }]
+  const first = { mine: count, claimed: 0 }
+  if (count <= ROOT_LIST_PAIRS) return [{ ...first, node: '', list: true }]
+  if (count <= ROOT_CHILDREN_PAIRS) return [{ ...first, node: '', list: false }]
   return Array.from({ length: FAN_OUT }, (_, i) => ({
+    ...first,
     node: childOf('', i),
     list: false,
-    claimed: 0,
   }))
 }
 

@@ -16,6 +16,7 @@ import {
   everyCollectionRange,
   keychainRange,
   type NumberedSection,
+  numberedKey,
   numberedRange,
   parseCollectionKey,
   parseNumberedKey,
@@ -137,6 +138,19 @@ export async function readOutbox(store: Store, bounds: OutboxBounds): Promise<Ou
     }
   }
   return transactions
+}
+
+/** Whether transactions that were read without the lock still wait as they were. */
+export async function isAsRead(
+  store: Store,
+  transactions: readonly OutboxTransaction[],
+): Promise<boolean> {
+  const keys = transactions.map(({ number }) => numberedKey('outbox', number))
+  const entries = await store.getMany(keys)
+  return transactions.every(({ entry }, i) => {
+    const stored = entries[i]
+    return stored !== undefined && equalBytes(stored, entry)
+  })
 }
 
 async function readTransaction(

@@ -132,10 +132,9 @@ class ModelRemote {
 }
 
 async function pushAll(local: LocalSecondary, remote: ModelRemote, losesAnswer = false) {
-  const transactions = await local.outboxTransactions({ bytesMax: 1_000_000 })
-  const last = transactions[transactions.length - 1]
-  if (last === undefined) return
-  await local.markSent(last.number + 1)
+  const bounds = { bytesMax: 1_000_000 }
+  const transactions = await local.markSent(await local.outboxTransactions(bounds), bounds)
+  if (transactions.length === 0) return
   const settled = transactions.map((transaction) => {
     const body = parseMessage(PushRequest, joinPushBody([transaction.pushed]))
     const envelopes = body.transactions.flatMap(([, ops]) => ops.map(([envelope]) => envelope))

@@ -15,8 +15,10 @@ import { type AttentionEntry, readAttentions } from './attention.ts'
 import { discardAttention, retryAttention, setDamagedAside } from './attention-desk.ts'
 import { type CommitOptions, commitDrafts } from './commit.ts'
 import type { Committed, Draft, ReadVersions } from './draft.ts'
+import { codeOf } from './error.ts'
 import { type Cursor, type Notice, putSentBelow, putSynced } from './local-meta.ts'
 import {
+  isAsRead,
   type OutboxBounds,
   type QuarantinedVersion,
   readKeychainEntries,
@@ -134,8 +136,15 @@ export class LocalSecondary implements AsyncDisposable {
    * The oldest transactions without a verdict, up to about `bytesMax`, at least one if there is
    * any.
    */
-  outboxTransactions(bounds: OutboxBounds): Promise<OutboxTransaction[]> {
-    return readOutbox(this.state.store, bounds)
+  async outboxTransactions(bounds: OutboxBounds): Promise<OutboxTransaction[]> {
+    const { store } = this.state
+    try {
+      return await readOutbox(store, bounds)
+    } catch (error) {
+      if (codeOf(error) !== 'vault-damaged') throw error
+      // One may have been dropped for a later write while it was read.
+      return this.state.run(() => readOutbox(store, bounds))
+    }
   }
 
   /** Whether everything a transaction has read is still as it was, at one moment. */
@@ -184,12 +193,23 @@ export class LocalSecondary implements AsyncDisposable {
     return this.state.run(() => showParked(this.state))
   }
 
-  /** Marks transactions as possibly sent, before they are: from now on they stay as they are. */
-  markSent(below: number): Promise<void> {
+  /**
+   * Marks transactions as possibly sent, before they are: from now on they stay as they are. They
+   * were read within `bounds` and without the lock: if a later write has changed any of them since,
+   * they are read again. Returns what to send.
+   */
+  markSent(
+    batch: readonly OutboxTransaction[],
+    bounds: OutboxBounds,
+  ): Promise<readonly OutboxTransaction[]> {
     return this.state.run(async () => {
-      if (below <= this.state.outbox.sentBelow) return
+      const { store, outbox } = this.state
+      const taken = (await isAsRead(store, batch)) ? batch : await readOutbox(store, bounds)
+      const below = (taken[taken.length - 1]?.number ?? 0) + 1
+      if (below <= outbox.sentBelow) return taken
       await this.state.writeOps([putSentBelow(below)])
-      this.state.outbox.sentBelow = below
+      outbox.sentBelow = below
+      return taken
     })
   }
 

@@ -87,9 +87,45 @@ describe('a version that the disk has spoiled', () => {
   })
 })
 
+describe('transactions that are read to be sent', () => {
+  const bounds = { bytesMax: 1_000_000 }
+
+  it('are read again when a later write has taken the place of one meanwhile', async () => {
+    const { local, drafts } = await prepared()
+    for (const draft of drafts) await local.commit([draft])
+    const read = await local.outboxTransactions(bounds)
+    await local.commit([drafts[1] as (typeof drafts)[0]])
+    const sent = await local.markSent(read, bounds)
+    expect(read.map(({ number }) => number)).toEqual([1, 2, 3])
+    expect(sent.map(({ number }) => number)).toEqual([1, 3, 4])
+    // Sent, they stay: the next write of the record waits behind them.
+    await local.commit([drafts[1] as (typeof drafts)[0]])
+    expect(local.pendingCount).toBe(4)
+  })
+
+  it('may be dropped in the middle of being read', async () => {
+    const { store, local, drafts } = await prepared()
+    for (const draft of drafts) await local.commit([draft])
+    const { pages } = store
+    let isFirst = true
+    store.pages = async function* (range, pageBounds) {
+      for await (const page of pages.call(store, range, pageBounds)) {
+        if (isFirst) {
+          isFirst = false
+          await local.commit([drafts[2] as (typeof drafts)[0]])
+        }
+        yield page
+      }
+    }
+    const sent = await local.outboxTransactions(bounds)
+    expect(sent.map(({ number }) => number)).toEqual([1, 2, 4])
+  })
+})
+
 async function prepared() {
+  const store = createMemoryStore()
   const local = await LocalSecondary.open({
-    store: createMemoryStore(),
+    store,
     vaultId: new Uint8Array(32) as never,
     clockIdentity: { deviceId: new Uint8Array(8) as never, tail: new Uint8Array(4) },
     nowMs: () => 1_800_000_000_000,
@@ -101,5 +137,5 @@ async function prepared() {
     compareAndSet: false,
     seal: () => new Uint8Array(400).fill(last, 399) as Uint8Array as Envelope,
   }))
-  return { local, drafts }
+  return { store, local, drafts }
 }

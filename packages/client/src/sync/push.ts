@@ -13,6 +13,7 @@ import {
   type Verdict,
 } from '@blindcopy/protocol'
 import { ClientError } from '../error.ts'
+import type { OutboxBounds } from '../local-reading.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
 import type { OutboxTransaction } from '../outbox.ts'
 import type { Settled } from '../settlement.ts'
@@ -48,28 +49,27 @@ export type Pushed = {
  */
 export async function pushOutbox(context: PushContext, below?: number): Promise<Pushed> {
   const { local } = context
-  const read = (from: number): Promise<OutboxTransaction[]> =>
-    local.outboxTransactions({
-      from,
-      bytesMax: Math.min(REQUEST_BYTES, context.bytesMax),
-      ...(below === undefined ? {} : { below }),
-    })
+  const boundsFrom = (from: number): OutboxBounds => ({
+    from,
+    bytesMax: Math.min(REQUEST_BYTES, context.bytesMax),
+    ...(below === undefined ? {} : { below }),
+  })
   let greatestSeq = 0
   const again = new Set<AgainCode>()
-  let batch = await read(0)
-  let verdicts = batch.length > 0 ? sendBatch(context, batch) : undefined
-  while (verdicts !== undefined) {
-    const next = await bothOf(read(nextNumber(batch)), verdicts)
-    const answered = await verdicts
-    const settled = pairVerdicts(batch, answered)
+  let bounds = boundsFrom(0)
+  let sent = await sendBatch(context, await local.outboxTransactions(bounds), bounds)
+  while (sent !== undefined) {
+    const { batch, verdicts } = sent
+    bounds = boundsFrom(nextNumber(batch))
+    const next = await bothOf(local.outboxTransactions(bounds), verdicts)
+    const settled = pairVerdicts(batch, await verdicts)
     for (const { verdict } of settled) if (verdict.type === 'again') again.add(verdict.code)
-    verdicts = next.length > 0 && again.size === 0 ? sendBatch(context, next) : undefined
-    await bothOf(settleAll(local, settled), verdicts)
+    sent = again.size === 0 ? await sendBatch(context, next, bounds) : undefined
+    await bothOf(settleAll(local, settled), sent?.verdicts)
     for (const { verdict } of settled) {
       if (verdict.type === 'applied') greatestSeq = Math.max(greatestSeq, verdict.position.seq)
     }
     context.onSettled(settled.length)
-    batch = next
   }
   await local.thaw()
   return { greatestSeq, again }
@@ -99,11 +99,26 @@ function bothOf<T>(first: Promise<T>, second: Promise<unknown> | undefined): Pro
 const nextNumber = (batch: readonly OutboxTransaction[]): number =>
   (batch[batch.length - 1]?.number ?? 0) + 1
 
+/** Transactions under way to the remote, and what it will answer. */
+type Sent = {
+  readonly batch: readonly OutboxTransaction[]
+  readonly verdicts: Promise<readonly Verdict[]>
+}
+
 async function sendBatch(
-  { local, transport, data }: PushContext,
+  context: PushContext,
+  read: readonly OutboxTransaction[],
+  bounds: OutboxBounds,
+): Promise<Sent | undefined> {
+  if (read.length === 0) return undefined
+  const batch = await context.local.markSent(read, bounds)
+  return batch.length === 0 ? undefined : { batch, verdicts: verdictsOn(context, batch) }
+}
+
+async function verdictsOn(
+  { transport, data }: PushContext,
   batch: readonly OutboxTransaction[],
 ): Promise<readonly Verdict[]> {
-  await local.markSent(nextNumber(batch))
   const { verdicts } = await transport.push(
     data(),
     batch.map(({ pushed }) => pushed),

@@ -1,7 +1,7 @@
 /**
  * Set reconciliation, measured: rounds, bytes each way and time for 0 to 10,000 differences in sets
  * of 10,000 to 1,000,000 records, both ends in this process over encoded messages; and over a real
- * remote on loopback, on LevelDB. Rounds and bytes are the same in every run.
+ * remote on loopback, on LevelDB. Rounds and bytes hardly differ from run to run.
  *
  *   npm run bench:reconcile
  *   npm run bench:reconcile -- 10000        one size, without the remote

@@ -1,8 +1,8 @@
 /**
  * Pair source: what reconciliation needs to know of a set of pairs, on either end.
  *
- * Both ends keep a `SetSummary` and an index ordered by record id; `createPairSource` makes a source
- * of the two. The set may change between any two calls.
+ * Both ends keep a `SetSummary` and an index ordered by record id; `createPairSource` makes a
+ * source of the two. The set may change between any two calls.
  */
 import type { LogPosition } from './log.ts'
 import {

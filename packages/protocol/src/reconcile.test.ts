@@ -172,9 +172,7 @@ describe('sets that change between rounds', () => {
         })
         const still = (text: string) => !touched.has(text.slice(0, 32))
         const found = differenceTexts(run.differences).filter(still)
-        // What happens to become equal as a whole meanwhile has no differences left to find.
-        const isEqual = formatHex(mine.state.fingerprint) === formatHex(theirs.state.fingerprint)
-        if (!isEqual) expect(found).toEqual(expectedDifferences(mine, theirs).filter(still))
+        expect(found).toEqual(expectedDifferences(mine, theirs).filter(still))
         expect(run.rounds).toBeLessThanOrEqual(reconcileRoundsMax(claimsMax(200)))
       }),
       { numRuns: runs },
@@ -356,7 +354,8 @@ describe('a hostile answerer', () => {
           }
           if (kind === 'flip') {
             answers = answers.slice()
-            if (answers.length > 0) answers[at % answers.length] ^= 1 << (at % 8)
+            const place = at % answers.length
+            if (answers.length > 0) answers[place] = (answers[place] as number) ^ (1 << (at % 8))
           }
           if (kind === 'cut') answers = answers.slice(0, at % (answers.length + 1))
           if (kind === 'empty') answers = new Uint8Array()

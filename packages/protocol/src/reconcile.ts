@@ -20,10 +20,11 @@
  *     theirs ≤ 8, or one ≥ 4 × the other    asked as a list (2,048 pairs at most)
  *     else                                  asked for its children
  *
- * Both sets may change meanwhile. A pair that is there throughout on both ends, or on one, is judged
- * rightly; what comes to the other end later than `start` follows in its log. A hostile other end
- * can only withhold, or name pairs of its own: each node is asked once, what it claims to hold below
- * its nodes may grow only within a bound, and an answer that stops early must be half full.
+ * Both sets may change meanwhile. A pair that is there throughout on both ends, or on one, is
+ * judged rightly; what comes to the other end later than `start` follows in its log. A hostile
+ * other end can only withhold, or name pairs of its own: each node is asked once, what it claims to
+ * hold below its nodes may grow only within a bound, and an answer that stops early must be half
+ * full.
  */
 import { assert, ProtocolError } from './error.ts'
 import { RECONCILE_NODES_MAX } from './limits.ts'
@@ -219,8 +220,8 @@ export class Reconciliation {
 /**
  * How many answers a reconciliation takes at most with an end that claims so many pairs in all.
  *
- * Every claim is passed down at most 32 levels, by nodes with more than `LEAF_PAIRS` of them, and is
- * listed once. A round leaves no node of its level, or is half a message, or 2,048 nodes.
+ * Every claim is passed down at most 32 levels, by nodes with more than `LEAF_PAIRS` of them, and
+ * is listed once. A round leaves no node of its level, or is half a message, or 2,048 nodes.
  */
 export function reconcileRoundsMax(claims: number): number {
   const expanded = FAN_OUT + (NODE_DEPTH_MAX * claims) / (LEAF_PAIRS + 1)

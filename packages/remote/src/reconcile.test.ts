@@ -51,14 +51,9 @@ async function pushAll(device: Device, lists: readonly (readonly number[])[], mo
   for (let first = 0; first < lists.length; first += 50) {
     const transactions = lists.slice(first, first + 50).map((numbers) => {
       const id = device.stamp()
+      for (const n of numbers) model.set(formatHex(record(n)), concat(record(n), id))
       return [id, numbers.map((n) => [makeEnvelope({ recordId: record(n), timestamp: id })])]
     })
-    for (const [id, ops] of transactions as [Uint8Array, [Uint8Array][]][]) {
-      for (const [envelope] of ops) {
-        const recordId = envelope?.slice(6, 22) as Uint8Array
-        model.set(formatHex(recordId), concat(recordId, id))
-      }
-    }
     await device.push(...transactions)
   }
 }

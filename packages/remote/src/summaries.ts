@@ -8,8 +8,8 @@
  *   a failed push  nobody knows what the disk holds, and the summary is dropped
  *   no room        the least recently used goes, and the next who asks scans again
  *
- * A summary that was dropped stays good for whoever is reading it: what is pushed from then on comes
- * later in the log than the head that reader was told. Decision 0016.
+ * A summary that was dropped stays good for whoever is reading it: what is pushed from then on
+ * comes later in the log than the head that reader was told. Decision 0016.
  */
 import {
   compareBytes,

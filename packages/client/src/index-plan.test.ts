@@ -74,6 +74,10 @@ describe('planQuery', () => {
     expect(plan({ where: { due: { gte: 3 } } }, ['due'])?.intervals).toEqual([
       { lower: { values: [3], side: -1 }, upper: { values: [], kind: 4, side: 1 } },
     ])
+    const twice = { gt: 1, gte: 3, lte: 9, lt: 9 }
+    expect(plan({ where: { due: twice } }, ['due'])?.intervals).toEqual([
+      { lower: { values: [3], side: -1 }, upper: { values: [9], side: -1 } },
+    ])
     expect(plan({ where: { title: { startsWith: 'ab' } } }, ['title'])?.intervals).toEqual([
       { lower: { values: ['ab'], side: -1 }, upper: { values: ['ac'], side: -1 } },
     ])

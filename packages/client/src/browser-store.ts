@@ -50,7 +50,8 @@ class BrowserStore implements Store {
   readonly #path: string
   readonly #released: () => Promise<void>
   #store: Store
-  #lost: ClientError | undefined
+  /** Why it is known to be gone. */
+  #lostBy: unknown
   #reopening: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
@@ -77,7 +78,7 @@ class BrowserStore implements Store {
   }
 
   async write(batch: readonly StoreOp[], durability: Durability): Promise<void> {
-    if (this.#lost !== undefined) throw this.#lost
+    if (this.#lostBy !== undefined) throw lostRecords(this.#lostBy)
     try {
       await this.#store.write(batch, durability)
     } catch (error) {
@@ -106,7 +107,7 @@ class BrowserStore implements Store {
 
   /** A connection that the browser cut is opened again, once for a call. */
   async #read<T>(job: () => Promise<T>): Promise<T> {
-    if (this.#lost !== undefined) throw this.#lost
+    if (this.#lostBy !== undefined) throw lostRecords(this.#lostBy)
     try {
       return await job()
     } catch (error) {
@@ -117,7 +118,7 @@ class BrowserStore implements Store {
   }
 
   async *#scan<T>(job: () => AsyncIterable<T>): AsyncGenerator<T> {
-    if (this.#lost !== undefined) throw this.#lost
+    if (this.#lostBy !== undefined) throw lostRecords(this.#lostBy)
     try {
       yield* job()
     } catch (error) {
@@ -133,8 +134,8 @@ class BrowserStore implements Store {
   async #checkPresent(error: unknown): Promise<boolean> {
     if (!(error instanceof StoreError) || error.code !== 'store-failed') return false
     if (this.#closing !== undefined) return false
-    if (this.#lost === undefined && !(await hasRecords(this.#path))) this.#lost = lostRecords(error)
-    if (this.#lost !== undefined) throw this.#lost
+    if (this.#lostBy === undefined && !(await hasRecords(this.#path))) this.#lostBy = error
+    if (this.#lostBy !== undefined) throw lostRecords(this.#lostBy)
     return true
   }
 

@@ -269,7 +269,7 @@ export class LocalSecondary implements AsyncDisposable {
 
   /** Waits for what is under way, then closes the store. */
   async close(): Promise<void> {
-    await this.state.run(() => this.state.store.close())
+    await this.state.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -139,6 +139,11 @@ export class LocalState {
     })
   }
 
+  /** Waits for what is under way, then closes the store, whatever has become of it. */
+  async close(): Promise<void> {
+    await this.#lock.run(() => this.store.close())
+  }
+
   onChange(listener: ChangeListener): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)

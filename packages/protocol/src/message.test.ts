@@ -9,6 +9,8 @@ import { encodeCbor } from './codec.ts'
 import {
   ENVELOPE_BYTES_MAX,
   KEYCHAIN_ENTRIES_MAX,
+  RECONCILE_BYTES_MAX,
+  RECONCILE_RECORDS_MAX,
   RECORDS_BY_ID_MAX,
   TRANSACTION_RECORDS_MAX,
 } from './limits.ts'
@@ -266,6 +268,19 @@ describe('lists', () => {
     expect(() => checkMessage(schema, build(limit))).not.toThrow()
     expect(() => checkMessage(schema, build(limit + 1))).toThrowError(malformed)
   })
+
+  it.each<[string, number, (n: number) => unknown]>([
+    ['bytes', RECONCILE_BYTES_MAX, (n) => ({ nodes: bytes(n) })],
+    ['records', RECONCILE_RECORDS_MAX, (n) => ({ count: n })],
+  ])(
+    'of a reconciliation are taken at the limit of %s and refused one beyond',
+    (_name, n, change) => {
+      const request = { count: 1, fingerprint: bytes(16), nodes: bytes(3) }
+      const build = (size: number): unknown => ({ ...request, ...(change(size) as object) })
+      expect(() => checkMessage(ReconcileRequest, build(n))).not.toThrow()
+      expect(() => checkMessage(ReconcileRequest, build(n + 1))).toThrowError(malformed)
+    },
+  )
 
   it('are refused empty where a message would say nothing', () => {
     expect(() => checkMessage(PushRequest, { transactions: [] })).toThrowError(malformed)

@@ -131,6 +131,25 @@ describe('two ends', () => {
     expect((await reconcile(new PairSet(), few)).rounds).toBe(1)
   })
 
+  it('send bytes that follow the difference, not the set', async () => {
+    const sizes = fc.tuple(fc.integer({ min: 500, max: 12_000 }), fc.nat({ max: 60 }), fc.nat())
+    await fc.assert(
+      fc.asyncProperty(sizes, async ([count, differences, seed]) => {
+        const pairs = makePairs(count + differences, seed)
+        const mine = new PairSet(pairs.slice(0, count))
+        const theirs = new PairSet(pairs.slice(differences))
+        const run = await reconcile(mine, theirs)
+        expectRun(run, mine, theirs)
+        // 256 nodes at first; then, for each, 16 nodes a level and a list.
+        const found = run.differences.length
+        expect(run.bytesDown).toBeLessThan(256 * 9 + 500 + found * (2 * 129 + 8 * 32))
+        expect(run.bytesUp).toBeLessThan(400 + found * 12)
+        expect(run.rounds).toBeLessThanOrEqual(6)
+      }),
+      { numRuns: Math.ceil(runs / 10) },
+    )
+  })
+
   it('find 100 differences in 100,000 within 40 KiB and 4 rounds', async () => {
     const pairs = makePairs(100_050, 8)
     const mine = new PairSet(pairs.slice(0, 100_000))
@@ -376,6 +395,34 @@ describe('a hostile answerer', () => {
 })
 
 describe('an answerer', () => {
+  it('answers alike whatever was asked before, in any order, and any number of times', async () => {
+    const [mine, theirs] = [new PairSet(makePairs(3_000, 20)), new PairSet(makePairs(2_990, 20))]
+    const asked: ReconcileRequest[] = []
+    const answers: ReconcileAnswer[] = []
+    const run = await reconcile(mine, theirs, {
+      answer: async (request) => {
+        const answer = await answerReconcile(theirs.source, request)
+        asked.push(request)
+        answers.push(answer)
+        return answer
+      },
+    })
+    expect(asked.length).toBeGreaterThan(2)
+    const places = asked.map((_, i) => i)
+    const orders = fc.array(fc.constantFrom(...places), { minLength: 1, maxLength: 8 })
+    await fc.assert(
+      fc.asyncProperty(orders, async (order) => {
+        const again = order.map((i) => answerReconcile(theirs.source, asked[i] as never))
+        expect(await Promise.all(again)).toEqual(order.map((i) => answers[i]))
+      }),
+      { numRuns: 20 },
+    )
+    // Two reconciliations at once do not disturb each other.
+    const both = await Promise.all([reconcile(mine, theirs), reconcile(theirs, mine)])
+    expect(differenceTexts(both[0].differences)).toEqual(differenceTexts(run.differences))
+    expect(both[1].differences.length).toBe(run.differences.length)
+  })
+
   it('answers every request within a message, or refuses it', async () => {
     const source = new PairSet(makePairs(40_000, 15)).source
     const fingerprint = new Uint8Array(16) as ReconcileRequest['fingerprint']

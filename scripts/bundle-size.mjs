@@ -1,11 +1,14 @@
 /**
  * Bundle size: what an app of the web downloads to have a vault, as its bundler would make it:
- * minified, a file a chunk. Prints a table; `measureBundle` is for the test that holds the README to
- * it.
+ * minified, a file a chunk. Prints a table, or all it knows as JSON, and writes the files to a
+ * folder if it is given one. test/browser/bundle.test.ts holds the README to it.
  *
- *   node scripts/bundle-size.mjs [--modules]
+ *   node scripts/bundle-size.mjs [--modules | --json] [--out FOLDER]
  */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import { build } from 'vite'
 
@@ -14,7 +17,7 @@ const APP = fileURLToPath(new URL('../test/browser/app.ts', import.meta.url))
 const LISTED_MODULES = 12
 
 /** Builds the app. Chunks hold their code, their modules and the chunks they load at once. */
-export async function buildApp() {
+async function buildApp() {
   const result = await build({
     configFile: false,
     root: ROOT,
@@ -33,11 +36,11 @@ export async function buildApp() {
 }
 
 /** Sizes in bytes of what is loaded at once, and of what is loaded when it is first needed. */
-export async function measureBundle() {
-  const chunks = await buildApp()
+function measure(chunks) {
   const atOnce = chunksAtOnce(chunks)
   return chunks.map((chunk) => ({
     name: chunk.fileName,
+    isEntry: chunk.isEntry,
     isAtOnce: atOnce.has(chunk.fileName),
     modules: Object.entries(chunk.modules)
       .map(([path, { renderedLength }]) => ({ path: shortPath(path), bytes: renderedLength }))
@@ -70,16 +73,34 @@ function shortPath(path) {
   return at >= 0 ? path.slice(at + 'node_modules/'.length) : path.replace(ROOT, '')
 }
 
-async function main() {
-  const kib = (bytes) => `${(bytes / 1000).toFixed(1)} kB`.padStart(10)
-  for (const { name, isAtOnce, bytes, gzipBytes, brotliBytes, modules } of await measureBundle()) {
+async function write(chunks, folder) {
+  for (const { fileName, code } of chunks) {
+    const path = join(folder, fileName)
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, code)
+  }
+}
+
+function print(measured, { modules: isListing }) {
+  const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`.padStart(10)
+  for (const { name, isAtOnce, bytes, gzipBytes, brotliBytes, modules } of measured) {
     console.log(`${name}, loaded ${isAtOnce ? 'at once' : 'when needed'}`)
-    console.log(`  raw ${kib(bytes)}   gzip ${kib(gzipBytes)}   brotli ${kib(brotliBytes)}`)
-    if (!process.argv.includes('--modules')) continue
-    for (const module of modules.slice(0, LISTED_MODULES)) {
-      console.log(`    ${kib(module.bytes)}  ${module.path}`)
+    const sizes = [bytes, gzipBytes, brotliBytes].map(kilobytes)
+    console.log(`  raw ${sizes[0]}   gzip ${sizes[1]}   brotli ${sizes[2]}`)
+    for (const module of isListing ? modules.slice(0, LISTED_MODULES) : []) {
+      console.log(`    ${kilobytes(module.bytes)}  ${module.path}`)
     }
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main()
+const { values: options } = parseArgs({
+  options: {
+    modules: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    out: { type: 'string' },
+  },
+})
+const chunks = await buildApp()
+if (options.out !== undefined) await write(chunks, options.out)
+if (options.json) console.log(JSON.stringify(measure(chunks)))
+else print(measure(chunks), options)

@@ -35,7 +35,11 @@ export type Pages = {
 
 /** Bundles one of the page scripts beside this file, serves it, and starts a browser. */
 export async function servePages(script: string): Promise<Pages> {
-  const scripts = await bundle(fileURLToPath(new URL(script, import.meta.url)))
+  return serveScripts(await bundle(fileURLToPath(new URL(script, import.meta.url))))
+}
+
+/** The same with scripts by their paths, the first of which loads the others. */
+export async function serveScripts(scripts: ReadonlyMap<string, string>): Promise<Pages> {
   const server = await serve(scripts)
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
   const browser = await launch()

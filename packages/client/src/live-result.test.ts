@@ -92,6 +92,22 @@ describe('a live result', () => {
     ])
   })
 
+  it('lets go of what is far beyond the limit, and asks again before it is missed', () => {
+    const result = new LiveResult(compileQuery<Note>({ orderBy: 'due', limit: 2 }))
+    result.fill([])
+    for (let due = 0; due < 200; due++) {
+      const item = { key: `k${due}`, fields: { due } }
+      result.take(item.key, { id: item.key, item })
+    }
+    let gone = 0
+    for (; !result.isShort && gone < 200; gone++) {
+      expect(keysOf(result.shown())).toEqual([`k${gone}`, `k${gone + 1}`])
+      result.take(`k${gone}`, undefined)
+    }
+    expect(gone).toBeGreaterThanOrEqual(result.size - 1)
+    expect(gone).toBeLessThan(3 * result.size)
+  })
+
   it('keeps its order when a reader changes what it was given', () => {
     const result = new LiveResult(compileQuery<{ at: Date }>({ orderBy: 'at' }))
     for (const day of [1, 2, 3]) {

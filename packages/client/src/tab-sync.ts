@@ -4,9 +4,9 @@
  *   apart ──someone leads──▶ following ──nobody leads──▶ apart
  *     └────── our turn ──────────┴──────────▶ leading ──nothing wanted here──▶ apart
  *
- * Each tab has an engine; only the leading tab's runs. A tab queues for the lead as long as it wants
- * sync: for `start` until `stop`, for `once` until it is answered. So when the leading tab is closed
- * or crashes, the next one takes over, and whoever waited for it asks the new one again.
+ * Each tab has an engine; only the leading tab's runs. A tab queues for the lead as long as it
+ * wants sync: for `start` until `stop`, for `once` until it is answered. So when the leading tab is
+ * closed or crashes, the next one takes over, and whoever waited for it asks the new one again.
  *
  * Messages only say that there is something to see. Whatever is shown of the store (records, what
  * waits to be sent) is read from the store.

@@ -27,7 +27,6 @@ import {
   transactionDigest,
 } from '@blindcopy/protocol'
 import { forwardKey, keychainKey, quarantineKey, type StoreOp } from '@blindcopy/secondary'
-import { putConflict } from './conflict-log.ts'
 import { ClientError } from './error.ts'
 import { isLater, isNone, type Row } from './row.ts'
 import type { RowBatch, Slot } from './row-batch.ts'
@@ -294,18 +293,15 @@ function judgeMeeting(
   const loser = isNewer ? current : envelope
   const isHistory = isNewer ? !isUnconfirmed : context.wasSeen(timestamp)
   if (isHistory) return
-  batch.ops.push(
-    putConflict({
-      recordId,
-      timestamp: envelopeTimestamp(loser),
-      kind: 'overwritten',
-      notedMs: context.nowMs,
-      winner: isNewer ? timestamp : before.current,
-      note: null,
-      envelope: loser,
-    }),
-  )
-  batch.conflictCount++
+  batch.logConflict({
+    recordId,
+    timestamp: envelopeTimestamp(loser),
+    kind: 'overwritten',
+    notedMs: context.nowMs,
+    winner: isNewer ? timestamp : before.current,
+    note: null,
+    envelope: loser,
+  })
 }
 
 /** What the row showed or had confirmed before. A version that may wait for a verdict stays. */

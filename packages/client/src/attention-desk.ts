@@ -8,7 +8,7 @@ import type { OpenArrival } from './arrival.ts'
 import { type AttentionEntry, deleteAttention, readAttention, readAttentions } from './attention.ts'
 import { findDamaged } from './local-reading.ts'
 import type { LocalState } from './local-state.ts'
-import { type OutboxEntry, parseOutboxEntry } from './outbox.ts'
+import { flagsOf, type OutboxEntry, parseOutboxEntry } from './outbox.ts'
 import { isNone } from './row.ts'
 import type { RowBatch, Slot } from './row-batch.ts'
 import { moveToAttention } from './settlement.ts'
@@ -42,7 +42,7 @@ async function takeBack(state: LocalState, attention: AttentionEntry): Promise<b
       pending: row.pending + 1,
       base: row.pending === 0 ? under : row.base,
       last: number,
-      policy: op.policy,
+      policy: flagsOf(op),
     })
   })
   batch.ops.push(deleteAttention(attention.number))

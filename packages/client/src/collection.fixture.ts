@@ -73,6 +73,8 @@ export async function readingFixture(): Promise<ReadingFixture> {
     sealer,
     newKey: () => `new${keyNumber++}`,
     ended: end.signal,
+    declarations: new Map(),
+    mutations: new Map(),
     onDamaged: (recordId) => damaged.push(idText(recordId)),
   }
   const fixture: ReadingFixture = {

@@ -5,13 +5,21 @@
  * not a remote can be reached. What is read is the caller's own copy.
  */
 import type { Fields } from '@blindcopy/protocol'
+import type { ConflictPolicy } from './conflict-policy.ts'
+import { type DeclarationOptions, type Migrate, readDeclaration } from './declaration.ts'
 import { ClientError } from './error.ts'
 import { type FoundRecords, findRecords, type QueryTrace } from './find-records.ts'
 import type { IndexFields } from './index-plan.ts'
 import { compileQuery, type Item, type Query } from './query.ts'
 import { RecordReader } from './record-reader.ts'
 import type { Schema } from './schema.ts'
-import { runTransaction, type Transaction, type WriteContext } from './transaction.ts'
+import {
+  declarationOf,
+  readFields,
+  runTransaction,
+  type Transaction,
+  type WriteContext,
+} from './transaction.ts'
 import { watchQuery } from './watch.ts'
 
 /** A field, or several, the first one counting most. */
@@ -28,6 +36,14 @@ export type CollectionOptions<S, T = S extends Schema<infer Output> ? Output : n
    * first has use of one: two of them take about 350 bytes a record.
    */
   readonly indexes?: readonly IndexOf<NoInfer<T>>[]
+  /** What becomes of a record that two devices wrote without knowing of each other. */
+  readonly conflict?: ConflictPolicy<NoInfer<T>>
+  /** Sealed and stored like any other, and never sent anywhere. */
+  readonly localOnly?: boolean
+  /** Of the app's data: written into each record. Records of a newer one are left as they are. */
+  readonly version?: number
+  /** Makes fields of an older version into those of this one, whenever they are read. */
+  readonly migrate?: Migrate
 }
 
 /** `T` is what is read; `Input` what is written, before the schema has seen it. */
@@ -45,6 +61,15 @@ export class Collection<T extends object = Fields, Input extends object = T> {
     this.#context = context
     this.#reader = new RecordReader(name, context)
     this.#indexes = readIndexes(options.indexes)
+    this.#declare(options)
+  }
+
+  /** What is said of a collection holds until something else is: for sync too. */
+  #declare({ conflict, localOnly, version, migrate }: DeclarationOptions): void {
+    const declaration = readDeclaration({ conflict, localOnly, version, migrate })
+    const said = [conflict, localOnly, version, migrate]
+    if (said.every((value) => value === undefined)) return
+    this.#context.declarations.set(this.name, declaration)
   }
 
   /** The fields of a record, or undefined when there is none. */
@@ -52,18 +77,23 @@ export class Collection<T extends object = Fields, Input extends object = T> {
     const { recordId } = this.#context.sealer.placeOf(this.name, key)
     const version = await this.#context.local.read(recordId)
     if (version === undefined) return undefined
-    return (this.#context.sealer.open(version).fields ?? undefined) as T | undefined
+    const record = this.#context.sealer.open(version)
+    const declaration = declarationOf(this.#context, this.name)
+    return (readFields(record, declaration) ?? undefined) as T | undefined
   }
 
   /** Stores a record under a key, in place of what was there. */
   async put(key: string, fields: Input): Promise<void> {
-    if (this.schema !== undefined) {
+    const declaration = declarationOf(this.#context, this.name)
+    const { policyCode, version } = declaration
+    if (this.schema !== undefined || policyCode === 1 || version !== undefined) {
       await this.#run((transaction) => transaction.collection(this).put(key, fields))
       return
     }
     // Encoded before anything is awaited: the record is what the fields are now.
     const { local, sealer } = this.#context
-    const draft = sealer.draft(sealer.placeOf(this.name, key), fields as Fields)
+    const place = sealer.placeOf(this.name, key)
+    const draft = sealer.draft(place, fields as Fields, { declaration })
     await local.commit([draft])
   }
 
@@ -80,6 +110,13 @@ export class Collection<T extends object = Fields, Input extends object = T> {
   /** Stores a record under a new key (a UUID of version 7) and returns the key. */
   add(fields: Input): Promise<string> {
     return this.#run((transaction) => transaction.collection(this).add(fields))
+  }
+
+  /** The keys of records that a later version of the app has written: they are left as they are. */
+  async deferred(): Promise<string[]> {
+    const keys: string[] = []
+    for await (const page of this.#reader.deferredPages()) keys.push(...page)
+    return keys.sort()
   }
 
   /** All records, by key. For very many, `for await (… of collection)` holds a page at a time. */

@@ -50,6 +50,13 @@ export type LoggedConflict = {
   readonly envelope: Envelope
 }
 
+/** What became of a conflict; `merged`: nothing was lost, so nothing is logged. */
+export type ConflictEvent = {
+  readonly kind: ConflictKind | 'merged'
+  readonly recordId: RecordId
+  readonly timestamp: Timestamp
+}
+
 /** Versions that are kept beside those that wait for a person. */
 export const CONFLICTS_MAX = 1_000
 /** Dropped at once, so that a full log is not read at each new entry. */

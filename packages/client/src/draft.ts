@@ -9,8 +9,9 @@ import {
   TIMESTAMP_NONE,
   type Timestamp,
 } from '@blindcopy/protocol'
+import type { PolicyCode } from './conflict-policy.ts'
 import type { LocalClock } from './local-clock.ts'
-import type { OutboxEntry, OutboxOp, PolicyCode } from './outbox.ts'
+import { flagsOf, type OutboxEntry, type OutboxOp } from './outbox.ts'
 import { isLater, isNone, NOTHING_PENDING } from './row.ts'
 import type { RowBatch } from './row-batch.ts'
 
@@ -93,6 +94,7 @@ export function fileDrafts(
       if (before.pending === 0) batch.releaseVersions(slot, [before.current])
       return
     }
+    const compareAndSet = draft.compareAndSet ?? policy !== 0
     const { pending, base: oldest } = slot.row
     batch.setRow(slot, {
       ...slot.row,
@@ -100,9 +102,8 @@ export function fileDrafts(
       pending: pending + 1,
       base: pending === 0 ? replaced : oldest,
       last: number,
-      policy,
+      policy: flagsOf({ policy, compareAndSet }),
     })
-    const compareAndSet = draft.compareAndSet ?? policy !== 0
     ops.push({ recordId, replaced, policy, compareAndSet })
   })
   return { ops, sizeBytes }

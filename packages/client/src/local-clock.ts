@@ -63,9 +63,12 @@ export class LocalClock {
     this.#identity = { deviceId: this.#identity.deviceId, tail: correction.tail }
   }
 
-  /** A timestamp above `replaced`, and the clock once it is used. */
-  next(replaced: Timestamp): { timestamp: Timestamp; state: ClockState } {
-    const own = this.#unused(tick(this.state, this.nowMs()))
+  /** A timestamp above `replaced`, and the clock once it is used. `after` is where it stands. */
+  next(
+    replaced: Timestamp,
+    after: ClockState = this.state,
+  ): { timestamp: Timestamp; state: ClockState } {
+    const own = this.#unused(tick(after, this.nowMs()))
     const timestamp = encodeTimestamp(own, this.#identity)
     if (compareTimestamps(timestamp, replaced) > 0) return { timestamp, state: own }
     const above = this.#unused(tick(own, this.nowMs(), [replaced]))

@@ -6,7 +6,10 @@ import {
   type Envelope,
   encodePushedOps,
   encodePushHead,
+  envelopeRecordId,
+  envelopeTimestamp,
   equalBytes,
+  RECORD_ID_BYTES,
   type RecordId,
   type Timestamp,
 } from '@blindcopy/protocol'
@@ -31,7 +34,8 @@ import {
 import { parseQuarantineValue, type QuarantineReason } from './arrival.ts'
 import { ClientError } from './error.ts'
 import { type OutboxEntry, type OutboxTransaction, parseOutboxEntry } from './outbox.ts'
-import { isNone, parseRow, type Row } from './row.ts'
+import { isLater, isNone, parseRow, type Row } from './row.ts'
+import { idText } from './row-batch.ts'
 
 export type StoredVersion = {
   readonly recordId: RecordId
@@ -248,3 +252,31 @@ async function holdsWhole(
   }
   return count === ops.length
 }
+
+/** Whether each pair's record is held in that version or a newer one, here or among `served`. */
+export async function holdsAll(
+  store: Store,
+  pairs: readonly Uint8Array[],
+  served: readonly Uint8Array[],
+): Promise<boolean> {
+  const servedById = new Map<string, Timestamp>()
+  for (const envelope of served as readonly Envelope[]) {
+    const id = idText(envelopeRecordId(envelope))
+    const known = servedById.get(id)
+    const timestamp = envelopeTimestamp(envelope)
+    if (known === undefined || isLater(timestamp, known)) servedById.set(id, timestamp)
+  }
+  const open = pairs.filter((pair) => {
+    const known = servedById.get(idText(pair.subarray(0, RECORD_ID_BYTES)))
+    return known === undefined || isLater(timestampOf(pair), known)
+  })
+  const keys = open.map((pair) => rowKey(pair.subarray(0, RECORD_ID_BYTES) as RecordId))
+  const rows = await store.getMany(keys)
+  return open.every((pair, i) => {
+    const { current, confirmed } = parseRow(rows[i])
+    const timestamp = timestampOf(pair)
+    return !isLater(timestamp, current) || !isLater(timestamp, confirmed)
+  })
+}
+
+const timestampOf = (pair: Uint8Array): Timestamp => pair.subarray(RECORD_ID_BYTES) as Timestamp

@@ -9,15 +9,38 @@
  * Local writes are not synced to the disk: they survive a killed process, and after a power cut the
  * store is whole up to some moment before it. What was acknowledged by the remote survives there.
  */
-import { type Envelope, equalBytes, type RecordId, type SyncId } from '@blindcopy/protocol'
+import {
+  type Envelope,
+  equalBytes,
+  type RecordId,
+  type SyncId,
+  type Timestamp,
+} from '@blindcopy/protocol'
 import type { LogStep, OpenArrival } from './arrival.ts'
 import { type AttentionEntry, readAttentions } from './attention.ts'
 import { discardAttention, retryAttention, setDamagedAside } from './attention-desk.ts'
 import { type CommitOptions, commitDrafts } from './commit.ts'
+import {
+  type ConflictEvent,
+  deleteConflict,
+  type LoggedConflict,
+  readConflict,
+  readConflicts,
+} from './conflict-log.ts'
 import type { Committed, Draft, ReadVersions } from './draft.ts'
 import { codeOf } from './error.ts'
-import { type Cursor, type Notice, putSentBelow, putSynced } from './local-meta.ts'
 import {
+  finishHealing,
+  type NamedVersion,
+  recountConfirmed,
+  storeKeychain,
+  type TakenEntries,
+  takeReconciled,
+  unconfirmVersions,
+} from './healing.ts'
+import { type Cursor, type Notice, putClockOffset, putSentBelow, putSynced } from './local-meta.ts'
+import {
+  holdsAll,
   isAsRead,
   type OutboxBounds,
   type QuarantinedVersion,
@@ -30,6 +53,7 @@ import {
   type StoredVersion,
 } from './local-reading.ts'
 import { type ChangeListener, LocalState, type LocalStateOptions } from './local-state.ts'
+import { fileMeetingsOf } from './meeting.ts'
 import type { OutboxTransaction } from './outbox.ts'
 import {
   applyConfirmed,
@@ -39,28 +63,34 @@ import {
   releaseQuarantined,
   showParked,
 } from './pulled-log.ts'
+import { type Rebased, rebaseOutbox } from './rebase.ts'
+import { resealUnsent } from './reseal.ts'
+import type { RewriteKeys } from './rewrite.ts'
 import { type Settled, settleTransactions, thawAnswered } from './settlement.ts'
 
 export type LocalSecondaryOptions = LocalStateOptions & {
-  /** Writes what two versions of a merge record make together; without it the newer one stands. */
-  readonly fileMeetings?: FileMeetings | undefined
+  /** What rewriting and merging need; without it the newer of two versions stands. */
+  readonly keys?: RewriteKeys | undefined
 }
 
+const NOT_REBASED: Rebased = { changed: false, restamped: 0 }
 const noMeetings: FileMeetings = () => ({ added: [] })
 
 export class LocalSecondary implements AsyncDisposable {
   /** For the operations that stand in files of their own. */
   readonly state: LocalState
+  readonly #keys: RewriteKeys | undefined
   readonly #fileMeetings: FileMeetings
 
-  private constructor(state: LocalState, fileMeetings: FileMeetings) {
+  private constructor(state: LocalState, keys: RewriteKeys | undefined) {
     this.state = state
-    this.#fileMeetings = fileMeetings
+    this.#keys = keys
+    this.#fileMeetings = keys === undefined ? noMeetings : fileMeetingsOf(() => state, keys)
   }
 
   static async open(options: LocalSecondaryOptions): Promise<LocalSecondary> {
     const state = await LocalState.open(options)
-    return new LocalSecondary(state, options.fileMeetings ?? noMeetings)
+    return new LocalSecondary(state, options.keys)
   }
 
   get cursor(): Cursor {
@@ -188,6 +218,34 @@ export class LocalSecondary implements AsyncDisposable {
     })
   }
 
+  /** Scans what is confirmed, and sets its stored count right (healing.ts). */
+  recountConfirmed(): ReturnType<typeof recountConfirmed> {
+    return recountConfirmed(this.state)
+  }
+
+  /** Takes versions that a reconciliation found at the other end: newer ones are confirmed. */
+  takeReconciled(envelopes: readonly Uint8Array[], open: OpenArrival): Promise<void> {
+    return this.state.run(async () => {
+      await takeReconciled(this.state, envelopes, { open, fileMeetings: this.#fileMeetings })
+      await this.state.evictConflicts()
+    })
+  }
+
+  /** These versions are not at the remote, and cannot be brought there. */
+  unconfirm(versions: readonly NamedVersion[], options: { isKept: boolean }): Promise<void> {
+    return this.state.run(() => unconfirmVersions(this.state, versions, options))
+  }
+
+  /** Keychain entries that came by another way than the log. */
+  storeKeychain(taken: TakenEntries): Promise<void> {
+    return this.state.run(() => storeKeychain(this.state, taken))
+  }
+
+  /** All differences are worked off. */
+  finishHealing(healed: Parameters<typeof finishHealing>[1]): Promise<void> {
+    return this.state.run(() => finishHealing(this.state, healed))
+  }
+
   /** At the head of the log: shows what waited to be whole. Returns how many were torn. */
   showParked(): Promise<number> {
     return this.state.run(() => showParked(this.state))
@@ -256,6 +314,62 @@ export class LocalSecondary implements AsyncDisposable {
   release(envelopes: readonly Uint8Array[], open: OpenArrival): Promise<number> {
     const options = { open, fileMeetings: this.#fileMeetings }
     return this.state.run(() => releaseQuarantined(this.state, envelopes, options))
+  }
+
+  /** Puts unsent transactions on top of what has arrived, where they conflict with it. */
+  async rebase(): Promise<Rebased> {
+    if (this.#keys === undefined) return NOT_REBASED
+    return rebaseOutbox(this.state, this.#keys)
+  }
+
+  /**
+   * Follows another clock than the device's: new timestamps are `offsetMs` from it, and unsent
+   * transactions are re-stamped by as much. `tail` is 4 new random bytes.
+   */
+  async correctClock(correction: { offsetMs: number; tail: Uint8Array }): Promise<Rebased> {
+    const shiftMs = correction.offsetMs - this.state.clock.offsetMs
+    await this.state.run(async () => {
+      const clock = this.state.clock.corrected(correction.offsetMs)
+      await this.state.writeOps([putClockOffset(correction.offsetMs)], { clock })
+      this.state.clock.adopt(correction)
+    })
+    if (this.#keys === undefined) return NOT_REBASED
+    return rebaseOutbox(this.state, this.#keys, { shiftMs })
+  }
+
+  /** Seals unsent transactions under the newest epoch, their content and time unchanged. */
+  resealOutbox(reseal: (envelope: Envelope) => Envelope): Promise<void> {
+    return this.state.run(() => resealUnsent(this.state, reseal))
+  }
+
+  /** The versions that lost, a page at a time. */
+  conflictPages(): AsyncIterable<readonly LoggedConflict[]> {
+    return readConflicts(this.state.store)
+  }
+
+  conflict(recordId: RecordId, timestamp: Timestamp): Promise<LoggedConflict | undefined> {
+    return readConflict(this.state.store, recordId, timestamp)
+  }
+
+  /** Forgets a version that lost. */
+  dropConflict(recordId: RecordId, timestamp: Timestamp): Promise<void> {
+    return this.state.run(async () => {
+      await this.state.writeOps([deleteConflict(recordId, timestamp)])
+      this.state.conflictCount = Math.max(0, this.state.conflictCount - 1)
+    })
+  }
+
+  /** Tells what became of each conflict, after the batch that settled it. */
+  onConflict(listener: (event: ConflictEvent) => void): () => void {
+    return this.state.onConflict(listener)
+  }
+
+  /**
+   * Whether each pair's record is held in that version or a newer one, here or among `served`: what
+   * a live frame leaves out must be.
+   */
+  holdsAll(pairs: readonly Uint8Array[], served: readonly Uint8Array[]): Promise<boolean> {
+    return holdsAll(this.state.store, pairs, served)
   }
 
   /** Notes that the head of the remote was reached. */

@@ -18,7 +18,7 @@ import {
   type VaultId,
 } from '@blindcopy/protocol'
 import type { Store, StoreOp } from '@blindcopy/secondary'
-import { CONFLICTS_MAX, countConflicts, findEvicted } from './conflict-log.ts'
+import { CONFLICTS_MAX, type ConflictEvent, countConflicts, findEvicted } from './conflict-log.ts'
 import { ClientError } from './error.ts'
 import { LocalClock } from './local-clock.ts'
 import {
@@ -101,6 +101,7 @@ export class LocalState {
   readonly #lock: StateLock
   readonly #caughtUp: () => Promise<void>
   readonly #listeners = new Set<ChangeListener>()
+  readonly #conflictListeners = new Set<(event: ConflictEvent) => void>()
   #generation: number
 
   private constructor(options: LocalStateOptions, stored: Stored) {
@@ -149,6 +150,11 @@ export class LocalState {
     return () => this.#listeners.delete(listener)
   }
 
+  onConflict(listener: (event: ConflictEvent) => void): () => void {
+    this.#conflictListeners.add(listener)
+    return () => this.#conflictListeners.delete(listener)
+  }
+
   /** Tells readers of changes that another holder of the lock has written. */
   tell(changes: readonly RecordChange[]): void {
     if (changes.length === 0) return
@@ -169,6 +175,9 @@ export class LocalState {
     this.confirmedSet = batch.confirmedSet
     this.conflictCount += batch.conflictCount
     this.tell(batch.changes)
+    for (const event of batch.conflictEvents) {
+      for (const listener of this.#conflictListeners) listener(event)
+    }
   }
 
   /** Keeps the conflict log within its bound. Inside `run`. */

@@ -20,10 +20,8 @@ import {
   TIMESTAMP_BYTES,
   type Timestamp,
 } from '@blindcopy/protocol'
+import type { PolicyCode } from './conflict-policy.ts'
 import { ClientError } from './error.ts'
-
-/** How a conflict with an op is resolved: lww, merge, custom, manual (conflict-policy.ts). */
-export type PolicyCode = 0 | 1 | 2 | 3
 
 export type OutboxOp = {
   readonly recordId: RecordId
@@ -63,6 +61,13 @@ const OP_BYTES = RECORD_ID_BYTES + TIMESTAMP_BYTES + 1
 const POLICY_MASK = 3
 const FLAG_COMPARE_AND_SET = 4
 
+/** As they stand in an entry and in a row; in a row 0 says that nothing has to wait for it. */
+export const flagsOf = ({
+  policy,
+  compareAndSet,
+}: Pick<OutboxOp, 'policy' | 'compareAndSet'>): number =>
+  policy | (compareAndSet ? FLAG_COMPARE_AND_SET : 0)
+
 export function encodeOutboxEntry(entry: OutboxEntry): Uint8Array {
   const opsEnd = HEAD_BYTES + entry.ops.length * OP_BYTES
   const bytes = new Uint8Array(opsEnd + (entry.intent?.length ?? 0))
@@ -74,7 +79,7 @@ export function encodeOutboxEntry(entry: OutboxEntry): Uint8Array {
   for (const op of entry.ops) {
     bytes.set(op.recordId, offset)
     bytes.set(op.replaced, offset + RECORD_ID_BYTES)
-    bytes[offset + OP_BYTES - 1] = op.policy | (op.compareAndSet ? FLAG_COMPARE_AND_SET : 0)
+    bytes[offset + OP_BYTES - 1] = flagsOf(op)
     offset += OP_BYTES
   }
   if (entry.intent !== null) bytes.set(entry.intent, opsEnd)

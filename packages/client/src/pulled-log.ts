@@ -139,7 +139,7 @@ export async function showParked(state: LocalState): Promise<number> {
   return isTorn ? parked.length : 0
 }
 
-const pick = ({ clock, nextNumber }: ReturnType<FileMeetings>): NextState => ({
+export const pick = ({ clock, nextNumber }: ReturnType<FileMeetings>): NextState => ({
   ...(clock === undefined ? {} : { clock }),
   ...(nextNumber === undefined ? {} : { nextNumber }),
 })
@@ -215,7 +215,7 @@ function isHeld(batch: RowBatch, pair: Uint8Array): boolean {
   return !isLater(timestamp, current) || !isLater(timestamp, confirmed)
 }
 
-async function unpark(batch: RowBatch, { seq, ops }: ParkedTransaction): Promise<void> {
+export async function unpark(batch: RowBatch, { seq, ops }: ParkedTransaction): Promise<void> {
   const slots = await batch.include(ops.map(({ recordId }) => recordId))
   ops.forEach((op, i) => {
     const slot = slots[i] as Slot
@@ -226,7 +226,7 @@ async function unpark(batch: RowBatch, { seq, ops }: ParkedTransaction): Promise
 }
 
 /** Reads what judging the arrivals needs: what is shown now, and what this device wrote. */
-async function contextOf(
+export async function contextOf(
   state: LocalState,
   batch: RowBatch,
   arrivals: readonly Arrival[],
@@ -281,7 +281,7 @@ const pairText = (recordId: Uint8Array, timestamp: Uint8Array): string =>
   idText(recordId) + idText(timestamp)
 
 /** What changes beside the rows: the clock, what was seen of each author, what the person learns. */
-function finishArrivals(
+export function finishArrivals(
   state: LocalState,
   taken: { arrivals: readonly Arrival[]; context: ArrivalContext; isTorn: boolean },
 ): NextState {

@@ -6,13 +6,14 @@
  */
 import { ProtocolError, type RecordId } from '@blindcopy/protocol'
 import { VaultError } from '@blindcopy/vault'
+import { isNewerThan, migratedFields } from './declaration.ts'
 import { ClientError, codeOf } from './error.ts'
 import type { StoredVersion } from './local-reading.ts'
 import type { LocalSecondary } from './local-secondary.ts'
 import type { Item } from './query.ts'
 import { idText } from './row-batch.ts'
 import type { RecordPlace } from './sealer.ts'
-import type { WriteContext } from './transaction.ts'
+import { declarationOf, type WriteContext } from './transaction.ts'
 
 /** A record and its id as text: what finds it again when it changes. */
 export type Found<T> = { readonly id: string; readonly item: Item<T> }
@@ -41,6 +42,19 @@ export class RecordReader<T> {
     }
   }
 
+  /** The keys of records of a newer version than the app knows, a page at a time. */
+  async *deferredPages(): AsyncGenerator<readonly string[]> {
+    this.#checkOpen()
+    const { local, sealer } = this.context
+    const declaration = declarationOf(this.context, this.name)
+    for await (const page of local.pages(this.tag)) {
+      const records = page.flatMap(({ envelope }) =>
+        sealer.tagOfEnvelope(envelope) === undefined ? [] : [sealer.decode(envelope)],
+      )
+      yield records.filter((record) => isNewerThan(record, declaration)).map(({ key }) => key)
+    }
+  }
+
   /** The records of these ids in their order; undefined where there is none that can be read. */
   async read(ids: readonly string[]): Promise<(Found<T> | undefined)[]> {
     this.#checkOpen()
@@ -66,8 +80,11 @@ export class RecordReader<T> {
 
   #open(version: StoredVersion): Found<T> | undefined {
     try {
-      const { key, fields } = this.context.sealer.open(version)
-      if (fields === null) return undefined
+      const record = this.context.sealer.open(version)
+      const declaration = declarationOf(this.context, this.name)
+      if (record.fields === null || isNewerThan(record, declaration)) return undefined
+      const { key } = record
+      const fields = migratedFields(record, declaration)
       return { id: idText(version.recordId), item: { key, fields: fields as T } }
     } catch (error) {
       const isDamaged = error instanceof VaultError || error instanceof ProtocolError

@@ -25,6 +25,7 @@ import {
   type StoreOp,
   versionKey,
 } from '@blindcopy/secondary'
+import { type ConflictEvent, type LoggedConflict, putConflict } from './conflict-log.ts'
 import type { ConfirmedSet } from './local-meta.ts'
 import { encodeRow, isNone, parseRow, type Row } from './row.ts'
 
@@ -57,7 +58,8 @@ export class RowBatch {
   readonly confirmedSet: ConfirmedSet
   /** Whether the set of confirmed versions differs from before. */
   isSetChanged = false
-  /** How many entries of the conflict log the batch writes. */
+  /** What the batch writes to the conflict log, and what it merged. */
+  readonly conflictEvents: ConflictEvent[] = []
   conflictCount = 0
 
   readonly #store: Store
@@ -149,6 +151,14 @@ export class RowBatch {
     if (version.tombstone) this.ops.push({ type: 'delete', key })
     else this.ops.push({ type: 'put', key, value: version.timestamp })
     this.changes.push({ recordId, tag: version.tag, timestamp: version.timestamp })
+  }
+
+  /** Keeps a version that lost, and tells of it. */
+  logConflict(conflict: LoggedConflict): void {
+    this.ops.push(putConflict(conflict))
+    this.conflictCount++
+    const { kind, recordId, timestamp } = conflict
+    this.conflictEvents.push({ kind, recordId, timestamp })
   }
 
   /** The record is gone for readers, as if it had never been. */

@@ -9,7 +9,7 @@
  * and only while some are pending:
  *       36    16  base       the version under the first of them
  *       52     8  last       the outbox number of the newest of them
- *       60     1  policy     how a conflict with it is resolved (conflict-policy.ts)
+ *       60     1  policy     flags of that write (outbox.ts): not 0 when arrivals wait for it
  *
  * `current` and `confirmed` differ while a local write waits, while a version that a bundle brought
  * has not been passed on, and while a served version does not open or is not yet shown. Versions

@@ -10,6 +10,7 @@ import {
   ENVELOPE_HEADER_BYTES,
   type Envelope,
   encodeUtf8,
+  envelopeEpoch,
   envelopeRecordId,
   envelopeTimestamp,
   equalBytes,
@@ -18,21 +19,27 @@ import {
   PADDED_BYTES_MIN,
   type RecordId,
   TAG_BYTES,
+  type Timestamp,
 } from '@blindcopy/protocol'
 import {
-  type EncodedFields,
+  CLOCKS_OWN,
   encodeFields,
+  type FieldClocks,
   openEnvelope,
   type RandomBytes,
+  resealEnvelope,
   sealRecord,
   VaultError,
   type VaultRecord,
+  type RecordDraft as VaultRecordDraft,
 } from '@blindcopy/vault'
 import type { Opening } from './arrival.ts'
+import { type Declaration, NOT_DECLARED } from './declaration.ts'
 import type { Draft } from './draft.ts'
 import { ClientError } from './error.ts'
 import type { StoredVersion } from './local-reading.ts'
 import type { Membership } from './membership.ts'
+import { changedBy, mergeStateOf } from './merge.ts'
 
 const ENVELOPE_BYTES_MIN = ENVELOPE_HEADER_BYTES + PADDED_BYTES_MIN + TAG_BYTES
 
@@ -41,6 +48,13 @@ export type RecordPlace = {
   readonly key: string
   readonly recordId: RecordId
   readonly tag: Uint8Array
+}
+
+/** What the seal of a draft follows beside its fields. */
+export type SealOptions = {
+  readonly declaration?: Declaration | undefined
+  /** The version it replaces, of a record that is merged. */
+  readonly previous?: { readonly record: VaultRecord; readonly timestamp: Timestamp } | undefined
 }
 
 /** A draft that its own transaction can read again, in a copy. */
@@ -74,29 +88,59 @@ export class Sealer {
     return { collection, key, recordId, tag }
   }
 
-  /** A draft that stores fields. Throws `invalid-argument` or `not-carried`. */
-  draft(place: RecordPlace, fields: Fields): RecordDraft {
-    return this.#draftOf(place, encodeFields(checkFields(fields)))
-  }
-
-  /** A draft that deletes the record. */
-  deletion(place: RecordPlace): RecordDraft {
-    return this.#draftOf(place, null)
-  }
-
-  #draftOf(place: RecordPlace, fields: EncodedFields | null): RecordDraft {
+  /**
+   * A draft that stores fields (null: deletes the record). Throws `invalid-argument` or
+   * `not-carried`.
+   */
+  draft(place: RecordPlace, fields: Fields | null, options: SealOptions = {}): RecordDraft {
+    const encoded = fields === null ? null : encodeFields(checkFields(fields))
+    const { declaration = NOT_DECLARED } = options
     const { collection, key, recordId, tag } = place
+    const fieldClocks = declaration.policyCode === 1 ? clocksOf(fields, options.previous) : null
+    const schemaVersion = fields === null ? 0 : (declaration.version ?? 0)
     return {
-      fields: () => (fields === null ? undefined : (decodeValue(fields.cbor) as Fields)),
+      fields: () => (encoded === null ? undefined : (decodeValue(encoded.cbor) as Fields)),
       recordId,
       tag,
       tombstone: fields === null,
-      compareAndSet: false,
+      policy: declaration.policyCode,
+      isLocalOnly: declaration.isLocalOnly,
       seal: ({ timestamp, base, transactionSize }) => {
-        const record = { collection, key, fields, base, transactionSize }
-        return sealRecord(this.#membership.keyring, record, timestamp, this.#random)
+        const names = { collection, key, base, transactionSize }
+        const record = { ...names, fields: encoded, fieldClocks, schemaVersion }
+        return this.seal(record, timestamp)
       },
     }
+  }
+
+  seal(record: VaultRecordDraft, timestamp: Timestamp): Envelope {
+    return sealRecord(this.#membership.keyring, record, timestamp, this.#random)
+  }
+
+  /** A record that stays on this device, and in no list: the intent of a mutation, a reason. */
+  sealPrivate(collection: string, key: string, fields: Fields, timestamp: Timestamp): Envelope {
+    const names = { collection, key, base: null, transactionSize: 1 }
+    return this.seal({ ...names, fields }, timestamp)
+  }
+
+  /** Opens an envelope, wherever it stands. Throws `tampered`. */
+  decode(envelope: Envelope): VaultRecord {
+    const opened = openEnvelope(this.#membership.keyring, envelope)
+    if (opened.type === 'opened') return opened.record
+    throw new VaultError('tampered', 'a stored record is sealed under a key that does not exist')
+  }
+
+  /** The list a stored version stands in; undefined when it does not open. */
+  tagOfEnvelope(envelope: Envelope): Uint8Array | undefined {
+    const opening = this.openArrival(envelope)
+    return opening.type === 'opened' ? opening.tag : undefined
+  }
+
+  /** The same under the newest epoch, if it is sealed under an older one. Throws `tampered`. */
+  reseal(envelope: Envelope): Envelope {
+    const { keyring } = this.#membership
+    if (envelopeEpoch(envelope) === keyring.newestEpoch) return envelope
+    return resealEnvelope(keyring, envelope, this.#random)
   }
 
   /**
@@ -109,9 +153,7 @@ export class Sealer {
       equalBytes(envelopeRecordId(envelope), recordId) &&
       equalBytes(envelopeTimestamp(envelope), timestamp)
     if (!isInPlace) throw new VaultError('tampered', 'a stored record is not what it should be')
-    const opened = openEnvelope(this.#membership.keyring, envelope)
-    if (opened.type === 'opened') return opened.record
-    throw new VaultError('tampered', 'a stored record is sealed under a key that does not exist')
+    return this.decode(envelope)
   }
 
   /** Opens a version that a remote served: what does not open is an outcome, not an error. */
@@ -119,13 +161,20 @@ export class Sealer {
     try {
       const opened = openEnvelope(this.#membership.keyring, envelope)
       if (opened.type === 'unknown-epoch') return { type: 'closed', reason: 'unknown-epoch' }
-      return { type: 'opened', tag: this.tagOf(opened.record.collection) }
+      const { collection, base, transactionSize, fieldClocks } = opened.record
+      const tag = this.tagOf(collection)
+      return { type: 'opened', tag, base, transactionSize, merges: fieldClocks !== null }
     } catch (error) {
       const isRefused = error instanceof VaultError || error instanceof ClientError
       if (!isRefused) throw error
       return { type: 'closed', reason: 'tampered' }
     }
   }
+}
+
+function clocksOf(fields: Fields | null, previous: SealOptions['previous']): FieldClocks {
+  if (fields === null || previous === undefined) return CLOCKS_OWN
+  return changedBy(mergeStateOf(previous.record, previous.timestamp), fields)
 }
 
 function checkName(name: string, what: string, bytesMax: number): void {

@@ -5,12 +5,21 @@
  * changed before it commits, it runs again on the newer state; so it must do nothing but read and
  * write through what it is given.
  */
-import type { Fields } from '@blindcopy/protocol'
-import { type RecordId, TIMESTAMP_NONE, type Timestamp } from '@blindcopy/protocol'
+import {
+  type Envelope,
+  type Fields,
+  type RecordId,
+  TIMESTAMP_NONE,
+  type Timestamp,
+} from '@blindcopy/protocol'
+import type { VaultRecord } from '@blindcopy/vault'
 import type { Collection } from './collection.ts'
+import { type Declaration, isNewerThan, migratedFields, NOT_DECLARED } from './declaration.ts'
 import type { ReadVersions } from './draft.ts'
 import { ClientError } from './error.ts'
+import type { StoredVersion } from './local-reading.ts'
 import type { LocalSecondary } from './local-secondary.ts'
+import type { Mutation } from './mutation.ts'
 import { idText } from './row-batch.ts'
 import { applySchema } from './schema.ts'
 import type { RecordDraft, RecordPlace, Sealer } from './sealer.ts'
@@ -23,8 +32,16 @@ export type WriteContext = {
   /** Aborts when the vault is closed: what watches it ends then. */
   readonly ended: AbortSignal
   /** Told once of each stored version that no longer opens, when a reading of many leaves it out. */
+  /** What the app has declared of its collections, by name. */
+  readonly declarations: Map<string, Declaration>
+  readonly mutations: Map<string, Mutation<never>>
   readonly onDamaged?: (recordId: RecordId) => void
 }
+
+/** The version of a record that is shown, or that a mutation runs on. */
+export type TransactionReads = (recordId: RecordId) => Promise<StoredVersion | undefined>
+
+export type OpenedVersion = { readonly record: VaultRecord; readonly timestamp: Timestamp }
 
 const ATTEMPTS_MAX = 50
 
@@ -50,10 +67,16 @@ export class Transaction {
   readonly #context: WriteContext
   readonly #reads = new Map<string, { recordId: RecordPlace['recordId']; timestamp: Timestamp }>()
   readonly #writes = new Map<string, RecordDraft>()
+  readonly #readVersion: TransactionReads
   #isOver = false
 
-  constructor(context: WriteContext) {
+  /** `reads`: another state than the one that is shown. */
+  constructor(
+    context: WriteContext,
+    reads: TransactionReads = (recordId) => context.local.read(recordId),
+  ) {
     this.#context = context
+    this.#readVersion = reads
   }
 
   /** The records of a collection, as this transaction sees and changes them. */
@@ -65,41 +88,62 @@ export class Transaction {
 
   /** Internal: the fields that a read shows, its own writes included. */
   async read(place: RecordPlace): Promise<unknown> {
+    const write = this.#writes.get(idText(place.recordId))
+    if (write !== undefined) {
+      this.#checkOpen()
+      return write.fields()
+    }
+    const stored = await this.readStored(place)
+    if (stored === undefined) return undefined
+    const declaration = declarationOf(this.#context, place.collection)
+    return readFields(stored.record, declaration) ?? undefined
+  }
+
+  /** Internal: what stands under its own writes. */
+  async readStored(place: RecordPlace): Promise<OpenedVersion | undefined> {
     this.#checkOpen()
     const id = idText(place.recordId)
-    const write = this.#writes.get(id)
-    if (write !== undefined) return write.fields()
-    const version = await this.#context.local.read(place.recordId)
+    const version = await this.#readVersion(place.recordId)
     const timestamp = version?.timestamp ?? TIMESTAMP_NONE
     // The first read counts: when a later one sees another version, the transaction is outrun.
     if (!this.#reads.has(id)) this.#reads.set(id, { recordId: place.recordId, timestamp })
-    return version === undefined
-      ? undefined
-      : (this.#context.sealer.open(version).fields ?? undefined)
+    if (version === undefined) return undefined
+    return { record: this.#context.sealer.open(version), timestamp }
   }
 
-  /** Internal: the last write of a record counts. */
-  write(place: RecordPlace, fields: Fields): void {
+  /** Internal: the last write of a record counts. Null deletes it. */
+  async write(place: RecordPlace, fields: Fields | null): Promise<void> {
     this.#checkOpen()
-    const draft = this.#context.sealer.draft(place, fields)
+    const { sealer } = this.#context
+    const declaration = declarationOf(this.#context, place.collection)
+    // Encoded before anything is awaited, to be refused where it is handed over.
+    let draft = sealer.draft(place, fields, { declaration })
+    if (declaration.policyCode === 1 || declaration.version !== undefined) {
+      const kept = draft.fields() ?? null
+      const previous = await this.readStored(place)
+      if (previous !== undefined) checkVersion(previous.record, declaration)
+      draft = sealer.draft(place, kept, { declaration, previous })
+    }
+    this.#checkOpen()
     this.#writes.set(idText(place.recordId), draft)
   }
 
-  /** Internal. */
-  erase(place: RecordPlace): void {
-    this.#checkOpen()
-    this.#writes.set(idText(place.recordId), this.#context.sealer.deletion(place))
+  /** Internal: false when it was outrun and must run again. */
+  async commit(intent: Envelope | null = null): Promise<boolean> {
+    const drafts = this.end()
+    const readVersions: ReadVersions = this.#reads
+    // Reads of several records are of one moment too, or they are done again.
+    if (drafts.length === 0) {
+      return readVersions.size < 2 || this.#context.local.isUnchanged(readVersions)
+    }
+    const { type } = await this.#context.local.commit(drafts, { readVersions, intent })
+    return type === 'committed'
   }
 
-  /** Internal: false when it was outrun and must run again. */
-  async commit(): Promise<boolean> {
+  /** Internal: what it has written. Nothing more can be. */
+  end(): readonly RecordDraft[] {
     this.#isOver = true
-    const drafts = [...this.#writes.values()]
-    const reads: ReadVersions = this.#reads
-    // Reads of several records are of one moment too, or they are done again.
-    if (drafts.length === 0) return reads.size < 2 || this.#context.local.isUnchanged(reads)
-    const { type } = await this.#context.local.commit(drafts, { readVersions: reads })
-    return type === 'committed'
+    return [...this.#writes.values()]
   }
 
   #checkOpen(): void {
@@ -130,7 +174,7 @@ export class TransactionCollection<T extends object, Input extends object = T> {
     const place = this.#place(key)
     const { schema } = this.#target
     const checked = schema === undefined ? fields : await applySchema(schema, fields)
-    this.#transaction.write(place, checked as Fields)
+    await this.#transaction.write(place, checked as Fields)
   }
 
   /** Changes some fields of a record. Throws `not-found` when there is none. */
@@ -139,13 +183,13 @@ export class TransactionCollection<T extends object, Input extends object = T> {
     if (fields === undefined) throw missing()
     const changed = mergeFields(fields, changes)
     const checked = await applySchema(this.#target.schema, changed)
-    this.#transaction.write(this.#place(key), checked as Fields)
+    await this.#transaction.write(this.#place(key), checked as Fields)
     return checked
   }
 
   async delete(key: string): Promise<boolean> {
     if ((await this.get(key)) === undefined) return false
-    this.#transaction.erase(this.#place(key))
+    await this.#transaction.write(this.#place(key), null)
     return true
   }
 
@@ -175,6 +219,26 @@ function mergeFields<T extends object>(fields: T, changes: Partial<T>): T {
     }
   }
   return merged as T
+}
+
+export const declarationOf = (context: WriteContext, collection: string): Declaration =>
+  context.declarations.get(collection) ?? NOT_DECLARED
+
+/** The fields as the app knows them. Throws `schema-newer`. */
+export function readFields(record: VaultRecord, declaration: Declaration): Fields | null {
+  checkVersion(record, declaration)
+  return migratedFields(record, declaration)
+}
+
+function checkVersion(record: VaultRecord, declaration: Declaration): void {
+  if (!isNewerThan(record, declaration)) return
+  const { schemaVersion } = record
+  const { version } = declaration
+  throw new ClientError(
+    'schema-newer',
+    `the record was written by a later version of the app (${schemaVersion}, this one knows ${version}): it is kept as it is; update the app`,
+    { details: { schemaVersion, version } },
+  )
 }
 
 function missing(): ClientError {

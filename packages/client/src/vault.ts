@@ -6,6 +6,7 @@ import {
   formatBase64Url,
   formatMemberId,
   formatVaultId,
+  type Value,
   type VaultId,
 } from '@blindcopy/protocol'
 import { keychainKey, type Store } from '@blindcopy/secondary'
@@ -15,11 +16,11 @@ import { createHttpTransport } from './http-transport.ts'
 import { readKeychainEntries } from './local-reading.ts'
 import { LocalSecondary } from './local-secondary.ts'
 import type { Membership } from './membership.ts'
+import { type Mutations, runMutation } from './mutation.ts'
 import type { Platform } from './platform.ts'
 import { RESERVED_PREFIX, readRegistrationToken, writeRegistrationToken } from './registration.ts'
 import { type RemoteView, viewRemote } from './remote-view.ts'
 import type { AnySchema, InputOf, OutputOf, Schema } from './schema.ts'
-import { Sealer } from './sealer.ts'
 import { SyncEngine } from './sync/engine.ts'
 import type { SyncStatus } from './sync/status.ts'
 import type { Transport } from './sync/transport.ts'
@@ -27,6 +28,9 @@ import { type Syncing, TabSync } from './tab-sync.ts'
 import type { Tabs } from './tabs.ts'
 import { runTransaction, type Transaction, type WriteContext } from './transaction.ts'
 import { uuidV7 } from './uuid.ts'
+import { attentionOf, type VaultAttention } from './vault-attention.ts'
+import { conflictsOf, type VaultConflicts } from './vault-conflicts.ts'
+import { createWriting, type Writing } from './writing.ts'
 
 /** One device or recovery key of the vault, as a person would want it listed. */
 export type VaultDevice = {
@@ -69,13 +73,17 @@ export class Vault implements AsyncDisposable {
   readonly deviceId: string
   readonly remote: string
   readonly sync: VaultSync
+  /** Versions that lost to others, and conflicts that wait for a choice. */
+  readonly conflicts: VaultConflicts
+  /** Writes that the remote refused. */
+  readonly attention: VaultAttention
   readonly #local: LocalSecondary
   readonly #membership: Membership
   readonly #transport: Transport
   readonly #syncing: Syncing
   readonly #endTabs: () => Promise<void>
   readonly #context: WriteContext
-  readonly #end: AbortController = new AbortController()
+  readonly #end: AbortController
   readonly #endListening: (() => void)[]
   #closing: Promise<void> | undefined
 
@@ -85,18 +93,20 @@ export class Vault implements AsyncDisposable {
     local: LocalSecondary
     membership: Membership
     platform: Platform
+    writing: Writing
+    end: AbortController
     tabs?: Tabs | undefined
   }) {
     const { local, membership, platform, remote, tabs } = options
     const { random } = platform
-    const sealer = new Sealer(membership, random)
     this.vaultId = formatVaultId(options.vaultId)
     this.deviceId = formatMemberId(membership.device.memberId)
     this.remote = remote
     this.#local = local
     this.#membership = membership
-    const newKey = (): string => uuidV7(platform.nowMs(), random)
-    this.#context = { local, sealer, newKey, ended: this.#end.signal }
+    this.#end = options.end
+    this.#context = options.writing.contextOf(local)
+    const { sealer } = this.#context
     this.#transport = createHttpTransport(remote, platform)
     const engine = new SyncEngine({
       local,
@@ -107,6 +117,7 @@ export class Vault implements AsyncDisposable {
         memberId: membership.device.memberId,
         sign: (message) => membership.device.sign(message),
         open: sealer.openArrival,
+        reseal: (envelope) => sealer.reseal(envelope),
         takeKeychain: (entries) => membership.take(entries),
         keychainEntries: () => local.keychainEntries(),
         registrationToken: () => readRegistrationToken(this.#context),
@@ -116,6 +127,10 @@ export class Vault implements AsyncDisposable {
     this.#endTabs = async () => tabSync?.close()
     this.#syncing = tabSync ?? engine
     this.sync = syncOf(this.#syncing, this.#context, () => this.#checkOpen())
+    const checkOpen = (): void => this.#checkOpen()
+    const changed = (): void => this.#syncing.noteWrite()
+    this.conflicts = conflictsOf(this.#context, checkOpen)
+    this.attention = attentionOf(this.#context, { checkOpen, changed })
     this.#endListening = [
       local.onChange(() => this.#syncing.noteWrite()),
       platform.onOnline(() => this.#syncing.noteOnline()),
@@ -133,21 +148,26 @@ export class Vault implements AsyncDisposable {
     tabs?: Tabs | undefined
   }): Promise<Vault> {
     const { vaultId, store, membership, platform, tabs } = options
+    const { random } = platform
+    const end = new AbortController()
+    const newKey = (): string => uuidV7(platform.nowMs(), random)
+    const writing = createWriting({ membership, random, newKey, ended: end.signal })
     const local = await LocalSecondary.open({
+      keys: writing.keys,
       store,
       vaultId,
-      clockIdentity: { deviceId: membership.device.memberId, tail: platform.random(4) },
+      clockIdentity: { deviceId: membership.device.memberId, tail: random(4) },
       nowMs: platform.nowMs,
       lock: tabs?.lock,
       caughtUp: () => takeStored(membership, store),
     })
-    return new Vault({ ...options, local })
+    return new Vault({ ...options, local, writing, end })
   }
 
   /** The records of one name. Throws `reserved-name` for names that begin with "$". */
   collection<S extends AnySchema>(
     name: string,
-    options: { readonly schema: S },
+    options: { readonly schema: S } & CollectionOptions<Schema<OutputOf<S>>>,
   ): Collection<OutputOf<S>, InputOf<S>>
   collection<T extends object = Fields>(
     name: string,
@@ -165,6 +185,26 @@ export class Vault implements AsyncDisposable {
       )
     }
     return new Collection(name, this.#context, options)
+  }
+
+  /** Declares custom mutations, by name: at every opening, before sync is started. */
+  mutations(mutations: Mutations): void {
+    this.#checkOpen()
+    for (const [name, mutation] of Object.entries(mutations)) {
+      if (typeof mutation !== 'function' || name === '') {
+        throw new ClientError('invalid-argument', 'a mutation is a function under a name')
+      }
+      this.#context.mutations.set(name, mutation)
+    }
+  }
+
+  /**
+   * Runs a declared mutation as one transaction, and again on a newer state where the remote has
+   * one. Throws `not-found` for a name that is not declared.
+   */
+  mutate(name: string, args: Value): Promise<void> {
+    this.#checkOpen()
+    return runMutation(this.#context, name, args)
   }
 
   /**

@@ -18,7 +18,6 @@ import {
   transactionDigest,
 } from '@blindcopy/protocol'
 import { forwardKey, numberedKey } from '@blindcopy/secondary'
-import { putConflict } from './conflict-log.ts'
 import {
   encodeOutboxEntry,
   type OutboxOp,
@@ -65,18 +64,15 @@ export function takeApplied(
     const envelope = lost.get(i)
     if (isLost && envelope !== undefined) {
       const { recordId } = op
-      batch.ops.push(
-        putConflict({
-          recordId,
-          timestamp,
-          kind: 'overwritten',
-          notedMs: nowMs,
-          winner,
-          note: null,
-          envelope,
-        }),
-      )
-      batch.conflictCount++
+      batch.logConflict({
+        recordId,
+        timestamp,
+        kind: 'overwritten',
+        notedMs: nowMs,
+        winner,
+        note: null,
+        envelope,
+      })
     }
     settleOp(batch, slots[i] as Slot, { op, timestamp, isLost })
   })

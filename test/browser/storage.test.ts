@@ -136,6 +136,37 @@ describe.skipIf(isMissing)('the storage of a browser', () => {
     expect(await restored()).toBe(2)
   })
 
+  it('may cut a connection: it is opened again', async () => {
+    const found = await page.evaluate(async () => {
+      const vault = await inPage.openVault({ path: 'kept' })
+      const notes = vault.collection<{ key: string }>('notes')
+      // What a browser does when its storage process restarts cannot be had otherwise.
+      const { transaction } = IDBDatabase.prototype
+      const cut = new Set<IDBDatabase>()
+      let isCutting = false
+      IDBDatabase.prototype.transaction = function (...of) {
+        if (isCutting && !cut.has(this)) cut.add(this)
+        isCutting = false
+        if (cut.has(this)) throw new DOMException('the connection is closed', 'InvalidStateError')
+        return transaction.apply(this, of)
+      }
+      isCutting = true
+      const read = await notes.get('one')
+      isCutting = true
+      const failed = await inPage.codeOf(notes.put('three', { key: 'three' }))
+      await notes.put('three', { key: 'three' })
+      const listed = (await notes.list()).map(({ key }) => key).sort()
+      IDBDatabase.prototype.transaction = transaction
+      await vault.close()
+      return { read, failed, listed }
+    })
+    expect(found).toEqual({
+      read: { key: 'one' },
+      failed: undefined,
+      listed: ['one', 'three', 'two'],
+    })
+  })
+
   it('may have spoiled the keys, or lost a part of them', async () => {
     const codes = await page.evaluate(async () => {
       const before = await inPage.folderObjects('kept')

@@ -20,6 +20,6 @@ describe.skipIf(isMissing)('the store in a browser', () => {
       (globalThis as unknown as { runTests: typeof runTests }).runTests(),
     )
     expect(results.filter(({ outcome }) => outcome !== 'passed')).toEqual([])
-    expect(results.length).toBeGreaterThanOrEqual(18)
+    expect(results.length).toBeGreaterThanOrEqual(36)
   }, 120_000)
 })

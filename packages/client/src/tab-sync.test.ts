@@ -282,6 +282,24 @@ describe('TabSync', () => {
     await shutDown(second, third)
   })
 
+  it('lets any tab start again what had stopped until the person acted', async () => {
+    const { open } = opener()
+    const [first, second] = [open(), open()]
+    first.sync.start()
+    await settled()
+    const problem = { code: 'registration-refused', message: 'a token is needed', atMs: 1 }
+    first.engine.board.set({ phase: 'stopped', problem } as Partial<SyncStatus>)
+    await settled()
+    expect(second.sync.status).toMatchObject({ phase: 'stopped', problem })
+    second.sync.start()
+    await settled()
+    expect(first.engine.calls.filter((call) => call === 'start')).toHaveLength(2)
+    open().sync.start()
+    await settled()
+    expect(first.engine.calls.filter((call) => call === 'start')).toHaveLength(2)
+    await shutDown(first, second)
+  })
+
   it('ends what waits when it is stopped, and may be started again at once', async () => {
     const { browser, open } = opener()
     const [first, second] = [open(), open()]

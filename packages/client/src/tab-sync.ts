@@ -95,6 +95,7 @@ export class TabSync implements Syncing {
   start(): void {
     this.#wantsLive = true
     if (this.#isLeading) this.#engine.start()
+    else this.#tabs.post({ type: 'start' })
     this.#want('live')
   }
 
@@ -213,6 +214,10 @@ export class TabSync implements Syncing {
         return
       case 'hello':
         if (this.#isLeading) this.#postStatus()
+        return
+      case 'start':
+        // As if asked here: what had stopped until the person acts is tried again.
+        if (this.#isLeading && this.status.phase === 'stopped') this.#engine.start()
         return
       case 'once':
         if (this.#isLeading) void this.#answer(message.request)

@@ -14,6 +14,8 @@ export type TabMessage =
   | { readonly type: 'status'; readonly leader: string; readonly status: SyncStatus }
   /** A new tab asks who syncs. */
   | { readonly type: 'hello' }
+  /** Somebody wants sync: the tab that syncs goes on if it had stopped. */
+  | { readonly type: 'start' }
   /** Asks the tab that syncs to exchange everything once. */
   | { readonly type: 'once'; readonly request: string }
   | { readonly type: 'answer'; readonly request: string; readonly failure: TabFailure | null }

@@ -41,7 +41,9 @@ export async function commitDrafts(
   { readVersions = NO_READS, intent = null }: CommitOptions = {},
 ): Promise<Committed> {
   if (drafts.length > TRANSACTION_RECORDS_MAX) throw tooLarge(`${TRANSACTION_RECORDS_MAX} records`)
-  const sorted = [...drafts].sort((a, b) => compareBytes(a.recordId, b.recordId))
+  const sorted = drafts
+    .map((draft) => (intent === null ? draft : asMutation(draft)))
+    .sort((a, b) => compareBytes(a.recordId, b.recordId))
   const ids = sorted.map(({ recordId }) => recordId)
   const reads = [...readVersions.values()]
   for (const { recordId } of reads) ids.push(recordId)
@@ -73,6 +75,12 @@ export async function commitDrafts(
     throw error
   }
   return { type: 'committed', timestamp, number }
+}
+
+/** What a mutation wrote is right only on top of what it read. */
+function asMutation(draft: Draft): Draft {
+  if (draft.isLocalOnly !== true) return { ...draft, compareAndSet: true }
+  throw new ClientError('invalid-argument', 'a mutation writes to no collection that is local only')
 }
 
 /** The unsent transactions that the drafts write over in all their records. */

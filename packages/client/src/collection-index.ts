@@ -1,9 +1,9 @@
 /**
  * Collection index: all indexes of one collection, in memory, built in one pass and kept up.
  *
- * It is built when a query first has use of it. A change only notes the record; the next query reads
- * the records that were noted, and nothing else. One per collection and vault, however many objects
- * an app makes of the collection, and gone with the vault.
+ * It is built when a query first has use of it. A change only notes the record; the next query
+ * reads the records that were noted, and nothing else. One per collection and vault, however many
+ * objects an app makes of the collection, and gone with the vault.
  */
 import { equalBytes } from '@blindcopy/protocol'
 import { FieldIndex, type IndexedRecord } from './field-index.ts'
@@ -49,6 +49,11 @@ function indexesOf({ local, ended }: WriteContext): VaultIndexes {
   }
   ended.addEventListener('abort', forget, { once: true })
   return indexes
+}
+
+/** To be called when the records of a collection read differently than before: a new migration. */
+export function forgetCollectionIndex({ local }: WriteContext, name: string): void {
+  indexesByVault.get(local)?.get(name)?.clear()
 }
 
 export class CollectionIndex {

@@ -1,5 +1,5 @@
 /**
- * Field index: the records of a collection in the order of some fields of theirs, then of their keys.
+ * Field index: the records of a collection in the order of some fields, and of their keys last.
  *
  * It holds places, not records: of each record the values that order it, its key and its id.
  */

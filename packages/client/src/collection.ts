@@ -5,6 +5,7 @@
  * not a remote can be reached. What is read is the caller's own copy.
  */
 import type { Fields } from '@blindcopy/protocol'
+import { forgetCollectionIndex } from './collection-index.ts'
 import type { ConflictPolicy } from './conflict-policy.ts'
 import { type DeclarationOptions, type Migrate, readDeclaration } from './declaration.ts'
 import { ClientError } from './error.ts'
@@ -69,7 +70,10 @@ export class Collection<T extends object = Fields, Input extends object = T> {
     const declaration = readDeclaration({ conflict, localOnly, version, migrate })
     const said = [conflict, localOnly, version, migrate]
     if (said.every((value) => value === undefined)) return
+    const before = declarationOf(this.#context, this.name)
     this.#context.declarations.set(this.name, declaration)
+    const readsAlike = before.version === version && before.migrate === migrate
+    if (!readsAlike) forgetCollectionIndex(this.#context, this.name)
   }
 
   /** The fields of a record, or undefined when there is none. */

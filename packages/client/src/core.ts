@@ -2,9 +2,14 @@
  * What the client is on every platform: the same as the package, but for the doors that choose one.
  */
 export type { Fields, Value } from '@blindcopy/protocol'
-export { Collection, type CollectionOptions } from './collection.ts'
+export { Collection, type CollectionOptions, type IndexOf } from './collection.ts'
+export type { ConflictPolicy, ConflictSides, CustomPolicy } from './conflict-policy.ts'
+export type { Migrate } from './declaration.ts'
 export { ClientError, type ClientErrorCode, codeOf } from './error.ts'
+export type { QueryTrace } from './find-records.ts'
 export { createHttpTransport, type WebSocketLike } from './http-transport.ts'
+export type { Notice, NoticeCode } from './local-meta.ts'
+export type { Mutation, Mutations } from './mutation.ts'
 export type { FolderContent, Platform, VaultFolder } from './platform.ts'
 export type { Condition, Direction, Item, OrderBy, Query, Where } from './query.ts'
 export type { RemoteView, SeenRecord } from './remote-view.ts'
@@ -19,6 +24,13 @@ export type {
   VaultDevice,
   VaultSync,
 } from './vault.ts'
+export type { RefusedRecord, RefusedWrite, VaultAttention } from './vault-attention.ts'
+export type {
+  Conflict,
+  ConflictChange,
+  ConflictChoice,
+  VaultConflicts,
+} from './vault-conflicts.ts'
 export {
   type CreatedVault,
   type CreateOptions,

@@ -59,10 +59,20 @@ const READ_ATTEMPTS = 10
 const QUARANTINE_LISTED_MAX = 1_000
 const QUARANTINE_PAGE = { entriesMax: 100, bytesMax: 1_048_576 }
 
+/** Throws `vault-damaged` for a version that is listed and is not there. */
 export async function readVersion(
   store: Store,
   recordId: RecordId,
 ): Promise<StoredVersion | undefined> {
+  const version = await findVersion(store, recordId)
+  if (version !== 'lost') return version
+  throw new ClientError('vault-damaged', 'a record is listed and its version is not there')
+}
+
+async function findVersion(
+  store: Store,
+  recordId: RecordId,
+): Promise<StoredVersion | undefined | 'lost'> {
   for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
     const row = parseRow(await store.get(rowKey(recordId)))
     if (isNone(row.current)) return undefined
@@ -71,7 +81,13 @@ export async function readVersion(
       return { recordId, timestamp: row.current, envelope: envelope as Envelope }
     }
   }
-  throw new ClientError('vault-damaged', 'a record is listed and its version is not there')
+  return 'lost'
+}
+
+/** A version that moved between two reads is looked up again; one that is lost hides no other. */
+async function findAgain(store: Store, recordId: RecordId): Promise<StoredVersion | undefined> {
+  const version = await findVersion(store, recordId)
+  return version === 'lost' ? undefined : version
 }
 
 /** The versions that are shown of many records, in their order. */
@@ -90,9 +106,7 @@ export async function readVersions(
   for (const [i, { recordId, timestamp, at }] of listed.entries()) {
     const envelope = envelopes[i] as Envelope | undefined
     versions[at] =
-      envelope === undefined
-        ? await readVersion(store, recordId)
-        : { recordId, timestamp, envelope }
+      envelope === undefined ? await findAgain(store, recordId) : { recordId, timestamp, envelope }
   }
   return versions
 }
@@ -119,9 +133,7 @@ async function versionsOf(
   for (const [i, { recordId, timestamp }] of listed.entries()) {
     const envelope = envelopes[i] as Envelope | undefined
     const version =
-      envelope === undefined
-        ? await readVersion(store, recordId)
-        : { recordId, timestamp, envelope }
+      envelope === undefined ? await findAgain(store, recordId) : { recordId, timestamp, envelope }
     if (version !== undefined) versions.push(version)
   }
   return versions

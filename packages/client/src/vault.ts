@@ -10,16 +10,18 @@ import {
   type VaultId,
 } from '@blindcopy/protocol'
 import { keychainKey, type Store } from '@blindcopy/secondary'
+import { VaultError, type VaultRecord } from '@blindcopy/vault'
 import { Collection, type CollectionOptions, endWith } from './collection.ts'
 import { ClientError } from './error.ts'
 import { createHttpTransport } from './http-transport.ts'
-import { readKeychainEntries } from './local-reading.ts'
+import { readKeychainEntries, type StoredVersion } from './local-reading.ts'
 import { LocalSecondary } from './local-secondary.ts'
 import type { Membership } from './membership.ts'
 import { type Mutations, runMutation } from './mutation.ts'
 import type { Platform } from './platform.ts'
 import { RESERVED_PREFIX, readRegistrationToken, writeRegistrationToken } from './registration.ts'
 import { type RemoteView, viewRemote } from './remote-view.ts'
+import { DamagedRecords } from './repair.ts'
 import type { AnySchema, InputOf, OutputOf, Schema } from './schema.ts'
 import { SyncEngine } from './sync/engine.ts'
 import type { SyncStatus } from './sync/status.ts'
@@ -94,6 +96,7 @@ export class Vault implements AsyncDisposable {
     membership: Membership
     platform: Platform
     writing: Writing
+    damaged: DamagedRecords
     end: AbortController
     tabs?: Tabs | undefined
   }) {
@@ -117,6 +120,7 @@ export class Vault implements AsyncDisposable {
         memberId: membership.device.memberId,
         sign: (message) => membership.device.sign(message),
         open: sealer.openArrival,
+        damaged: options.damaged,
         reseal: (envelope) => sealer.reseal(envelope),
         takeKeychain: (entries) => membership.take(entries),
         keychainEntries: () => local.keychainEntries(),
@@ -151,7 +155,14 @@ export class Vault implements AsyncDisposable {
     const { random } = platform
     const end = new AbortController()
     const newKey = (): string => uuidV7(platform.nowMs(), random)
-    const writing = createWriting({ membership, random, newKey, ended: end.signal })
+    const damaged = new DamagedRecords()
+    const writing = createWriting({
+      membership,
+      random,
+      newKey,
+      ended: end.signal,
+      onDamaged: (recordId) => damaged.add(recordId),
+    })
     const local = await LocalSecondary.open({
       keys: writing.keys,
       store,
@@ -161,13 +172,13 @@ export class Vault implements AsyncDisposable {
       lock: tabs?.lock,
       caughtUp: () => takeStored(membership, store),
     })
-    return new Vault({ ...options, local, writing, end })
+    return new Vault({ ...options, local, writing, damaged, end })
   }
 
   /** The records of one name. Throws `reserved-name` for names that begin with "$". */
   collection<S extends AnySchema>(
     name: string,
-    options: { readonly schema: S } & CollectionOptions<Schema<OutputOf<S>>>,
+    options: CollectionOptions<S, OutputOf<S>> & { readonly schema: S },
   ): Collection<OutputOf<S>, InputOf<S>>
   collection<T extends object = Fields>(
     name: string,
@@ -220,10 +231,22 @@ export class Vault implements AsyncDisposable {
   async *records(): AsyncGenerator<ExportedRecord> {
     for await (const page of this.#local.pages()) {
       for (const version of page) {
-        const { collection, key, fields } = this.#context.sealer.open(version)
-        if (fields === null || collection.startsWith(RESERVED_PREFIX)) continue
-        yield { collection, key, fields }
+        const record = this.#openListed(version)
+        if (record === undefined || record.fields === null) continue
+        const { collection, key, fields } = record
+        if (!collection.startsWith(RESERVED_PREFIX)) yield { collection, key, fields }
       }
+    }
+  }
+
+  /** A record that the disk has spoiled must not hide all the others. */
+  #openListed(version: StoredVersion): VaultRecord | undefined {
+    try {
+      return this.#context.sealer.open(version)
+    } catch (error) {
+      if (!(error instanceof VaultError)) throw error
+      this.#context.onDamaged?.(version.recordId)
+      return undefined
     }
   }
 

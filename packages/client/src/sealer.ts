@@ -88,12 +88,18 @@ export class Sealer {
     return { collection, key, recordId, tag }
   }
 
-  /**
-   * A draft that stores fields (null: deletes the record). Throws `invalid-argument` or
-   * `not-carried`.
-   */
-  draft(place: RecordPlace, fields: Fields | null, options: SealOptions = {}): RecordDraft {
-    const encoded = fields === null ? null : encodeFields(checkFields(fields))
+  /** A draft that stores fields. Throws `invalid-argument` or `not-carried`. */
+  draft(place: RecordPlace, fields: Fields, options: SealOptions = {}): RecordDraft {
+    return this.#draftOf(place, checkFields(fields), options)
+  }
+
+  /** A draft that deletes the record. */
+  deletion(place: RecordPlace, options: SealOptions = {}): RecordDraft {
+    return this.#draftOf(place, null, options)
+  }
+
+  #draftOf(place: RecordPlace, fields: Fields | null, options: SealOptions): RecordDraft {
+    const encoded = fields === null ? null : encodeFields(fields)
     const { declaration = NOT_DECLARED } = options
     const { collection, key, recordId, tag } = place
     const fieldClocks = declaration.policyCode === 1 ? clocksOf(fields, options.previous) : null

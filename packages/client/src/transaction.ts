@@ -111,21 +111,41 @@ export class Transaction {
     return { record: this.#context.sealer.open(version), timestamp }
   }
 
-  /** Internal: the last write of a record counts. Null deletes it. */
-  async write(place: RecordPlace, fields: Fields | null): Promise<void> {
+  /** Internal: the last write of a record counts. */
+  async write(place: RecordPlace, fields: Fields): Promise<void> {
     this.#checkOpen()
     const { sealer } = this.#context
     const declaration = declarationOf(this.#context, place.collection)
     // Encoded before anything is awaited, to be refused where it is handed over.
-    let draft = sealer.draft(place, fields, { declaration })
-    if (declaration.policyCode === 1 || declaration.version !== undefined) {
-      const kept = draft.fields() ?? null
-      const previous = await this.readStored(place)
-      if (previous !== undefined) checkVersion(previous.record, declaration)
-      draft = sealer.draft(place, kept, { declaration, previous })
-    }
+    const draft = sealer.draft(place, fields, { declaration })
+    const previous = await this.#readPrevious(place, declaration)
+    const kept = draft.fields()
+    const isPlain = previous === undefined || kept === undefined
+    this.#file(isPlain ? draft : sealer.draft(place, kept, { declaration, previous }))
+  }
+
+  /** Internal. */
+  async erase(place: RecordPlace): Promise<void> {
     this.#checkOpen()
-    this.#writes.set(idText(place.recordId), draft)
+    const declaration = declarationOf(this.#context, place.collection)
+    const previous = await this.#readPrevious(place, declaration)
+    this.#file(this.#context.sealer.deletion(place, { declaration, previous }))
+  }
+
+  /** What a write must know of the version it replaces. Throws `schema-newer`. */
+  async #readPrevious(
+    place: RecordPlace,
+    declaration: Declaration,
+  ): Promise<OpenedVersion | undefined> {
+    if (declaration.policyCode !== 1 && declaration.version === undefined) return undefined
+    const previous = await this.readStored(place)
+    if (previous !== undefined) checkVersion(previous.record, declaration)
+    return previous
+  }
+
+  #file(draft: RecordDraft): void {
+    this.#checkOpen()
+    this.#writes.set(idText(draft.recordId), draft)
   }
 
   /** Internal: false when it was outrun and must run again. */
@@ -189,7 +209,7 @@ export class TransactionCollection<T extends object, Input extends object = T> {
 
   async delete(key: string): Promise<boolean> {
     if ((await this.get(key)) === undefined) return false
-    await this.#transaction.write(this.#place(key), null)
+    await this.#transaction.erase(this.#place(key))
     return true
   }
 

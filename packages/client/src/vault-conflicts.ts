@@ -150,7 +150,8 @@ function write(context: WriteContext, record: VaultRecord, fields: Fields | null
   const place = context.sealer.placeOf(record.collection, record.key)
   return runTransaction(context, async (transaction: Transaction) => {
     if (declarationOf(context, record.collection).policyCode === 0) await transaction.read(place)
-    await transaction.write(place, fields)
+    if (fields === null) await transaction.erase(place)
+    else await transaction.write(place, fields)
   })
 }
 

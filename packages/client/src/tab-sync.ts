@@ -13,7 +13,7 @@
  */
 import { ClientError } from './error.ts'
 import type { RecordChange } from './row-batch.ts'
-import type { SyncEngine } from './sync/engine.ts'
+import type { OnceOptions, StartOptions, SyncEngine } from './sync/engine.ts'
 import { StatusBoard, type SyncStatus } from './sync/status.ts'
 import { decodeChanges, encodeChanges } from './tab-changes.ts'
 import type { TabFailure, TabMessage, Tabs } from './tabs.ts'
@@ -39,7 +39,11 @@ export type SharedLocal = {
   }
 }
 
-type Request = { resolve(): void; reject(error: unknown): void }
+type Request = {
+  readonly options: OnceOptions | undefined
+  resolve(): void
+  reject(error: unknown): void
+}
 
 export class TabSync implements Syncing {
   readonly #engine: Syncing
@@ -58,7 +62,8 @@ export class TabSync implements Syncing {
   #leader: string | undefined
   #leaderStatus: SyncStatus | undefined
   #watchingLead = false
-  #wantsLive = false
+  /** As `start` was asked for; null until then and after `stop`. */
+  #started: { readonly options: StartOptions | undefined } | null = null
   #outgoing: RecordChange[] = []
   #isPosting = false
   #isTelling = false
@@ -91,22 +96,22 @@ export class TabSync implements Syncing {
     return this.#board.watch(signal)
   }
 
-  start(): void {
-    this.#wantsLive = true
-    if (this.#isLeading) this.#engine.start()
+  start(options?: StartOptions): void {
+    if (this.#isLeading) this.#engine.start(options)
     else this.#tabs.post({ type: 'start' })
-    this.#want('live')
+    this.#started = { options }
+    this.#want('start')
   }
 
   /** Asks the leading tab, and is in the queue behind it: one of the two happens. */
-  async once(): Promise<void> {
+  async once(options?: OnceOptions): Promise<void> {
     const request = `${this.#tabs.id}.${++this.#requestCount}`
     this.#want(request)
     try {
       await new Promise<void>((resolve, reject) => {
-        this.#requests.set(request, { resolve, reject })
-        if (this.#isLeading) this.#runRequests()
-        else this.#tabs.post({ type: 'once', request })
+        this.#requests.set(request, { options, resolve, reject })
+        if (this.#isLeading) this.#engine.once(options).then(resolve, reject)
+        else this.#tabs.post({ type: 'once', request, options })
       })
     } finally {
       this.#requests.delete(request)
@@ -115,10 +120,10 @@ export class TabSync implements Syncing {
   }
 
   async stop(): Promise<void> {
-    this.#wantsLive = false
+    this.#started = null
     await this.#engine.stop()
     this.#rejectRequests(new ClientError('closed', 'sync was stopped'))
-    if (!this.#wantsLive) this.#unwant('live')
+    if (this.#started === null) this.#unwant('start')
   }
 
   noteWrite(): void {
@@ -183,7 +188,7 @@ export class TabSync implements Syncing {
     this.#forgetLeader()
     this.#show()
     this.#postStatus()
-    if (this.#wantsLive) this.#engine.start()
+    if (this.#started !== null) this.#engine.start(this.#started.options)
     this.#runRequests()
   }
 
@@ -197,8 +202,8 @@ export class TabSync implements Syncing {
   }
 
   #runRequests(): void {
-    for (const { resolve, reject } of this.#requests.values()) {
-      this.#engine.once().then(resolve, reject)
+    for (const { options, resolve, reject } of this.#requests.values()) {
+      this.#engine.once(options).then(resolve, reject)
     }
   }
 
@@ -217,19 +222,21 @@ export class TabSync implements Syncing {
         return
       case 'start':
         // As if asked here: what had stopped until the person acts is tried again.
-        if (this.#isLeading && this.status.phase === 'stopped') this.#engine.start()
+        if (this.#isLeading && this.status.phase === 'stopped' && this.#started !== null) {
+          this.#engine.start(this.#started.options)
+        }
         return
       case 'once':
-        if (this.#isLeading) void this.#answer(message.request)
+        if (this.#isLeading) void this.#answer(message.request, message.options)
         return
       case 'answer':
         this.#takeAnswer(message.request, message.failure)
     }
   }
 
-  async #answer(request: string): Promise<void> {
+  async #answer(request: string, options: OnceOptions | undefined): Promise<void> {
     this.#want(request)
-    const failure = await this.#engine.once().then(
+    const failure = await this.#engine.once(options).then(
       () => null,
       (error: Error & { code?: string }) => ({ code: error.code, message: error.message }),
     )
@@ -254,7 +261,9 @@ export class TabSync implements Syncing {
     this.#leaderStatus = status
     // Another tab leads than the one that was asked.
     if (isOther) {
-      for (const request of this.#requests.keys()) this.#tabs.post({ type: 'once', request })
+      for (const [request, { options }] of this.#requests) {
+        this.#tabs.post({ type: 'once', request, options })
+      }
     }
     void this.#catchUp()
     void this.#watchLead()

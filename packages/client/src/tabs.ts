@@ -5,6 +5,7 @@
  * other are hints that make them look: the store is what is true (decision 0017).
  */
 import type { StateLock } from './local-state.ts'
+import type { OnceOptions } from './sync/engine.ts'
 import type { SyncStatus } from './sync/status.ts'
 
 export type TabMessage =
@@ -17,7 +18,11 @@ export type TabMessage =
   /** Somebody wants sync: the tab that syncs goes on if it had stopped. */
   | { readonly type: 'start' }
   /** Asks the tab that syncs to exchange everything once. */
-  | { readonly type: 'once'; readonly request: string }
+  | {
+      readonly type: 'once'
+      readonly request: string
+      readonly options: OnceOptions | undefined
+    }
   | { readonly type: 'answer'; readonly request: string; readonly failure: TabFailure | null }
 
 export type TabFailure = { readonly code: string | undefined; readonly message: string }

@@ -12,10 +12,9 @@
  * waits to be sent) is read from the store.
  */
 import { ClientError } from './error.ts'
-import type { RecordChange } from './row-batch.ts'
 import type { OnceOptions, StartOptions, SyncEngine } from './sync/engine.ts'
 import { StatusBoard, type SyncStatus } from './sync/status.ts'
-import { decodeChanges, encodeChanges } from './tab-changes.ts'
+import { type SharedState, TabHints } from './tab-hints.ts'
 import type { TabFailure, TabMessage, Tabs } from './tabs.ts'
 
 /** What an engine is to an app, and this too. */
@@ -30,13 +29,7 @@ export type SharedLocal = {
   readonly attentionCount: number
   readonly lastSyncedMs: number | null
   readonly initialSyncComplete: boolean
-  readonly state: {
-    onChange(listener: (changes: readonly RecordChange[]) => void): () => void
-    /** Tells watches and indexes of changes that another tab has made. */
-    tell(changes: readonly RecordChange[]): void
-    /** Reads again, first, what another tab may have written. */
-    run<T>(job: () => Promise<T>): Promise<T>
-  }
+  readonly state: SharedState
 }
 
 type Request = {
@@ -50,8 +43,9 @@ export class TabSync implements Syncing {
   readonly #local: SharedLocal
   readonly #tabs: Tabs
   readonly #board: StatusBoard
+  readonly #hints: TabHints
   readonly #end: AbortController = new AbortController()
-  readonly #endListening: (() => void)[]
+  readonly #endHearing: () => void
   /** Why this tab wants the lead: one for `start`, one for each `once`. */
   readonly #reasons: Set<unknown> = new Set()
   readonly #requests: Map<string, Request> = new Map()
@@ -64,11 +58,6 @@ export class TabSync implements Syncing {
   #watchingLead = false
   /** As `start` was asked for; null until then and after `stop`. */
   #started: { readonly options: StartOptions | undefined } | null = null
-  #outgoing: RecordChange[] = []
-  #isPosting = false
-  #isTelling = false
-  #catchingUp: Promise<void> | undefined
-  #mustCatchUp = false
 
   constructor(options: {
     readonly engine: Syncing
@@ -80,10 +69,16 @@ export class TabSync implements Syncing {
     this.#local = local
     this.#tabs = tabs
     this.#board = new StatusBoard(engine.status)
-    this.#endListening = [
-      local.state.onChange((changes) => this.#announce(changes)),
-      tabs.onMessage((message) => this.#take(message)),
-    ]
+    this.#hints = new TabHints({
+      state: local.state,
+      tabs,
+      onSaid: () => this.#show(),
+      onCaughtUp: () => {
+        engine.noteWrite()
+        this.#show()
+      },
+    })
+    this.#endHearing = tabs.onMessage((message) => this.#take(message))
     void this.#mirror()
     tabs.post({ type: 'hello' })
   }
@@ -128,7 +123,7 @@ export class TabSync implements Syncing {
 
   noteWrite(): void {
     this.#engine.noteWrite()
-    this.#announce([])
+    this.#hints.say([])
   }
 
   noteOnline(): void {
@@ -139,11 +134,11 @@ export class TabSync implements Syncing {
   async close(): Promise<void> {
     this.#end.abort()
     this.#campaign?.abort()
-    for (const end of this.#endListening) end()
+    this.#endHearing()
     const endLead = this.#endLead
     this.#endLead = undefined
     await endLead?.()
-    await this.#catchingUp
+    await this.#hints.end()
     this.#tabs.close()
   }
 
@@ -175,7 +170,7 @@ export class TabSync implements Syncing {
       if (!campaign.signal.aborted) this.#rejectRequests(error)
     })
     // What the last leading tab wrote is what the engine goes on from.
-    if (endLead) await this.#catchUp()
+    if (endLead) await this.#hints.catchUp()
     this.#campaign = undefined
     if (!endLead || campaign.signal.aborted) {
       await endLead?.()
@@ -210,9 +205,7 @@ export class TabSync implements Syncing {
   #take(message: TabMessage): void {
     switch (message.type) {
       case 'written':
-        // At once: what is shown is read from the store, which has it.
-        this.#tell(message.changes)
-        void this.#catchUp()
+        this.#hints.hear(message.changes)
         return
       case 'status':
         this.#follow(message.leader, message.status)
@@ -250,7 +243,7 @@ export class TabSync implements Syncing {
     // It stopped syncing: its lead is over, and this tab is in the queue.
     if (failure?.code === 'closed') return
     // The other tab has exchanged; what came is in the store.
-    if (failure === null) void this.#catchUp().then(request.resolve)
+    if (failure === null) void this.#hints.catchUp().then(request.resolve)
     else request.reject(failureOf(failure))
   }
 
@@ -265,7 +258,7 @@ export class TabSync implements Syncing {
         this.#tabs.post({ type: 'once', request, options })
       }
     }
-    void this.#catchUp()
+    void this.#hints.catchUp()
     void this.#watchLead()
   }
 
@@ -283,46 +276,6 @@ export class TabSync implements Syncing {
     this.#show()
     // One that took over before this was heard says so again.
     this.#tabs.post({ type: 'hello' })
-  }
-
-  /** One at a time, and once more when something came meanwhile. */
-  #catchUp(): Promise<void> {
-    this.#mustCatchUp = true
-    this.#catchingUp ??= this.#catchUpAll().finally(() => {
-      this.#catchingUp = undefined
-    })
-    return this.#catchingUp
-  }
-
-  async #catchUpAll(): Promise<void> {
-    while (this.#mustCatchUp && !this.#end.signal.aborted) {
-      this.#mustCatchUp = false
-      // A store that fails says so to whoever reads or writes next.
-      await this.#local.state.run(async () => undefined).catch(() => undefined)
-      if (this.#end.signal.aborted) return
-      this.#engine.noteWrite()
-      this.#show()
-    }
-  }
-
-  #tell(changes: Uint8Array): void {
-    this.#isTelling = true
-    this.#local.state.tell(decodeChanges(changes))
-    this.#isTelling = false
-  }
-
-  #announce(changes: readonly RecordChange[]): void {
-    if (this.#isTelling || this.#end.signal.aborted) return
-    for (const change of changes) this.#outgoing.push(change)
-    if (this.#isPosting) return
-    this.#isPosting = true
-    queueMicrotask(() => {
-      this.#isPosting = false
-      const changes = encodeChanges(this.#outgoing)
-      this.#outgoing = []
-      this.#tabs.post({ type: 'written', changes })
-      this.#show()
-    })
   }
 
   async #mirror(): Promise<void> {

@@ -9,8 +9,13 @@ export const FEATURES = {
   healing: false,
   /** A clock that is wrong by hours is corrected by the remote's time. */
   clockCorrection: false,
-  /** A transaction of which a part is missing is not shown in part. */
+  /**
+   * A transaction of which a part is missing is not shown in part, and no head check is made while
+   * a pull has met a push that moved a record past the head.
+   */
   parking: false,
+  /** Collections with other policies than the newest write, and custom mutations. */
+  policies: false,
   /** Two processes with the keys of one device. */
   copiedFolders: false,
 }

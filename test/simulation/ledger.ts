@@ -1,145 +1,208 @@
 /**
  * Ledger: the model. It is told of every version that reaches any disk, opens it with keys of its
- * own, and knows what each record must be in the end: the greatest timestamp wins among all that
- * was ever on a disk, but for what a fault took from every disk there is.
+ * own, and knows what must be left in the end.
  *
- * It knows nothing of outboxes, cursors or verdicts: it cannot make the same mistake as the engine.
+ *   lww      of each record the version with the greatest timestamp
+ *   merge    of each field the value with the greatest clock
+ *   ids      every number that was ever written, each once
+ *   manual   every number that was written: as what the record holds, below it (its writer, or the
+ *            writer of what is above it, had seen it), or in the list of conflicts
+ *
+ * among all that was ever on a disk, but for what a fault took from every disk there is, and for
+ * what its own author rewrote before anybody else had it. It knows nothing of outboxes, cursors or
+ * verdicts: it cannot make the same mistake as the engine.
  */
 import {
   type Envelope,
   envelopeRecordId,
   envelopeTimestamp,
   equalBytes,
+  type Fields,
   formatHex,
 } from '@blindcopy/protocol'
 import { type Keyring, openEnvelope } from '@blindcopy/vault'
+import { groupOf, kindOf, type PolicyKind, writesIn } from './collections.ts'
 import type { Hex } from './lens.ts'
-
-/** What every record of the simulation holds; `w` numbers the writes, none is used twice. */
-export type Note = { readonly w: number; readonly by: string; readonly text: string }
 
 export type Version = {
   readonly timestamp: Hex
-  readonly place: string
+  readonly collection: string
+  readonly key: string
   /** Null for a deletion. */
-  readonly note: Note | null
+  readonly fields: Fields | null
+  /** Of the fields that carry one of their own. */
+  readonly clocks: ReadonlyMap<string, Hex>
   readonly envelope: Envelope
-  /** It was on no disk any more after a fault, and nobody has to have it. */
-  isLost: boolean
+  /** It has reached the remote: others may have it. */
+  isPublic: boolean
+  /** Nobody has to have it: it was on no disk after a fault, or its author rewrote it. */
+  isGone: boolean
 }
 
-/** Whoever still holds something: for each record the greatest version. */
-export type Holder = (recordId: Hex) => Hex | undefined
+/** Whoever still holds something: the versions of a record. */
+export type Holder = (recordId: Hex) => Iterable<Hex>
 
-export const RESERVED = '$'
+/** Where a version was seen. */
+export type Sighting = { readonly batch: object; readonly at: 'author' | 'other' | 'remote' }
 
 export class Ledger {
+  /** The records that are always written together. */
+  readonly groups: Map<string, Set<Hex>> = new Map()
+  readonly versionsById: Map<Hex, Map<Hex, Version>> = new Map()
   readonly #keyring: Keyring
   readonly #fail: (what: string) => void
-  readonly #versionsById = new Map<Hex, Map<Hex, Version>>()
-  /** Who wrote the transaction of a timestamp: the batch in which it was first seen at its author's. */
+  /** The batch in which a transaction was first seen at its author's. */
   readonly #batchByTimestamp = new Map<Hex, object>()
-  /** The writes that are known, by their number. */
-  readonly #timestampByWrite = new Map<number, Hex>()
+  readonly #writes = new Set<number>()
+  /** Of records where each write counts: those that a fault took. */
+  readonly #lostWrites = new Set<number>()
 
   constructor(keyring: Keyring, fail: (what: string) => void) {
     this.#keyring = keyring
     this.#fail = fail
   }
 
-  /** A version has reached a disk. Answers it when it is new. */
-  observe(envelope: Envelope, options: { batch: object; isAuthors: boolean }): Version | undefined {
+  /** A version has reached a disk. */
+  observe(envelope: Envelope, { batch, at }: Sighting): void {
     const recordId = formatHex(envelopeRecordId(envelope))
     const timestamp = formatHex(envelopeTimestamp(envelope))
-    const versions = this.#versionsById.get(recordId) ?? new Map<Hex, Version>()
-    this.#versionsById.set(recordId, versions)
+    const versions = this.#versionsOf(recordId)
     const known = versions.get(timestamp)
-    if (known !== undefined) {
-      known.isLost = false
-      if (!equalBytes(known.envelope, envelope)) {
-        this.#fail(`${known.place} has two contents under the timestamp ${timestamp}`)
-      }
-      return undefined
+    const version = known ?? this.#open(envelope, timestamp)
+    if (known !== undefined && !equalBytes(known.envelope, envelope)) {
+      this.#fail(`${known.key} has two contents under the timestamp ${timestamp}`)
     }
-    const version = this.#open(envelope, timestamp)
+    version.isGone = false
+    version.isPublic ||= at === 'remote'
+    const { collection, fields, key } = version
+    for (const write of writesIn(collection, fields)) {
+      this.#writes.add(write)
+      this.#lostWrites.delete(write)
+    }
+    if (known !== undefined) return
     versions.set(timestamp, version)
-    this.#checkTimestamp(version, options)
-    return version
+    const group = groupOf(key)
+    if (group !== undefined) {
+      this.groups.set(group, (this.groups.get(group) ?? new Set()).add(recordId))
+    }
+    if (at === 'author') this.#checkTimestamp(version, batch)
+  }
+
+  /**
+   * The author has put another version in the place of one that nobody else can have: stamped anew,
+   * or merged with what came meanwhile. What it said must be in the new one.
+   */
+  rewrite(recordId: Hex, before: Hex, after: Hex): void {
+    const versions = this.#versionsOf(recordId)
+    const [old, next] = [versions.get(before), versions.get(after)]
+    if (old === undefined || next === undefined || old.isPublic) return
+    old.isGone ||= isCarried(old, next)
   }
 
   /** A fault took something from a disk: what no one holds any more, no one has to have. */
-  forget(holders: readonly Holder[]): number {
-    let lostCount = 0
-    for (const [recordId, versions] of this.#versionsById) {
-      const greatest = greatestOf(holders.map((holder) => holder(recordId) ?? ''))
+  forget(holders: readonly Holder[]): void {
+    for (const [recordId, versions] of this.versionsById) {
+      const held = new Set(holders.flatMap((holder) => [...holder(recordId)]))
+      const greatest = [...held].sort().at(-1) ?? ''
+      const heldVersions = [...held].flatMap((timestamp) => versions.get(timestamp) ?? [])
+      const isKept = keeperOf(heldVersions)
       for (const version of versions.values()) {
-        if (version.isLost || version.timestamp <= greatest) continue
-        version.isLost = true
-        lostCount++
+        const isLww = kindOf(version.collection) === 'lww'
+        version.isGone ||= isLww ? version.timestamp > greatest : !isKept(version)
+        for (const write of writesIn(version.collection, version.fields)) {
+          if (!heldVersions.some((one) => holds(one, write))) this.#lostWrites.add(write)
+        }
       }
     }
-    return lostCount
   }
 
-  /** The version that must be everywhere in the end. */
+  /** The version with the greatest timestamp that has to be there. */
   winner(recordId: Hex): Version | undefined {
-    const versions = this.#versionsById.get(recordId)
-    const kept = [...(versions?.values() ?? [])].filter(({ isLost }) => !isLost)
-    const greatest = greatestOf(kept.map(({ timestamp }) => timestamp))
-    return versions?.get(greatest)
+    const kept = [...this.#versionsOf(recordId).values()].filter(({ isGone }) => !isGone)
+    return kept.sort((a, b) => (a.timestamp < b.timestamp ? 1 : -1))[0]
   }
 
-  get recordIds(): Iterable<Hex> {
-    return this.#versionsById.keys()
+  /** The versions of a record that somebody has to have. */
+  kept(recordId: Hex): readonly Version[] {
+    return [...this.#versionsOf(recordId).values()].filter(({ isGone }) => !isGone)
   }
 
-  /** Every record as one text, as `exportOf` of world.ts writes them; deleted ones left out. */
-  export(): string {
-    const lines: string[] = []
-    for (const recordId of this.recordIds) {
-      const version = this.winner(recordId)
-      if (version === undefined || version.note === null) continue
-      if (version.place.startsWith(RESERVED)) continue
-      lines.push(lineOf(version.place, version.note))
+  /** The writes of a record that must be found in the end, where each counts. */
+  keptWrites(recordId: Hex): ReadonlySet<number> {
+    const writes = new Set<number>()
+    for (const { collection, fields } of this.#versionsOf(recordId).values()) {
+      for (const write of writesIn(collection, fields)) {
+        if (!this.#lostWrites.has(write)) writes.add(write)
+      }
     }
-    return lines.sort().join('\n')
+    return writes
+  }
+
+  kindOf(recordId: Hex): PolicyKind {
+    const [version] = this.#versionsOf(recordId).values()
+    return kindOf(version?.collection ?? '')
   }
 
   /** Whether a write was ever seen on a disk. */
   knowsWrite(write: number): boolean {
-    return this.#timestampByWrite.has(write)
+    return this.#writes.has(write)
+  }
+
+  #versionsOf(recordId: Hex): Map<Hex, Version> {
+    const versions = this.versionsById.get(recordId) ?? new Map<Hex, Version>()
+    this.versionsById.set(recordId, versions)
+    return versions
   }
 
   #open(envelope: Envelope, timestamp: Hex): Version {
     const opened = openEnvelope(this.#keyring, envelope)
     if (opened.type !== 'opened') throw new Error('the ledger lacks a key')
-    const { collection, key, fields } = opened.record
-    const note = fields as Note | null
-    return { timestamp, place: `${collection}/${key}`, note, envelope, isLost: false }
+    const { collection, key, fields, fieldClocks } = opened.record
+    const clocks = new Map<string, Hex>()
+    for (const [clock, names] of fieldClocks?.groups ?? []) {
+      if (clock !== null) for (const name of names) clocks.set(name, formatHex(clock))
+    }
+    const flags = { isPublic: false, isGone: false }
+    return { timestamp, collection, key, fields, clocks, envelope, ...flags }
   }
 
   /** A transaction is written in one batch, and its timestamp is never that of another. */
-  #checkTimestamp(
-    { timestamp, note, place }: Version,
-    { batch, isAuthors }: { batch: object; isAuthors: boolean },
-  ): void {
-    if (isAuthors) {
-      const first = this.#batchByTimestamp.get(timestamp)
-      if (first === undefined) this.#batchByTimestamp.set(timestamp, batch)
-      else if (first !== batch) this.#fail(`the timestamp ${timestamp} of ${place} was used before`)
-    }
-    if (note === null || place.startsWith(RESERVED)) return
-    const other = this.#timestampByWrite.get(note.w)
-    if (other !== undefined && other !== timestamp) {
-      this.#fail(`write ${note.w} (${place}) has two timestamps: ${other} and ${timestamp}`)
-    }
-    this.#timestampByWrite.set(note.w, timestamp)
+  #checkTimestamp({ timestamp, key }: Version, batch: object): void {
+    const first = this.#batchByTimestamp.get(timestamp)
+    if (first === undefined) this.#batchByTimestamp.set(timestamp, batch)
+    else if (first !== batch) this.#fail(`the timestamp ${timestamp} of ${key} was used before`)
   }
 }
 
-export const lineOf = (place: string, note: unknown): string => {
-  const [collection, key] = place.split('/')
-  return JSON.stringify([collection, key, note])
+/** When a field of a version was written. */
+export const clockOf = ({ clocks, timestamp }: Version, field: string): Hex =>
+  clocks.get(field) ?? timestamp
+
+/** Whether a version says all that another says, or newer. */
+function isCarried(old: Version, next: Version): boolean {
+  if (kindOf(old.collection) === 'lww') {
+    return JSON.stringify(old.fields) === JSON.stringify(next.fields)
+  }
+  return Object.entries(old.fields ?? {}).every(
+    ([field, value]) =>
+      next.fields?.[field] === value || clockOf(next, field) > clockOf(old, field),
+  )
 }
 
-const greatestOf = (timestamps: readonly Hex[]): Hex => [...timestamps].sort().at(-1) ?? ''
+const holds = ({ collection, fields }: Version, write: number): boolean =>
+  writesIn(collection, fields).includes(write)
+
+/** Of a record that is merged: whether what a version says of any field is still held, or older. */
+function keeperOf(held: readonly Version[]): (version: Version) => boolean {
+  const greatest = new Map<string, Hex>()
+  for (const version of held) {
+    for (const field of Object.keys(version.fields ?? {})) {
+      const clock = clockOf(version, field)
+      if (clock > (greatest.get(field) ?? '')) greatest.set(field, clock)
+    }
+  }
+  return (version) =>
+    Object.keys(version.fields ?? {}).every(
+      (field) => clockOf(version, field) <= (greatest.get(field) ?? ''),
+    )
+}

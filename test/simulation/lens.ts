@@ -19,17 +19,25 @@ const NOTHING = new Uint8Array(0)
 /** Told of each version in the order in which it reaches the disk. */
 export type VersionListener = (envelope: Envelope, batch: readonly StoreOp[]) => void
 
+/** Told of a record whose version was deleted in the batch that brought another. */
+export type RewriteListener = (recordId: Hex, before: Hex, after: Hex) => void
+
 export class DeviceLens implements DiskObserver {
   readonly rows = new Map<Hex, Row>()
   readonly versions = new Map<Hex, Set<Hex>>()
+  /** Versions in the log of conflicts. */
+  readonly lost = new Map<Hex, Set<Hex>>()
   readonly outbox = new Set<Hex>()
   readonly attention = new Set<Hex>()
   readonly quarantine = new Set<Hex>()
   cursor: Position | undefined
   isSynced = false
   onVersion: VersionListener = () => undefined
+  onRewrite: RewriteListener = () => undefined
   onCursor: (before: Position | undefined, after: Position) => void = () => undefined
   onSynced: () => void = () => undefined
+  /** After each batch. */
+  onWrote: () => void = () => undefined
 
   wrote(batch: readonly StoreOp[]): void {
     const before = { cursor: this.cursor, isSynced: this.isSynced }
@@ -37,14 +45,23 @@ export class DeviceLens implements DiskObserver {
     for (const op of batch) {
       if (op.type === 'put' && letter(op.key) === 'v') this.onVersion(op.value as Envelope, batch)
     }
+    this.#tellRewrites(batch)
     if (this.cursor !== undefined && this.cursor !== before.cursor) {
       this.onCursor(before.cursor, this.cursor)
     }
     if (this.isSynced && !before.isSynced) this.onSynced()
+    this.onWrote()
   }
 
   replaced(entries: readonly Entry[]): void {
-    for (const part of [this.rows, this.versions, this.outbox, this.attention, this.quarantine]) {
+    for (const part of [
+      this.rows,
+      this.versions,
+      this.lost,
+      this.outbox,
+      this.attention,
+      this.quarantine,
+    ]) {
       part.clear()
     }
     this.cursor = undefined
@@ -52,9 +69,24 @@ export class DeviceLens implements DiskObserver {
     for (const [key, value] of entries) this.#take(key, value)
   }
 
-  /** The greatest version of a record that is held here, whatever for. */
-  greatest(recordId: Hex): Hex | undefined {
-    return [...(this.versions.get(recordId) ?? [])].sort().at(-1)
+  /** The versions of a record that are held here, whatever for. */
+  held(recordId: Hex): Iterable<Hex> {
+    return [...(this.versions.get(recordId) ?? []), ...(this.lost.get(recordId) ?? [])]
+  }
+
+  #tellRewrites(batch: readonly StoreOp[]): void {
+    const puts = new Map<Hex, Hex>()
+    const versions = batch.filter(({ key }) => letter(key) === 'v')
+    for (const { type, key } of versions) {
+      const { recordId, timestamp } = parseVersionKey(key)
+      if (type === 'put') puts.set(formatHex(recordId), formatHex(timestamp))
+    }
+    for (const { type, key } of versions) {
+      const { recordId, timestamp } = parseVersionKey(key)
+      const after = puts.get(formatHex(recordId))
+      if (type === 'put' || after === undefined) continue
+      this.onRewrite(formatHex(recordId), formatHex(timestamp), after)
+    }
   }
 
   #take(key: Uint8Array, value: Uint8Array | undefined): void {
@@ -63,7 +95,10 @@ export class DeviceLens implements DiskObserver {
         this.#takeRow(formatHex(key.subarray(1)), value)
         break
       case 'v':
-        this.#takeVersion(key, value !== undefined)
+        takeVersion(this.versions, key, value !== undefined)
+        break
+      case 'x':
+        takeVersion(this.lost, key, value !== undefined)
         break
       case 'o':
         mark(this.outbox, key, value)
@@ -88,19 +123,19 @@ export class DeviceLens implements DiskObserver {
     this.rows.set(recordId, { current, confirmed: formatHex(value.subarray(16, 32)) })
   }
 
-  #takeVersion(key: Uint8Array, isThere: boolean): void {
-    const { recordId, timestamp } = parseVersionKey(key)
-    const id = formatHex(recordId)
-    const held = this.versions.get(id) ?? new Set()
-    this.versions.set(id, held)
-    if (isThere) held.add(formatHex(timestamp))
-    else held.delete(formatHex(timestamp))
-  }
-
   #takeMeta(name: string, value: Uint8Array): void {
     if (name === 'synced') this.isSynced = true
     if (name === 'cursor') this.cursor = positionOf(value)
   }
+}
+
+function takeVersion(map: Map<Hex, Set<Hex>>, key: Uint8Array, isThere: boolean): void {
+  const { recordId, timestamp } = parseVersionKey(key)
+  const id = formatHex(recordId)
+  const held = map.get(id) ?? new Set()
+  map.set(id, held)
+  if (isThere) held.add(formatHex(timestamp))
+  else held.delete(formatHex(timestamp))
 }
 
 function mark(set: Set<Hex>, key: Uint8Array, value: Uint8Array | undefined): void {

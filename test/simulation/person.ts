@@ -2,21 +2,30 @@
  * Person: who uses one device. Writes, deletes, looks, turns sync on and off, closes and opens the
  * app, at moments of its own, and takes note when the app says something that is not so.
  */
-import { type Collection, codeOf, type Vault } from '@blindcopy/client'
+import { codeOf, type Vault } from '@blindcopy/client'
 import type { Chance } from './chance.ts'
-import type { Tally } from './faults.ts'
-import { FEATURES } from './faults.ts'
-import type { Ledger, Note } from './ledger.ts'
+import {
+  CANARY,
+  cardsOf,
+  choicesOf,
+  groupsOf,
+  INCREMENT,
+  type Note,
+  notesOf,
+  setsOf,
+} from './collections.ts'
+import { FEATURES, type Tally } from './faults.ts'
+import type { Ledger } from './ledger.ts'
 import type { Machine } from './machine.ts'
 import type { Scheduler } from './scheduler.ts'
-import { CANARY, type Fail } from './truth.ts'
+import type { Fail } from './truth.ts'
 
 const KEYS = 12
-const GROUPS = 3
+/** Few, so that devices meet in them. */
+const SHARED_KEYS = 3
+const GROUP_COUNT = 3
 const GROUP_SIZE = 4
-const NOTES = `${CANARY} notes`
-const BUNDLES = `${CANARY} groups`
-const PAUSE_MS = 12_000
+const CARD_FIELDS = 4
 const TEXT_MAX = 20_000
 
 /** What an honest app is told when the network, the remote or the disk fails. */
@@ -32,19 +41,18 @@ const SYNC_CODES = new Set([
   'closed',
   'sync-stopped',
 ])
-/** Live frames may come twice or in another order here, which no honest network does. */
-const WRITE_CODES = new Set(['store-full', 'closed', 'transaction-conflict'])
+const WRITE_CODES = new Set(['store-full', 'closed', 'transaction-conflict', 'not-found'])
 
 export type PersonParts = {
   readonly scheduler: Scheduler
   readonly chance: Chance
   readonly tally: Tally
   readonly fail: Fail
+  /** How long the person rests between two acts, at most. */
+  readonly pauseMs: number
   readonly ledger: () => Ledger
   /** The number of the next write, of all persons. */
   readonly nextWrite: () => number
-  /** Whether a transaction may be seen in part now. */
-  readonly mayBeTorn: () => boolean
 }
 
 export class Person {
@@ -66,7 +74,7 @@ export class Person {
   }
 
   #plan(): void {
-    this.#parts.scheduler.after(100 + this.#chance.below(PAUSE_MS), () => {
+    this.#parts.scheduler.after(100 + this.#chance.below(this.#parts.pauseMs), () => {
       if (!this.#isActive) return
       this.#act()
       this.#plan()
@@ -76,28 +84,22 @@ export class Person {
   #act(): void {
     const { vault } = this.machine
     if (vault === undefined) return
-    const acts: readonly (() => void)[] = [
-      ...Array<() => void>(6).fill(() => this.#put(vault)),
-      ...Array<() => void>(2).fill(() => this.#update(vault)),
-      ...Array<() => void>(2).fill(() => this.#delete(vault)),
-      ...Array<() => void>(3).fill(() => this.#writeGroup(vault)),
-      ...Array<() => void>(2).fill(() => this.#burst(vault)),
-      ...Array<() => void>(2).fill(() => this.#once(vault)),
-      () => this.#look(vault),
-      () => this.#toggle(vault),
-      () => this.#reopen(),
+    const shared = FEATURES.policies
+      ? [this.#edit, this.#edit, this.#choose, this.#collect, this.#increment, this.#increment]
+      : []
+    const acts: readonly ((vault: Vault) => void)[] = [
+      ...[this.#put, this.#put, this.#put, this.#put, this.#update, this.#update, this.#delete],
+      ...[this.#writeGroup, this.#writeGroup, this.#burst, this.#once, this.#once],
+      ...[this.#look, this.#toggle, this.#reopen],
+      ...shared,
     ]
-    this.#chance.pick(acts)()
-  }
-
-  #notes(vault: Vault): Collection<Note> {
-    return vault.collection<Note>(NOTES)
+    this.#chance.pick(acts).call(this, vault)
   }
 
   #put(vault: Vault): void {
-    const key = this.#key()
+    const key = this.#key(KEYS)
     const note = this.#note()
-    this.#write(`put ${key} as ${note.w}`, note, () => this.#notes(vault).put(key, note))
+    this.#write(`put ${key} as ${note.w}`, note.w, () => notesOf(vault).put(key, note))
   }
 
   /** Several at once, none awaited before the next. */
@@ -106,27 +108,24 @@ export class Person {
   }
 
   #update(vault: Vault): void {
-    const key = this.#key()
-    const { w, by, text } = this.#note()
-    const note = { w, by, text }
-    this.#write(`update ${key} as ${w}`, note, () => this.#notes(vault).update(key, note), [
-      'not-found',
-    ])
+    const key = this.#key(KEYS)
+    const note = this.#note()
+    this.#write(`update ${key} as ${note.w}`, note.w, () => notesOf(vault).update(key, note))
   }
 
   #delete(vault: Vault): void {
-    const key = this.#key()
-    this.#write(`delete ${key}`, null, () => this.#notes(vault).delete(key))
+    const key = this.#key(KEYS)
+    this.#write(`delete ${key}`, null, () => notesOf(vault).delete(key))
   }
 
   /** All records of a group, always: so they must be equal wherever a transaction is whole. */
   #writeGroup(vault: Vault): void {
-    const keys = keysOf(this.#chance.below(GROUPS))
+    const keys = keysOf(this.#chance.below(GROUP_COUNT))
     const note = this.#chance.oneIn(5) ? null : this.#note()
     const name = note === null ? 'delete' : `as ${note.w}`
-    this.#write(`transaction ${keys[0]} ${name}`, null, () =>
+    this.#write(`transaction ${keys[0]} ${name}`, note?.w ?? null, () =>
       vault.transaction(async (transaction) => {
-        const groups = transaction.collection(vault.collection<Note>(BUNDLES))
+        const groups = transaction.collection(groupsOf(vault))
         const first = await groups.get(keys[0] as string)
         for (const key of keys) {
           if (note !== null) await groups.put(key, note)
@@ -136,21 +135,60 @@ export class Person {
     )
   }
 
+  // --- the policies of conflicts ---
+
+  /** One field of a card that others edit too. */
+  #edit(vault: Vault): void {
+    const key = this.#key(SHARED_KEYS)
+    const w = this.#parts.nextWrite()
+    const field = `f${this.#chance.below(CARD_FIELDS)}`
+    this.#write(`edit ${key} ${field} as ${w}`, w, () => cardsOf(vault).update(key, { [field]: w }))
+  }
+
+  #choose(vault: Vault): void {
+    const key = this.#key(SHARED_KEYS)
+    const w = this.#parts.nextWrite()
+    this.#write(`choose ${key} as ${w}`, w, () =>
+      vault.transaction(async (transaction) => {
+        const choices = transaction.collection(choicesOf(vault))
+        const over = (await choices.get(key))?.w ?? null
+        await choices.put(key, { w, over })
+      }),
+    )
+  }
+
+  #collect(vault: Vault): void {
+    const key = this.#key(SHARED_KEYS)
+    const w = this.#parts.nextWrite()
+    this.#write(`collect ${key} ${w}`, w, () =>
+      vault.transaction(async (transaction) => {
+        const sets = transaction.collection(setsOf(vault))
+        const ids = (await sets.get(key))?.ids ?? []
+        await sets.put(key, { ids: [...ids, w] })
+      }),
+    )
+  }
+
+  #increment(vault: Vault): void {
+    const key = this.#key(SHARED_KEYS)
+    const id = this.#parts.nextWrite()
+    this.#write(`mutate ${key} ${id}`, id, () => vault.mutate(INCREMENT, { key, id }))
+  }
+
+  // --- the rest ---
+
   /** Reads of one transaction are of one moment. */
   #look(vault: Vault): void {
-    const keys = keysOf(this.#chance.below(GROUPS))
+    const keys = keysOf(this.#chance.below(GROUP_COUNT))
     this.#parts.tally.count('op: look')
     const looked = vault.transaction(async (transaction) => {
-      const groups = transaction.collection(vault.collection<Note>(BUNDLES))
+      const groups = transaction.collection(groupsOf(vault))
       const held: (number | null)[] = []
       for (const key of keys) held.push((await groups.get(key))?.w ?? null)
       return held
     })
-    const { initialSyncComplete } = vault.sync.status
     this.#follow('look', looked, WRITE_CODES, (held) => {
-      const isWhole = held.every((w) => w === held[0])
-      if (isWhole || !initialSyncComplete || this.#parts.mayBeTorn()) return
-      if (FEATURES.parking) this.#parts.fail(`${this.machine.name} sees a torn group: ${held}`)
+      this.machine.note(`sees ${held.join(' ')}`)
     })
   }
 
@@ -180,16 +218,11 @@ export class Person {
     this.#follow('close', machine.close(), new Set(), () => machine.start())
   }
 
-  #write(
-    what: string,
-    note: Note | null,
-    write: () => Promise<unknown>,
-    codes: readonly string[] = [],
-  ): void {
+  #write(what: string, write: number | null, act: () => Promise<unknown>): void {
     const { tally, ledger, fail } = this.#parts
     tally.count(`op: ${what.split(' ')[0]}`)
-    this.#follow(what, write(), new Set([...WRITE_CODES, ...codes]), () => {
-      if (note === null || ledger().knowsWrite(note.w)) return
+    this.#follow(what, act(), WRITE_CODES, () => {
+      if (write === null || ledger().knowsWrite(write)) return
       fail(`${this.machine.name} was told that ${what} is stored, and no disk has it`)
     })
   }
@@ -218,8 +251,8 @@ export class Person {
     )
   }
 
-  #key(): string {
-    return `${CANARY} k${this.#chance.below(KEYS)}`
+  #key(count: number): string {
+    return `${CANARY} k${this.#chance.below(count)}`
   }
 
   #note(): Note {

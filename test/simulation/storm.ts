@@ -18,6 +18,7 @@ const SKEW_MS = 140_000
 const HOURS_MS = 9 * 3_600_000
 const WRITES_BEFORE_CRASH = 12
 const SLOW_MS = 400
+const COPIES_MAX = 2
 
 export type StormParts = {
   readonly scheduler: Scheduler
@@ -28,6 +29,8 @@ export type StormParts = {
   readonly machines: readonly Machine[]
   /** A disk holds something else than before: some versions may be nowhere any more. */
   readonly onLoss: () => void
+  /** The same folder on another machine, from now on used on both. */
+  readonly copy: (machine: Machine) => Promise<Machine>
 }
 
 type Trouble = () => void | Promise<void>
@@ -38,6 +41,7 @@ export class Storm {
   readonly #troubles: readonly Trouble[]
   readonly #images = new Map<Machine | RemoteHost, DiskImage>()
   #isOver = false
+  #copyCount = 0
 
   constructor(parts: StormParts) {
     this.#parts = parts
@@ -69,11 +73,6 @@ export class Storm {
     for (const machine of machines) machine.start()
   }
 
-  /** A device that comes later has the same weather. */
-  join(machine: Machine): void {
-    this.#setWeather(machine)
-  }
-
   #isSet(skewMs: number): number {
     return Math.abs(skewMs) <= SKEW_MS || FEATURES.clockCorrection ? skewMs : 0
   }
@@ -102,13 +101,14 @@ export class Storm {
 
   #families(): Trouble[][] {
     return [
-      [() => this.#partition(), () => this.#partition()],
+      [() => this.#partition(), () => this.#partition(), () => this.#rush()],
       [() => this.#killDevice(), () => this.#planDeviceCrash('kill')],
       [() => this.#cutPowerOfDevice(), () => this.#planDeviceCrash('power')],
       [() => this.#killRemote(), () => this.#planRemoteCrash(), () => this.#cutPowerOfRemote()],
       [() => this.#fillDisk(), () => this.#slowDisk()],
       [() => this.#moveClock(), () => this.#moveRemoteClock()],
       [() => this.#takeFolderImage(), () => this.#putFolderBack(), () => this.#deleteFolder()],
+      ...(FEATURES.copiedFolders ? [[() => this.#copyFolder()]] : []),
       ...(FEATURES.healing ? [[() => this.#spoilRemote()]] : []),
     ]
   }
@@ -125,6 +125,16 @@ export class Storm {
       machine.wire.weather.partition = 'none'
       machine.note('the partition is over')
     })
+  }
+
+  /** The network is back for everybody at once, and everybody wants to sync. */
+  #rush(): void {
+    this.#parts.trace.note('world', 'everybody goes online at once')
+    for (const machine of this.#parts.machines) {
+      machine.wire.weather.partition = 'none'
+      machine.wantsLive = true
+      machine.vault?.sync.start()
+    }
   }
 
   // --- processes ---
@@ -276,6 +286,16 @@ export class Storm {
     await machine.disk.putBack({ entries: [], config: undefined, keys: undefined })
     this.#parts.onLoss()
     this.#later(1, () => machine.start())
+  }
+
+  async #copyFolder(): Promise<void> {
+    const machine = this.#machine()
+    if (machine.disk.config === undefined || this.#copyCount >= COPIES_MAX) return
+    this.#copyCount++
+    this.#note(machine.name, 'folder copied')
+    const copy = await this.#parts.copy(machine)
+    this.#setWeather(copy)
+    copy.start()
   }
 
   // --- the remote's disk ---

@@ -4,13 +4,15 @@
  *   cursor    moves forward only, under one SyncId; everything of the log up to it is here
  *   status    pending and attention are what waits on the disk; `live` means nothing waits;
  *             `initialSyncComplete` only after the head, as it was when the pull began, was reached
+ *   whole     what one transaction wrote is shown whole
  *   canary    no plaintext on a wire or on the remote's disk
  */
+import { CANARY } from './collections.ts'
+import { FEATURES } from './faults.ts'
 import type { RemoteHost } from './host.ts'
-import type { Position } from './lens.ts'
+import type { Hex, Position } from './lens.ts'
 import type { Machine } from './machine.ts'
 
-export const CANARY = 'canary'
 const CANARY_BYTES = Buffer.from(CANARY)
 
 export type Fail = (what: string) => void
@@ -28,13 +30,21 @@ export class DeviceTruth {
   readonly #fail: Fail
   /** The head of the remote when this device's process last began to ask. */
   #headBefore: Position | undefined
+  #isReconciling = false
+  readonly #groups: () => ReadonlyMap<string, ReadonlySet<Hex>>
 
-  constructor(machine: Machine, host: RemoteHost, fail: Fail) {
+  constructor(
+    machine: Machine,
+    host: RemoteHost,
+    { fail, groups }: { fail: Fail; groups: () => ReadonlyMap<string, ReadonlySet<Hex>> },
+  ) {
     this.#machine = machine
+    this.#groups = groups
     this.#host = host
     this.#fail = fail
     machine.lens.onCursor = (before, after) => this.#checkCursor(before, after)
     machine.lens.onSynced = () => this.#checkSynced()
+    machine.lens.onWrote = () => this.#checkWhole()
   }
 
   /** A pull of this device has reached the remote. */
@@ -61,6 +71,7 @@ export class DeviceTruth {
     if (before?.syncId === after.syncId && after.seq < before.seq) {
       this.#fail(`the cursor of ${name} went back from ${before.seq} to ${after.seq}`)
     }
+    if (before !== undefined && before.syncId !== after.syncId) this.#isReconciling = true
     const remote = this.#host.lens
     // A remote that was put back may have another history: the cursor is not in it.
     const isInLog =
@@ -72,6 +83,20 @@ export class DeviceTruth {
       this.#fail(
         `the cursor of ${name} is at ${after.seq} and skipped version ${timestamp} of ${recordId} at ${seq}`,
       )
+    }
+  }
+
+  /**
+   * What was written together is shown together; but in the first pull and while a device brings
+   * itself and another SyncId in step, it is shown as it comes.
+   */
+  #checkWhole(): void {
+    const { name, lens } = this.#machine
+    if (lens.cursor?.seq === this.#host.lens.head?.seq) this.#isReconciling = false
+    if (!FEATURES.parking || !lens.isSynced || this.#isReconciling) return
+    for (const [group, recordIds] of this.#groups()) {
+      const shown = new Set([...recordIds].map((id) => lens.rows.get(id)?.current ?? ''))
+      if (shown.size > 1) this.#fail(`${name} shows ${group} torn: ${[...shown].join(', ')}`)
     }
   }
 

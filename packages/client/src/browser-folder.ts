@@ -22,6 +22,8 @@ import type { FolderContent, VaultFolder } from './platform.ts'
 type Random = (size: number) => Uint8Array
 
 const NONCE_BYTES = 12
+/** What WebCrypto calls a nonce. */
+const NONCE = 'iv'
 const LABEL = encodeUtf8('blindcopy.browser-keys.v1')
 
 const folderName = (path: string): string => `blindcopy:${path}:folder`
@@ -146,7 +148,7 @@ async function unwrapKeys({ keys, wrappingKey }: Stored): Promise<Uint8Array> {
 
 const algorithm = (nonce: Uint8Array): AesGcmParams => ({
   name: 'AES-GCM',
-  iv: new Uint8Array(nonce),
+  [NONCE]: new Uint8Array(nonce),
   additionalData: new Uint8Array(LABEL),
 })
 

@@ -159,7 +159,6 @@ export class TabSync implements Syncing {
     if (endLead === undefined) return
     this.#endLead = undefined
     this.#show()
-    this.#postStatus()
     void endLead()
   }
 

@@ -21,11 +21,22 @@ if (isMissing) {
   )
 }
 
+const LAUNCH = {
+  executablePath: CHROMIUM,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'].concat(
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ),
+}
+
 export type Pages = {
   /** Of the site, with a slash at its end. */
   readonly origin: string
   /** Another profile: it shares no storage with the others. */
   newContext(): Promise<BrowserContext>
+  /** A profile that stands in a folder, in a browser of its own: it can be killed and come back. */
+  newProfile(folder: string): Promise<BrowserContext>
   /** Opens the site in a tab and waits until its script has run. */
   open(context: BrowserContext): Promise<Page>
   /** What a person does who lets the site keep what it stores. */
@@ -42,10 +53,11 @@ export async function servePages(script: string): Promise<Pages> {
 export async function serveScripts(scripts: ReadonlyMap<string, string>): Promise<Pages> {
   const server = await serve(scripts)
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-  const browser = await launch()
+  const browser = await chromium.launch(LAUNCH)
   return {
     origin,
     newContext: () => browser.newContext(),
+    newProfile: (folder) => chromium.launchPersistentContext(folder, LAUNCH),
     open: (context) => open(context, origin),
     grantPersistence: (context) => grantPersistence(browser, context, origin),
     async close() {
@@ -54,17 +66,6 @@ export async function serveScripts(scripts: ReadonlyMap<string, string>): Promis
       server.close()
     },
   }
-}
-
-function launch(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: CHROMIUM,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'].concat(
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ),
-  })
 }
 
 async function open(context: BrowserContext, origin: string): Promise<Page> {

@@ -3,6 +3,9 @@
  * while none is open, spoils it, or has no room. Each is one clear error, never a vault that looks
  * empty; and what the remote holds comes back from the phrase.
  */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type ServedRemote, serveRemote } from '@blindcopy/remote/node'
 import { createMemoryStore } from '@blindcopy/secondary'
 import type { BrowserContext, Page } from 'playwright-core'
@@ -134,6 +137,34 @@ describe.skipIf(isMissing)('the storage of a browser', () => {
     })
     expect(codes).toEqual({ found: Array(6).fill('vault-damaged'), databases: 0 })
     expect(await restored()).toBe(2)
+  })
+
+  it('keeps what was written when the browser is killed', async () => {
+    const profile = await mkdtemp(join(tmpdir(), 'blindcopy-profile-'))
+    const before = await pages.newProfile(profile)
+    const tab = await pages.open(before)
+    const written = await tab.evaluate(async () => {
+      const { vault } = await inPage.createVault({ path: 'killed', remote: 'http://127.0.0.1:1' })
+      const notes = vault.collection('notes')
+      for (let i = 0; i < 50; i++) await notes.put(`note ${i}`, { i })
+      return (await notes.list()).length
+    })
+    const killed = new Promise((resolve) => before.on('close', resolve))
+    // It is never answered.
+    const session = await before.newCDPSession(tab)
+    session.send('Browser.crash').catch(() => undefined)
+    await killed
+    const after = await pages.newProfile(profile)
+    const found = await (await pages.open(after)).evaluate(async () => {
+      const vault = await inPage.openVault({ path: 'killed' })
+      const count = (await vault.collection('notes').list()).length
+      const { pending } = vault.sync.status
+      await vault.close()
+      return { count, pending }
+    })
+    expect([written, found]).toEqual([50, { count: 50, pending: 50 }])
+    await after.close()
+    await rm(profile, { recursive: true, force: true })
   })
 
   it('may cut a connection: it is opened again', async () => {

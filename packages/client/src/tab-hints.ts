@@ -16,22 +16,30 @@ export type SharedState = {
   run<T>(job: () => Promise<T>): Promise<T>
 }
 
+export type SetTimer = (callback: () => void, delayMs: number) => () => void
+
+/** How old the counts may be that a tab shows which neither syncs nor writes. */
+const CATCH_UP_MS = 100
+
 export class TabHints {
   readonly #state: SharedState
   readonly #tabs: Tabs
   readonly #onCaughtUp: () => void
   readonly #onSaid: () => void
   readonly #endListening: () => void
+  readonly #setTimer: SetTimer
   #outgoing: RecordChange[] = []
   #isSaying = false
   #isTelling = false
   #isEnded = false
   #catchingUp: Promise<void> | undefined
   #mustCatchUp = false
+  #endDelay: (() => void) | undefined
 
   constructor(options: {
     readonly state: SharedState
     readonly tabs: Tabs
+    readonly setTimer: SetTimer
     /** The state in memory is that of the store. */
     readonly onCaughtUp: () => void
     /** Something was written here, and the others know. */
@@ -39,6 +47,7 @@ export class TabHints {
   }) {
     this.#state = options.state
     this.#tabs = options.tabs
+    this.#setTimer = options.setTimer
     this.#onCaughtUp = options.onCaughtUp
     this.#onSaid = options.onSaid
     this.#endListening = options.state.onChange((changes) => this.say(changes))
@@ -59,12 +68,19 @@ export class TabHints {
     })
   }
 
+  /** Tells whoever watches here, at once: what they show is read from the store, which has it. */
   hear(changes: Uint8Array): void {
-    // At once: what is shown is read from the store, which has it.
     this.#isTelling = true
     this.#state.tell(decodeChanges(changes))
     this.#isTelling = false
-    void this.catchUp()
+  }
+
+  /** Not at each of many writes elsewhere: whoever reads the state again holds up who writes. */
+  catchUpSoon(): void {
+    this.#endDelay ??= this.#setTimer(() => {
+      this.#endDelay = undefined
+      void this.catchUp()
+    }, CATCH_UP_MS)
   }
 
   /** One at a time, and once more when something came meanwhile. Never fails. */
@@ -79,6 +95,7 @@ export class TabHints {
   /** Says and hears nothing more. */
   async end(): Promise<void> {
     this.#isEnded = true
+    this.#endDelay?.()
     this.#endListening()
     await this.#catchingUp
   }

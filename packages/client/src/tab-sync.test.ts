@@ -8,7 +8,7 @@ import { ClientError } from './error.ts'
 import type { RecordChange } from './row-batch.ts'
 import { StatusBoard, type SyncStatus } from './sync/status.ts'
 import { TabSync } from './tab-sync.ts'
-import { TestBrowser, type TestTab } from './tabs.fixture.ts'
+import { soon, TestBrowser, type TestTab } from './tabs.fixture.ts'
 
 const RESTING: SyncStatus = {
   phase: 'resting',
@@ -106,7 +106,7 @@ function opener() {
     const tab = browser.openTab()
     const engine = new TestEngine()
     const local = new TestLocal(stored)
-    const sync = new TabSync({ engine, local, tabs: tab })
+    const sync = new TabSync({ engine, local, tabs: tab, setTimer: soon })
     local.onChange(() => sync.noteWrite())
     return { tab, engine, local, sync }
   }

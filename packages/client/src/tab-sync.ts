@@ -14,7 +14,7 @@
 import { ClientError } from './error.ts'
 import type { OnceOptions, StartOptions, SyncEngine } from './sync/engine.ts'
 import { StatusBoard, type SyncStatus } from './sync/status.ts'
-import { type SharedState, TabHints } from './tab-hints.ts'
+import { type SetTimer, type SharedState, TabHints } from './tab-hints.ts'
 import type { TabFailure, TabMessage, Tabs } from './tabs.ts'
 
 /** What an engine is to an app, and this too. */
@@ -63,8 +63,9 @@ export class TabSync implements Syncing {
     readonly engine: Syncing
     readonly local: SharedLocal
     readonly tabs: Tabs
+    readonly setTimer: SetTimer
   }) {
-    const { engine, local, tabs } = options
+    const { engine, local, tabs, setTimer } = options
     this.#engine = engine
     this.#local = local
     this.#tabs = tabs
@@ -72,6 +73,7 @@ export class TabSync implements Syncing {
     this.#hints = new TabHints({
       state: local.state,
       tabs,
+      setTimer,
       onSaid: () => this.#show(),
       onCaughtUp: () => {
         engine.noteWrite()
@@ -205,6 +207,7 @@ export class TabSync implements Syncing {
     switch (message.type) {
       case 'written':
         this.#hints.hear(message.changes)
+        this.#lookAgain()
         return
       case 'status':
         this.#follow(message.leader, message.status)
@@ -257,8 +260,14 @@ export class TabSync implements Syncing {
         this.#tabs.post({ type: 'once', request, options })
       }
     }
-    void this.#hints.catchUp()
+    this.#lookAgain()
     void this.#watchLead()
+  }
+
+  /** The tab that syncs has something to send, perhaps; the others only something to show. */
+  #lookAgain(): void {
+    if (this.#isLeading) void this.#hints.catchUp()
+    else this.#hints.catchUpSoon()
   }
 
   /** A tab that leads may end without a word. */

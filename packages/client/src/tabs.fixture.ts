@@ -5,6 +5,12 @@
 import { Mutex } from './mutex.ts'
 import type { TabMessage, Tabs } from './tabs.ts'
 
+/** A timer that is over after a turn of the loop. */
+export function soon(callback: () => void): () => void {
+  const timer = setImmediate(callback)
+  return () => clearImmediate(timer)
+}
+
 type Claim = { tab: string; mode: 'shared' | 'exclusive'; granted: () => void }
 
 export type TestTab = Tabs & { crash(): void }

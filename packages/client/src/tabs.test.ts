@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { parseOutboxEntry } from './outbox.ts'
 import { type TestFolder, testPlatform } from './platform.fixture.ts'
-import { TestBrowser, type TestTab } from './tabs.fixture.ts'
+import { soon, TestBrowser, type TestTab } from './tabs.fixture.ts'
 import type { Vault } from './vault.ts'
 import { createVaultOn, openVaultOn } from './vault-doors.ts'
 
@@ -16,7 +16,7 @@ type OpenTab = { readonly tab: TestTab; readonly vault: Vault }
 /** A browser with one vault, and the tabs that have it open. */
 async function browserWithVault() {
   const browser = new TestBrowser()
-  const base = testPlatform()
+  const base = testPlatform({ setTimer: soon })
   const opened: TestTab[] = []
   const tabOf = (): TestTab => {
     const tab = browser.openTab()

@@ -127,7 +127,8 @@ export class Vault implements AsyncDisposable {
         registrationToken: () => readRegistrationToken(this.#context),
       },
     })
-    const tabSync = tabs === undefined ? undefined : new TabSync({ engine, local, tabs })
+    const tabSync =
+      tabs === undefined ? undefined : new TabSync({ ...platform, engine, local, tabs })
     this.#endTabs = async () => tabSync?.close()
     this.#syncing = tabSync ?? engine
     this.sync = syncOf(this.#syncing, this.#context, () => this.#checkOpen())

@@ -267,12 +267,17 @@ type Stored = {
 }
 
 async function readStored(store: Store, vaultId: VaultId): Promise<Stored> {
-  const meta = await readMeta(store, vaultId)
-  const generation = await readGeneration(store)
-  const pending = await countNumbered(store, 'outbox')
-  const attention = await countNumbered(store, 'attention')
-  const parking = await readParking(store)
-  const { all: conflictCount } = await countConflicts(store)
+  // Together: in a browser each is a transaction, and a tab reads them under the lock of all.
+  const [meta, generation, pending, attention, parking, { all: conflictCount }] = await Promise.all(
+    [
+      readMeta(store, vaultId),
+      readGeneration(store),
+      countNumbered(store, 'outbox'),
+      countNumbered(store, 'attention'),
+      readParking(store),
+      countConflicts(store),
+    ],
+  )
   return { meta, generation, pending, attention, parking, conflictCount }
 }
 

@@ -7,9 +7,9 @@
  *                         unfinished    only while the vault is made
  *   level-js-blindcopy:…  the records (browser-store.ts)
  *
- * The wrapping key keeps the device's keys from standing readable in the database's files and in what
- * is copied out of it. It is no defence against a script of this site, which can use it as we do: a
- * passphrase is, until it is typed. What was changed does not open.
+ * The wrapping key keeps the device's keys from standing readable in the database's files, and in
+ * what is copied out of it. It is no defence against a script of this site, which can use it as we
+ * do: a passphrase is, until it is typed. What was changed does not open.
  */
 import { encodeUtf8 } from '@blindcopy/protocol'
 import { deleteDatabase, readObjects, writeObjects } from './browser-database.ts'

@@ -33,7 +33,7 @@ import {
 } from '@blindcopy/secondary'
 import { parseQuarantineValue, type QuarantineReason } from './arrival.ts'
 import { ClientError } from './error.ts'
-import { type OutboxEntry, type OutboxTransaction, parseOutboxEntry } from './outbox.ts'
+import { isCompared, type OutboxEntry, type OutboxTransaction, parseOutboxEntry } from './outbox.ts'
 import { isLater, isNone, parseRow, type Row } from './row.ts'
 import { idText } from './row-batch.ts'
 
@@ -229,6 +229,25 @@ export async function countNumbered(store: Store, section: NumberedSection): Pro
     count += page.length
   }
   return { count, first, last }
+}
+
+/**
+ * The same of the outbox, and the number of the last transaction that is pushed compare-and-set, 0
+ * for none.
+ */
+export async function countOutbox(store: Store): Promise<Numbered & { lastCompared: number }> {
+  let lastCompared = 0
+  let count = 0
+  let first = 0
+  let last = 0
+  for await (const page of store.pages(numberedRange('outbox'))) {
+    for (const [key, value] of page) {
+      last = parseNumberedKey(key)
+      if (count++ === 0) first = last
+      if (isCompared(value)) lastCompared = last
+    }
+  }
+  return { count, first, last, lastCompared }
 }
 
 /** The oldest transactions whose versions `isWhole` refuses, of those that wait to be sent. */

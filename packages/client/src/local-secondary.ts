@@ -54,7 +54,7 @@ import {
 } from './local-reading.ts'
 import { type ChangeListener, LocalState, type LocalStateOptions } from './local-state.ts'
 import { fileMeetingsOf } from './meeting.ts'
-import type { OutboxTransaction } from './outbox.ts'
+import { isCompared, type OutboxTransaction } from './outbox.ts'
 import {
   applyConfirmed,
   applyPulled,
@@ -264,9 +264,13 @@ export class LocalSecondary implements AsyncDisposable {
       const { store, outbox } = this.state
       const taken = (await isAsRead(store, batch)) ? batch : await readOutbox(store, bounds)
       const below = (taken[taken.length - 1]?.number ?? 0) + 1
-      if (below <= outbox.sentBelow) return taken
-      await this.state.writeOps([putSentBelow(below)])
-      outbox.sentBelow = below
+      // Else a power cut could bring back what it was before, and it would count twice.
+      const sync = below > outbox.durableBelow && taken.some(({ entry }) => isCompared(entry))
+      if (below <= outbox.sentBelow && !sync) return taken
+      const sentBelow = Math.max(below, outbox.sentBelow)
+      await this.state.writeOps([putSentBelow(sentBelow)], { sync })
+      outbox.sentBelow = sentBelow
+      if (sync) outbox.durableBelow = sentBelow
       return taken
     })
   }

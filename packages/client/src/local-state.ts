@@ -37,7 +37,7 @@ import {
   readGeneration,
   readMeta,
 } from './local-meta.ts'
-import { countNumbered } from './local-reading.ts'
+import { countNumbered, type countOutbox } from './local-reading.ts'
 import { Mutex } from './mutex.ts'
 import { OutboxState } from './outbox-state.ts'
 import { type Parking, readParking } from './parking.ts'
@@ -260,7 +260,7 @@ function lostStore(): ClientError {
 type Stored = {
   readonly meta: LocalMeta
   readonly generation: number
-  readonly pending: Awaited<ReturnType<typeof countNumbered>>
+  readonly pending: Awaited<ReturnType<typeof countOutbox>>
   readonly attention: Awaited<ReturnType<typeof countNumbered>>
   readonly parking: Parking
   readonly conflictCount: number

@@ -13,6 +13,8 @@ export class OutboxState {
   nextNumber: number
   /** Transactions numbered below may have been sent, and stay as they are until a verdict. */
   sentBelow: number
+  /** What is compared is on the disk as it was sent, up to here. */
+  durableBelow = 0
   pendingCount: number
   attentionCount: number
   /** Somebody waits for these to arrive: none of them is dropped for a later one. */
@@ -23,11 +25,13 @@ export class OutboxState {
 
   constructor(
     stored: { nextNumber: number; sentBelow: number },
-    { pending, attention }: { pending: Numbered; attention: Numbered },
+    { pending, attention }: { pending: Numbered & { lastCompared?: number }; attention: Numbered },
   ) {
     // A number that was used again would write over a transaction that waits.
     this.nextNumber = Math.max(stored.nextNumber, pending.last + 1, attention.last + 1)
-    this.sentBelow = stored.sentBelow
+    // A power cut, or a folder that was put back, may have lost that it was sent; and what is
+    // compared must not run again on a state that has it. The remote knows a repeat.
+    this.sentBelow = Math.max(stored.sentBelow, (pending.lastCompared ?? -1) + 1)
     this.pendingCount = pending.count
     this.attentionCount = attention.count
     this.#firstPending = pending.first
@@ -80,6 +84,7 @@ export class OutboxState {
 
   thawed(sentBelow: number): void {
     this.sentBelow = sentBelow
+    this.durableBelow = Math.min(this.durableBelow, sentBelow)
     this.#firstAgain = null
   }
 

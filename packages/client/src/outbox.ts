@@ -115,6 +115,17 @@ export function parseOutboxEntry(bytes: Uint8Array): OutboxEntry {
   }
 }
 
+/** Whether any op is compare-and-set; false for an entry that is damaged. */
+export function isCompared(entry: Uint8Array): boolean {
+  const high = entry[TIMESTAMP_BYTES] as number
+  const count = (high << 8) | (entry[TIMESTAMP_BYTES + 1] as number)
+  for (let op = 1; op <= count; op++) {
+    const flags = entry[HEAD_BYTES + op * OP_BYTES - 1] ?? 0
+    if ((flags & FLAG_COMPARE_AND_SET) !== 0) return true
+  }
+  return false
+}
+
 /** The records a transaction writes, in the order of its ops. */
 export function recordIdsOf({ entry }: OutboxTransaction): RecordId[] {
   const ids: RecordId[] = []

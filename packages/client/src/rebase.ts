@@ -84,6 +84,7 @@ class Plan {
   readonly #renamed = new Map<string, Timestamp>()
   /** Of each record: how many unsent transactions write it, and the newest that remains. */
   readonly #unsentCounts = new Map<string, number>()
+  readonly #unsentVersions = new Set<string>()
   readonly #remaining = new Map<string, { count: number; number: number; op: OutboxOp }>()
   readonly #touched = new Map<string, RecordId>()
   #clock: ClockState
@@ -109,6 +110,7 @@ class Plan {
       for (const { recordId } of entry.ops) {
         const id = idText(recordId)
         this.#unsentCounts.set(id, (this.#unsentCounts.get(id) ?? 0) + 1)
+        this.#unsentVersions.add(versionText(recordId, entry.timestamp))
       }
     }
     for (const one of unsent) await this.#walkOne(one)
@@ -178,14 +180,19 @@ class Plan {
     if (walked !== undefined) return walked
     const { row } = (this.#batch as RowBatch).slotOf(op.recordId)
     const isFrozenUnder = row.pending > (this.#unsentCounts.get(id) ?? 0)
-    const { confirmed } = row
+    // A push whose answer was lost: the remote holds what this device has written.
+    const isOwn = this.#unsentVersions.has(versionText(op.recordId, row.confirmed))
+    if (isOwn) return this.#versionOf(op.recordId, op.replaced)
     // After a refusal nothing counts but what the remote holds.
     const mustMatch = entry.refusals > 0 && op.compareAndSet
-    const isNewer = isLater(confirmed, op.replaced) || (mustMatch && !isFrozenUnder)
+    // A base above it came from another device, and is not at the remote yet (carried.ts).
+    const isCarried = !mustMatch && isLater(row.base, row.confirmed)
+    const held = isCarried ? row.base : row.confirmed
+    const isNewer = isLater(held, op.replaced) || (mustMatch && !isFrozenUnder)
     if (isFrozenUnder || !isNewer) return this.#versionOf(op.recordId, op.replaced)
-    const version = await this.#versionOf(op.recordId, confirmed)
+    const version = await this.#versionOf(op.recordId, held)
     // What does not open is not known, and nothing is written on top of it unseen.
-    const isUnknown = version.envelope === undefined && !isNone(confirmed)
+    const isUnknown = version.envelope === undefined && !isNone(held)
     return isUnknown ? this.#versionOf(op.recordId, op.replaced) : version
   }
 

@@ -123,7 +123,7 @@ async function takeOffer(
   }
   const extension = draftExtension(stated, fresh, offered)
   await parts.vaults.commit(extension.vault, extension.batch)
-  parts.live.broadcast(extension.vault, extension.committed, request.memberId)
+  parts.live.broadcast(extension.vault, extension.committed, undefined)
   return answerOf(extension.vault, [])
 }
 

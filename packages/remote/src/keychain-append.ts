@@ -45,7 +45,7 @@ export async function appendToKeychain(
     const charged = { ...vault, state: { ...vault.state, allowance } }
     const extension = draftExtension(charged, entries, extended)
     await parts.vaults.commit(extension.vault, extension.batch)
-    parts.live.broadcast(extension.vault, extension.committed, session.memberId)
+    parts.live.broadcast(extension.vault, extension.committed, session)
     return extension.vault.state.head
   })
 }

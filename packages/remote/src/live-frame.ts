@@ -1,7 +1,7 @@
 /**
  * Live frame: what was committed, as the frames of the live socket.
  *
- * The device that made a transaction gets its pairs alone: it has the envelopes, and needs the
+ * The session that pushed a transaction gets its pairs alone: it has the envelopes, and needs the
  * frame only to see its seq go by.
  */
 import {

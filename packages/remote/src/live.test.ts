@@ -23,7 +23,6 @@ import {
   type Bench,
   Device,
   makeEnvelope,
-  makeSigner,
   must,
   openVault,
   random,
@@ -125,6 +124,18 @@ describe('a live socket', () => {
     await other.push([late, [[makeEnvelope({ recordId: record(1), timestamp: late }), random(16)]]])
     expect(socket.take()).toEqual([])
     expect(newest.seq).toBe(3)
+  })
+
+  it('gets the envelopes of another session of its own device', async () => {
+    const { bench, device, chain } = await openVault()
+    // A copy of its folder, or a process that lost power after it had pushed.
+    const copy = await new Device(bench, chain, device.signer).join()
+    const [mine, its] = [await joinSocket(device), await joinSocket(copy)]
+    mine.take()
+    its.take()
+    const { id, envelope, chain: link } = await pushOne(device)
+    expect(its.take()).toEqual([[0, 2, link, id, [envelope], new Uint8Array(0)]])
+    expect(mine.take()).toEqual([[0, 2, link, id, [], envelope.subarray(6, 38)]])
   })
 
   it('hears nothing of other vaults', async () => {
@@ -270,7 +281,7 @@ describe('a live socket is closed', () => {
     const vault = mustVault(await createVaults(bench.store).read(chain.vaultId))
     const revoked = { ...vault, keychain: { ...vault.keychain, membersById: new Map() } }
     const append = { type: 'append', seq: 2, chain: HASH_NONE, entries: [] } as const
-    bench.remote.live.broadcast(revoked, [append], makeSigner().memberId)
+    bench.remote.live.broadcast(revoked, [append], undefined)
     expect(socket.take().at(-1)?.slice(0, 2)).toEqual([5, 'not-a-member'])
     expect(socket.closed?.reason).toBe('not-a-member')
   })

@@ -15,7 +15,6 @@ import {
   formatHex,
   LiveHello,
   type LogPosition,
-  type MemberId,
   ProtocolError,
   parseMessage,
   type VaultId,
@@ -43,7 +42,8 @@ export type LiveConnection = {
 
 export type Live = {
   open(socket: LiveSocket): LiveConnection
-  broadcast(vault: Vault, committed: readonly Committed[], origin: MemberId): void
+  /** `origin`: the session that brought the envelopes, if it was one; it gets pairs alone. */
+  broadcast(vault: Vault, committed: readonly Committed[], origin: Session | undefined): void
   closeVault(vaultId: VaultId, why: ProtocolError): void
   beat(): void
   close(): void
@@ -117,7 +117,7 @@ class LiveSockets implements Live {
     }
   }
 
-  broadcast(vault: Vault, committed: readonly Committed[], origin: MemberId): void {
+  broadcast(vault: Vault, committed: readonly Committed[], origin: Session | undefined): void {
     const joined = this.#joinedOf(vault.vaultId)
     if (joined.length === 0) return
     if (committed.some(({ type }) => type === 'append')) this.#dropStrangers(joined, vault)
@@ -125,7 +125,7 @@ class LiveSockets implements Live {
       const whole = once(() => encodeCommitted(one, true))
       const pairsOnly = once(() => encodeCommitted(one, false))
       for (const connection of joined) {
-        const isOrigin = equalBytes(connection.session?.memberId ?? NOBODY, origin)
+        const isOrigin = isSameSession(connection.session, origin)
         if (!connection.isClosed) this.#send(connection, isOrigin ? pairsOnly() : whole())
       }
     }
@@ -236,8 +236,6 @@ class LiveSockets implements Live {
   }
 }
 
-const NOBODY = new Uint8Array(0)
-
 /** Makes a frame when it is first asked for, and then the same for all sockets. */
 function once(make: () => Uint8Array): () => Uint8Array {
   let made: Uint8Array | undefined
@@ -246,6 +244,13 @@ function once(make: () => Uint8Array): () => Uint8Array {
     return made
   }
 }
+
+/**
+ * Not only the same device: its folder may be in use twice, or have lost what a process before this
+ * one has pushed.
+ */
+const isSameSession = (a: Session | undefined, b: Session | undefined): boolean =>
+  a !== undefined && b !== undefined && isSameHolder(a, b) && equalBytes(a.id, b.id)
 
 const isSameHolder = (a: Session, b: Session): boolean =>
   equalBytes(a.vaultId, b.vaultId) && equalBytes(a.memberId, b.memberId)

@@ -65,7 +65,7 @@ export async function push(parts: Parts, { session, position, body }: Pushed): P
       await parts.summaries.follow(drafted.vaultId, draft, () =>
         parts.vaults.commit(drafted, draft.batch),
       )
-      parts.live.broadcast(drafted, draft.committed, session.memberId)
+      parts.live.broadcast(drafted, draft.committed, session)
     }
     return { verdicts }
   })

@@ -28,6 +28,8 @@ export type Session = {
   readonly vaultId: VaultId
   readonly memberId: MemberId
   readonly expiresMs: number
+  /** 8 random bytes: one login, of the several that a device may have at a time. */
+  readonly id: Uint8Array
 }
 
 export type Tokens = {
@@ -66,6 +68,7 @@ export function createTokens(parts: {
         vaultId: signed.slice(0, 32) as VaultId,
         memberId: signed.slice(32, 40) as MemberId,
         expiresMs,
+        id: bytes.slice(48, SIGNED_BYTES),
       }
     },
   }

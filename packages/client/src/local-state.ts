@@ -37,7 +37,7 @@ import {
   readGeneration,
   readMeta,
 } from './local-meta.ts'
-import { countNumbered, type countOutbox } from './local-reading.ts'
+import { countNumbered, countOutbox } from './local-reading.ts'
 import { Mutex } from './mutex.ts'
 import { OutboxState } from './outbox-state.ts'
 import { type Parking, readParking } from './parking.ts'
@@ -272,7 +272,7 @@ async function readStored(store: Store, vaultId: VaultId): Promise<Stored> {
     [
       readMeta(store, vaultId),
       readGeneration(store),
-      countNumbered(store, 'outbox'),
+      countOutbox(store),
       countNumbered(store, 'attention'),
       readParking(store),
       countConflicts(store),

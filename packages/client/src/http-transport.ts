@@ -20,6 +20,7 @@ import {
   HEADER_CURSOR,
   HEADER_PROTOCOL,
   HEADER_SYNC_ID,
+  HEADER_TIME,
   joinPushBody,
   KEYCHAIN_BYTES_MAX,
   KEYCHAIN_ENTRIES_MAX,
@@ -50,7 +51,13 @@ import {
   notARemote,
   readBody,
 } from './http-answer.ts'
-import type { DataRequest, LiveHandlers, LiveSocket, Transport } from './sync/transport.ts'
+import type {
+  AnswerTime,
+  DataRequest,
+  LiveHandlers,
+  LiveSocket,
+  Transport,
+} from './sync/transport.ts'
 
 /** The part of the WebSocket interface that is used; `ws` on Node, the browser's own elsewhere. */
 export type WebSocketLike = {
@@ -65,6 +72,8 @@ export type HttpOptions = {
   readonly fetch: typeof fetch
   readonly openSocket: (url: string) => WebSocketLike
   readonly setTimer: (callback: () => void, delayMs: number) => () => void
+  /** This device's clock, to which the remote's is compared; without it nothing is. */
+  readonly nowMs?: () => number
 }
 
 /** How long an answer may take to begin, and each part of it to follow the one before. */
@@ -99,7 +108,15 @@ export function formatRemoteUrl(remote: string): string {
 export function createHttpTransport(remote: string, options: HttpOptions): Transport {
   const url = parseRemoteUrl(remote)
   const base = formatRemoteUrl(remote)
-  const request = (call: Call): Promise<Answer> => send(base, call, options)
+  let lastAnswer: AnswerTime | null = null
+  const request = async (call: Call): Promise<Answer> => {
+    const sentMs = options.nowMs?.() ?? 0
+    return send(base, call, options, ({ headers }) => {
+      const remoteMs = Number(headers.get(HEADER_TIME) ?? Number.NaN)
+      const isTime = options.nowMs !== undefined && Number.isSafeInteger(remoteMs) && remoteMs > 0
+      if (isTime) lastAnswer = { remoteMs, sentMs, receivedMs: options.nowMs() }
+    })
+  }
   const exchange = async <T>(call: Call, schema: Schema<T>): Promise<T> =>
     readMessage(await request(call), schema)
   const post = (path: string, body: Uint8Array, headers: Record<string, string> = {}): Call => ({
@@ -159,6 +176,7 @@ export function createHttpTransport(remote: string, options: HttpOptions): Trans
       return parseMessage(ReconcileAnswer, await readBody(answer, RECONCILE_BYTES_MAX))
     },
     live: (handlers) => openLive(base, options.openSocket, handlers),
+    lastAnswer: () => lastAnswer,
   }
 }
 
@@ -172,7 +190,12 @@ const dataHeaders = (data: DataRequest): Record<string, string> => ({
   [HEADER_CURSOR]: formatCursor(data.position),
 })
 
-async function send(base: string, call: Call, options: HttpOptions): Promise<Answer> {
+async function send(
+  base: string,
+  call: Call,
+  options: HttpOptions,
+  onAnswer: (response: Response) => void,
+): Promise<Answer> {
   const abort = new AbortController()
   const giveUpAfter = (delayMs: number) => options.setTimer(() => abort.abort(), delayMs)
   const uploadMs = (call.body?.length ?? 0) / UPLOAD_BYTES_PER_MS_MIN
@@ -183,6 +206,7 @@ async function send(base: string, call: Call, options: HttpOptions): Promise<Ans
   }
   try {
     const response = await options.fetch(base + call.path, requestOf(call, abort.signal))
+    onAnswer(response)
     return await checkAnswer({ response, expect, rest: () => rest() })
   } catch (cause) {
     if (cause instanceof ProtocolError || cause instanceof ClientError) throw cause

@@ -16,8 +16,8 @@ const MAJOR_BYTES = 0x40
 const MAJOR_ARRAY = 0x80
 const BASE_BYTES = 17
 
-/** What precedes a transaction's ops: `[id, [` and how many there are. */
-export function encodePushHead(id: Timestamp, opCount: number): Uint8Array {
+/** What precedes a transaction's ops: `[id, [` and how many there are. What heals has no id. */
+export function encodePushHead(id: Timestamp | null, opCount: number): Uint8Array {
   return concat(Uint8Array.of(MAJOR_ARRAY | 2), encodeCbor(id), headOf(MAJOR_ARRAY, opCount))
 }
 

@@ -6,13 +6,26 @@
 const FIRST_MS = 1_000
 const LONGEST_MS = 60_000
 const ASKED_MS_MAX = 24 * 60 * 60_000
+const REFUSAL_FIRST_MS = 50
+const REFUSAL_LONGEST_MS = 5_000
 
 export function backoffMs(
   failureCount: number,
   options: { random: (size: number) => Uint8Array; retryAfterMs?: number | undefined },
 ): number {
   const ceilingMs = Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(failureCount - 1, 10))
-  const [high = 0, low = 0] = options.random(2)
-  const jittered = Math.ceil((ceilingMs * (high * 256 + low + 1)) / 65_536)
+  const jittered = jitter(ceilingMs, options.random)
   return Math.max(jittered, Math.min(options.retryAfterMs ?? 0, ASKED_MS_MAX))
+}
+
+/** Before writes that met a conflict `count` times in a row, at least twice, are pushed again. */
+export function refusalPauseMs(count: number, random: (size: number) => Uint8Array): number {
+  const ceilingMs = Math.min(REFUSAL_LONGEST_MS, REFUSAL_FIRST_MS * 2 ** Math.min(count - 2, 10))
+  return jitter(ceilingMs, random)
+}
+
+/** From just above zero to the ceiling. */
+function jitter(ceilingMs: number, random: (size: number) => Uint8Array): number {
+  const [high = 0, low = 0] = random(2)
+  return Math.ceil((ceilingMs * (high * 256 + low + 1)) / 65_536)
 }

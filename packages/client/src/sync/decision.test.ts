@@ -2,75 +2,136 @@
  * The decision of the sync engine: its rules over every combination of facts.
  */
 import { describe, expect, it } from 'vitest'
-import { decide, type Facts } from './decision.ts'
+import { decide, type Facts, type Step } from './decision.ts'
 
 const BOOLEANS = [
+  'mayPush',
+  'mayPull',
   'isStopped',
   'isPaused',
   'hasSession',
+  'mustReconcile',
   'hasSentUnanswered',
   'isBehind',
   'hasFrames',
+  'mustCorrectClock',
+  'mustReseal',
+  'isRebaseDue',
   'hasPending',
+  'awaitsPull',
+  'hasForwards',
   'isSocketOpen',
 ] as const
 
-/** All 768 combinations. */
+const WANTED = ['rest', 'once', 'interval', 'live'] as const
+
+/** All 262,144 combinations, each in the same object. */
 function* everyFacts(): Generator<Facts> {
-  for (const wanted of ['rest', 'once', 'live'] as const) {
+  const facts: Record<string, unknown> = {}
+  for (const wanted of WANTED) {
+    facts.wanted = wanted
     for (let bits = 0; bits < 2 ** BOOLEANS.length; bits++) {
-      const flags = Object.fromEntries(BOOLEANS.map((name, i) => [name, (bits & (1 << i)) !== 0]))
-      yield { wanted, ...flags } as Facts
+      for (const [i, name] of BOOLEANS.entries()) facts[name] = (bits & (1 << i)) !== 0
+      yield facts as Facts
     }
   }
 }
 
-const REMOTE_STEPS = ['login', 'push-sent', 'pull', 'push', 'open-socket']
+/** The first facts of which `isSo` is true; a rule that holds finds none. */
+function firstWhere(isSo: (facts: Facts, step: Step) => boolean): [Facts, Step] | undefined {
+  for (const facts of everyFacts()) {
+    const step = decide(facts)
+    if (isSo(facts, step)) return [facts, step]
+  }
+  return undefined
+}
+
+const PUSHES: readonly Step[] = ['push-sent', 'push', 'forward']
+const PULLS: readonly Step[] = ['pull', 'apply-live', 'open-socket']
+const IDLE: readonly Step[] = ['finish', 'rest-between', 'listen', 'open-socket']
+const REWRITES: readonly Step[] = ['correct-clock', 'reseal', 'rebase']
 
 describe('decide', () => {
   it('asks nothing of a remote that nobody wants asked, nor while stopped or paused', () => {
-    for (const facts of everyFacts()) {
-      const mayAsk = facts.wanted !== 'rest' && !facts.isStopped && !facts.isPaused
-      if (!mayAsk) expect(['rest', 'wait']).toContain(decide(facts))
-    }
+    const found = firstWhere(({ wanted, isStopped, isPaused }, step) => {
+      const mayAsk = wanted !== 'rest' && !isStopped && !isPaused
+      return !mayAsk && step !== 'rest' && step !== 'wait'
+    })
+    expect(found).toBeUndefined()
   })
 
-  it('logs in before anything else', () => {
-    for (const facts of everyFacts()) {
-      const step = decide(facts)
-      if (!facts.hasSession && REMOTE_STEPS.includes(step)) expect(step).toBe('login')
-    }
+  it('rests and waits only then', () => {
+    const found = firstWhere(({ wanted, isStopped, isPaused }, step) => {
+      const mayAsk = wanted !== 'rest' && !isStopped && !isPaused
+      return mayAsk && (step === 'rest' || step === 'wait')
+    })
+    expect(found).toBeUndefined()
   })
 
-  it('repeats what was sent before it pulls, pushes or applies anything', () => {
-    for (const facts of everyFacts()) {
-      if (!facts.hasSentUnanswered) continue
-      expect(['pull', 'apply-live', 'push', 'finish', 'open-socket', 'listen']).not.toContain(
-        decide(facts),
-      )
-    }
+  it('logs in before anything else, and reconciles next', () => {
+    const found = firstWhere(({ hasSession, mustReconcile }, step) => {
+      if (step === 'rest' || step === 'wait') return false
+      if (!hasSession) return step !== 'login'
+      return mustReconcile ? step !== 'reconcile' : step === 'reconcile' || step === 'login'
+    })
+    expect(found).toBeUndefined()
+  })
+
+  it('repeats what was sent before it pulls or pushes, and rewrites nothing before the answer', () => {
+    const found = firstWhere(({ hasSentUnanswered, mayPush }, step) => {
+      if (!hasSentUnanswered) return step === 'push-sent'
+      if (REWRITES.includes(step)) return true
+      return mayPush && (PULLS.includes(step) || step === 'push' || step === 'forward')
+    })
+    expect(found).toBeUndefined()
   })
 
   it('pulls before it applies frames, and does both before it pushes', () => {
-    for (const facts of everyFacts()) {
-      const step = decide(facts)
-      if (facts.isBehind) expect(['apply-live', 'push']).not.toContain(step)
-      if (facts.hasFrames) expect(step).not.toBe('push')
-    }
+    const found = firstWhere(({ mayPull, isBehind, hasFrames }, step) => {
+      if (!mayPull) return false
+      const isLater = step === 'push' || step === 'forward' || IDLE.includes(step)
+      if (isBehind) return step === 'apply-live' || isLater
+      return hasFrames && isLater
+    })
+    expect(found).toBeUndefined()
   })
 
-  it('is done, or listens, only when nothing is left to exchange', () => {
-    for (const facts of everyFacts()) {
-      const step = decide(facts)
-      if (step !== 'finish' && step !== 'listen' && step !== 'open-socket') continue
-      expect(facts).toMatchObject({
-        hasSession: true,
-        hasSentUnanswered: false,
-        isBehind: false,
-        hasFrames: false,
-        hasPending: false,
-      })
-      expect(step === 'finish').toBe(facts.wanted === 'once')
-    }
+  it('pushes nothing that must be put right first', () => {
+    const found = firstWhere((facts, step) => {
+      if (step !== 'push') return false
+      const { mustCorrectClock, mustReseal, isRebaseDue, awaitsPull } = facts
+      return mustCorrectClock || mustReseal || isRebaseDue || awaitsPull
+    })
+    expect(found).toBeUndefined()
+  })
+
+  it('goes one way only where that is asked for', () => {
+    const found = firstWhere(({ mayPush, mayPull }, step) => {
+      if (!mayPush && PUSHES.includes(step)) return true
+      return !mayPull && PULLS.includes(step)
+    })
+    expect(found).toBeUndefined()
+  })
+
+  it('is idle only when nothing is left that it may exchange', () => {
+    const found = firstWhere((facts, step) => {
+      if (!IDLE.includes(step)) return false
+      const { mayPush, mayPull, awaitsPull } = facts
+      const isUnread = mayPull && (facts.isBehind || facts.hasFrames)
+      const isUnsent =
+        mayPush &&
+        (facts.hasSentUnanswered || facts.hasForwards || (facts.hasPending && !awaitsPull))
+      return isUnread || isUnsent || facts.mustReconcile || !facts.hasSession
+    })
+    expect(found).toBeUndefined()
+  })
+
+  it('ends each mode in its own way', () => {
+    const found = firstWhere(({ wanted }, step) => {
+      if (step === 'finish') return wanted !== 'once'
+      if (step === 'rest-between') return wanted !== 'interval'
+      return (step === 'listen' || step === 'open-socket') && wanted !== 'live'
+    })
+    expect(found).toBeUndefined()
   })
 })

@@ -1,33 +1,55 @@
 /**
  * Decision: what the sync engine does next, as one pure function over what it knows.
  *
- *              ┌──────────────────────── failure ────────────────────────┐
- *              ▼                                                         │
- *   rest ──▶ wait ──▶ login ──▶ push-sent ──▶ pull ──▶ apply-live ──▶ push ──▶ open-socket ──▶
- * listen
- *    ▲                                          ▲                                │               │
- *    └── finish (once) ◀─────────────────────────┴── behind ◀────────────────────┴─── write ◀────┘
+ *              ┌──────────────────────────────── failure ────────────────────────────────────┐
+ *              ▼                                                                             │
+ *   rest ──▶ wait ──▶ login ──▶ reconcile ──▶ push-sent ──▶ pull ──▶ apply-live ─┐           │
+ *    ▲                              ▲                        ▲  │                ▼           │
+ *    │                              │                        │  │  correct-clock ▶ reseal ▶ rebase
+ *    │                              └──── sets differ ───────┼──┘                ▼
+ *    │                                                       ├── again ◀─ push ▶ forward
+ *    ├── finish (once) ◀─────────────────────────────────────┼───────────────────┤
+ *    │           wait ◀── rest-between (interval) ◀──────────┼───────────────────┤
+ *    │                                                       └─ behind, write ◀─ open-socket ▶ listen
  *
  * Triggers (a local write, a frame, a closed socket, a timer, a request of the app) only change
  * facts.
  *
  *  1. Nothing is asked of a remote that nobody wants asked, nor while a pause is on.
- *  2. What was sent and not answered is repeated first, so that no arrival is judged against it.
- *  3. A pull comes before live frames, and both before a push.
- *  4. The socket is opened last: its first frame states the head, so nothing falls between.
+ *  2. A remote with another SyncId is reconciled with before anything else: what was sent is
+ *     repeated to it afterwards.
+ *  3. What was sent and not answered is repeated before a pull, so that no arrival is judged
+ *     against it; and nothing that waits is rewritten before it is answered.
+ *  4. A pull comes before live frames, both before a push, and all before what is only passed on.
+ *  5. The socket is opened last: its first frame states the head, so nothing falls between.
+ *  6. One way only (`mayPush`, `mayPull`) leaves the other's steps out, and nothing else.
  */
 export type Facts = {
-  readonly wanted: 'rest' | 'once' | 'live'
+  readonly wanted: 'rest' | 'once' | 'interval' | 'live'
+  readonly mayPush: boolean
+  readonly mayPull: boolean
   /** A problem that only the person can end. */
   readonly isStopped: boolean
-  /** Offline, or pausing after a failure. */
+  /** Offline, pausing after a failure, or resting between two exchanges. */
   readonly isPaused: boolean
   readonly hasSession: boolean
+  /** The remote has another SyncId than the cursor, or another set at the same head. */
+  readonly mustReconcile: boolean
   readonly hasSentUnanswered: boolean
   /** The remote is ahead of the cursor, or may be. */
   readonly isBehind: boolean
   readonly hasFrames: boolean
+  /** The remote refused a write for its time. */
+  readonly mustCorrectClock: boolean
+  /** The remote refused a write for its epoch. */
+  readonly mustReseal: boolean
+  /** Writes that wait stand on a state that has changed. */
+  readonly isRebaseDue: boolean
   readonly hasPending: boolean
+  /** What waits can be pushed only after a pull. */
+  readonly awaitsPull: boolean
+  /** Versions of other devices that came here by another way. */
+  readonly hasForwards: boolean
   readonly isSocketOpen: boolean
 }
 
@@ -35,22 +57,47 @@ export type Step =
   | 'rest'
   | 'wait'
   | 'login'
+  | 'reconcile'
   | 'push-sent'
   | 'pull'
   | 'apply-live'
+  | 'correct-clock'
+  | 'reseal'
+  | 'rebase'
   | 'push'
+  | 'forward'
   | 'finish'
+  | 'rest-between'
   | 'open-socket'
   | 'listen'
 
 export function decide(facts: Facts): Step {
-  if (facts.wanted === 'rest' || facts.isStopped) return 'rest'
+  const { wanted, mayPush, mayPull } = facts
+  if (wanted === 'rest' || facts.isStopped) return 'rest'
   if (facts.isPaused) return 'wait'
   if (!facts.hasSession) return 'login'
-  if (facts.hasSentUnanswered) return 'push-sent'
-  if (facts.isBehind) return 'pull'
-  if (facts.hasFrames) return 'apply-live'
-  if (facts.hasPending) return 'push'
-  if (facts.wanted === 'once') return 'finish'
-  return facts.isSocketOpen ? 'listen' : 'open-socket'
+  if (facts.mustReconcile) return 'reconcile'
+  if (mayPush && facts.hasSentUnanswered) return 'push-sent'
+  if (mayPull && facts.isBehind) return 'pull'
+  if (mayPull && facts.hasFrames) return 'apply-live'
+  return decideOutgoing(facts) ?? decideIdle(facts)
+}
+
+/** What waits here: put right first, then sent. */
+function decideOutgoing(facts: Facts): Step | undefined {
+  const { mayPush, awaitsPull, hasSentUnanswered } = facts
+  if (!hasSentUnanswered && !awaitsPull) {
+    if (facts.mustCorrectClock) return 'correct-clock'
+    if (facts.mustReseal) return 'reseal'
+    if (facts.isRebaseDue) return 'rebase'
+  }
+  if (mayPush && facts.hasPending && !awaitsPull) return 'push'
+  return mayPush && facts.hasForwards ? 'forward' : undefined
+}
+
+function decideIdle({ wanted, mayPull, isSocketOpen }: Facts): Step {
+  if (wanted === 'once') return 'finish'
+  if (wanted === 'interval') return 'rest-between'
+  // Who takes nothing needs no socket.
+  return isSocketOpen || !mayPull ? 'listen' : 'open-socket'
 }

@@ -3,24 +3,19 @@
  *
  * Whatever happens (a write, a frame, a closed socket, a timer, a request of the app) only changes
  * what the engine knows and wakes it; `decide` says what to do next, and one step is done at a
- * time. The states are drawn in decision.ts. The engine moves envelopes and holds no key: it signs,
- * opens and follows the keychain through the functions of its identity.
+ * time. The states are drawn in decision.ts, the steps are those of the exchange. The engine moves
+ * envelopes and holds no key: it signs, opens and follows the keychain through its identity.
  */
-import { type LogPosition, PUSH_BYTES_MAX } from '@blindcopy/protocol'
-import { opens } from '../arrival.ts'
 import { ClientError, codeOf } from '../error.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
-import { backoffMs } from './backoff.ts'
+import { backoffMs, refusalPauseMs } from './backoff.ts'
 import { decide, type Facts, type Step } from './decision.ts'
-import { describeFailure, isPassing, retryAfterOf, stoppedError } from './failure.ts'
-import { headProblem, retryQuarantine } from './head-check.ts'
+import { type Concern, Exchange, type ExchangeEvents } from './exchange.ts'
+import { describeFailure, type Failure, isPassing, retryAfterOf, stoppedError } from './failure.ts'
 import type { SyncIdentity, Timers } from './identity.ts'
-import { LiveConnection } from './live.ts'
-import { openSession } from './login.ts'
-import { pullChanges } from './pull.ts'
-import { type Pushed, pushOutbox } from './push.ts'
+import { type Direction, Requests } from './requests.ts'
 import { StatusBoard, type SyncPhase, type SyncProblem, type SyncStatus } from './status.ts'
-import type { DataRequest, Transport } from './transport.ts'
+import type { Transport } from './transport.ts'
 
 export type EngineOptions = {
   readonly local: LocalSecondary
@@ -29,48 +24,61 @@ export type EngineOptions = {
   readonly timers: Timers
 }
 
-type Waiter = { resolve(): void; reject(error: unknown): void }
+export type StartOptions = {
+  /** `live`, the default: changes arrive as they are made; `interval`: every so often. */
+  readonly mode?: 'live' | 'interval'
+  /** Between two exchanges of the mode `interval`; 15 minutes if it is not said. */
+  readonly everyMs?: number
+  /** Both ways by default. */
+  readonly direction?: Direction
+}
 
-/** The steps that wait for something to happen, and those that talk to the remote. */
-type Action = Exclude<Step, 'rest' | 'wait' | 'listen' | 'finish'>
+export type OnceOptions = { readonly direction?: Direction }
+
+/** The steps that do something, and not wait. */
+type Action = Exclude<Step, 'rest' | 'wait' | 'listen' | 'finish' | 'rest-between'>
 
 const LAST_SYNCED_GRAIN_MS = 1_000
-const RENEWAL_MS_MIN = 60_000
-/** What a push meets when a version that waits is no longer what was sealed. */
-const DISK_CODES: ReadonlySet<string> = new Set(['malformed', 'vault-damaged'])
+/** How many sessions may have been begun again at once within a minute, by why the last one ended. */
+const RENEWALS_MAX: Readonly<Record<string, number>> = {
+  'session-required': 1,
+  'sync-id-mismatch': 3,
+  'unknown-vault': 3,
+  'not-a-member': 3,
+}
+const RENEWAL_MS = 60_000
+const INTERVAL_MS = 15 * 60_000
+/** More would be no interval but a busy remote; longer, and a timer of the platform does not wait. */
+const INTERVAL_MS_MIN = 1_000
+const INTERVAL_MS_MAX = 24 * 60 * 60_000
 
 export class SyncEngine {
   readonly #local: LocalSecondary
   readonly #transport: Transport
-  readonly #identity: SyncIdentity
   readonly #timers: Timers
   readonly #board: StatusBoard
-  #wanted: Facts['wanted'] = 'rest'
-  #token: string | null = null
-  #headSeq = 0
-  #pushBytesMax = PUSH_BYTES_MAX
-  #isBehind = true
+  readonly #exchange: Exchange
+  readonly #requests = new Requests()
+  #started: { mode: 'live' | 'interval'; everyMs: number } | null = null
   #stop: SyncProblem | null = null
+  #failure: SyncProblem | null = null
+  readonly #concerns = new Map<Concern, SyncProblem>()
   #failureCount = 0
-  #renewedMs = Number.NEGATIVE_INFINITY
+  #renewals: number[] = []
   #endPause: (() => void) | null = null
-  #live: { connection: LiveConnection; isReady: boolean } | null = null
-  #waiters: Waiter[] = []
   #running: Promise<void> | null = null
   #wake: () => void = () => undefined
 
   constructor(options: EngineOptions) {
     this.#local = options.local
     this.#transport = options.transport
-    this.#identity = options.identity
     this.#timers = options.timers
-    const { pendingCount, attentionCount, lastSyncedMs, initialSyncComplete } = options.local
+    this.#exchange = new Exchange({ ...options, events: this.#events() })
     this.#board = new StatusBoard({
       phase: 'resting',
-      pending: pendingCount,
-      attention: attentionCount,
-      lastSyncedMs,
-      initialSyncComplete,
+      ...this.#counts(),
+      lastSyncedMs: options.local.lastSyncedMs,
+      initialSyncComplete: options.local.initialSyncComplete,
       progress: null,
       problem: null,
     })
@@ -84,46 +92,54 @@ export class SyncEngine {
     return this.#board.watch(signal)
   }
 
-  /** Stays in step from now on, live. */
-  start(): void {
-    this.#wanted = 'live'
+  /** Stays in step from now on. Throws `invalid-argument`. */
+  start({ mode = 'live', everyMs = INTERVAL_MS, direction = 'both' }: StartOptions = {}): void {
+    if (!(everyMs >= INTERVAL_MS_MIN && everyMs <= INTERVAL_MS_MAX)) {
+      const text = `everyMs must be between ${INTERVAL_MS_MIN} and ${INTERVAL_MS_MAX} milliseconds`
+      throw new ClientError('invalid-argument', text)
+    }
+    this.#started = { mode, everyMs }
+    this.#requests.direction = direction
+    if (mode === 'interval') this.#exchange.closeLive()
     this.#ask()
   }
 
   /** Exchanges everything once. Rejects with the first failure, after which nothing is retried. */
-  once(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ resolve, reject })
-      if (this.#wanted === 'rest') this.#wanted = 'once'
-      this.#ask()
-    })
+  once({ direction = 'both' }: OnceOptions = {}): Promise<void> {
+    const answered = this.#requests.add(direction)
+    this.#ask()
+    return answered
   }
 
   /** Ends sync, after the step under way. */
   async stop(): Promise<void> {
-    this.#wanted = 'rest'
-    this.#closeLive()
+    this.#started = null
+    this.#requests.direction = null
+    this.#exchange.closeLive()
+    this.#requests.reject(new ClientError('closed', 'sync was stopped'))
     this.#resume()
     await this.#running
-    this.#failWaiters(new ClientError('closed', 'sync was stopped'))
     this.#show('resting')
   }
 
   /** Tells the engine that the outbox has grown. */
   noteWrite(): void {
-    this.#board.set({ pending: this.#local.pendingCount })
+    // Something waits: whoever looks now must not read that all is exchanged.
+    const isOutrun = this.status.phase === 'live' && this.#local.pendingCount > 0
+    if (isOutrun) this.#show('pushing')
+    else this.#board.set(this.#counts())
     this.#wake()
   }
 
   /** Tells the engine that the network has come back. */
   noteOnline(): void {
     this.#failureCount = 0
-    this.#resume()
+    if (this.status.phase !== 'waiting') this.#resume()
   }
 
   #ask(): void {
     this.#stop = null
-    this.#isBehind = true
+    this.#exchange.expectNews()
     this.#resume()
     this.#run()
   }
@@ -139,33 +155,44 @@ export class SyncEngine {
   async #loop(): Promise<void> {
     for (;;) {
       const step = decide(this.#facts())
-      if (step === 'rest') return
-      if (step === 'wait' || step === 'listen') {
-        if (step === 'listen') this.#noteInStep()
-        await this.#sleep()
-      } else if (step === 'finish') {
-        this.#wanted = 'rest'
-        this.#show('resting')
-        this.#resolveWaiters()
-        return
-      } else {
-        await this.#perform(step).catch((error: unknown) => this.#fail(error))
+      switch (step) {
+        case 'rest':
+          return
+        case 'wait':
+          await this.#sleep()
+          break
+        case 'listen':
+          this.#noteInStep()
+          await this.#sleep()
+          break
+        case 'rest-between':
+          this.#restBetween()
+          break
+        case 'finish':
+          this.#show('resting')
+          this.#requests.resolve()
+          return
+        default:
+          await this.#perform(step).catch((error: unknown) => this.#fail(error))
       }
     }
   }
 
   #facts(): Facts {
+    const { direction } = this.#requests
     return {
+      ...this.#exchange.facts(),
       wanted: this.#wanted,
+      mayPush: direction !== 'pull',
+      mayPull: direction !== 'push',
       isStopped: this.#stop !== null,
       isPaused: this.#endPause !== null,
-      hasSession: this.#token !== null,
-      hasSentUnanswered: this.#local.hasSentUnanswered,
-      isBehind: this.#isBehind,
-      hasFrames: this.#live?.connection.hasFrames ?? false,
-      hasPending: this.#local.pendingCount > 0,
-      isSocketOpen: this.#live !== null,
     }
+  }
+
+  get #wanted(): Facts['wanted'] {
+    if (this.#started !== null) return this.#started.mode
+    return this.#requests.isEmpty ? 'rest' : 'once'
   }
 
   #sleep(): Promise<void> {
@@ -175,197 +202,133 @@ export class SyncEngine {
   }
 
   async #perform(action: Action): Promise<void> {
+    const exchange = this.#exchange
     switch (action) {
       case 'login':
-        return this.#logIn()
+        return exchange.logIn()
+      case 'reconcile':
+        return exchange.reconcile({ mayPush: this.#requests.direction !== 'pull' })
       case 'push-sent':
-        return this.#push(this.#local.sentBelow)
+        return exchange.push(this.#local.sentBelow)
       case 'pull':
-        return this.#pull()
+        return exchange.pull()
       case 'apply-live':
-        return this.#applyLive()
+        return exchange.applyLive()
+      case 'correct-clock':
+        return exchange.correctClock()
+      case 'reseal':
+        return exchange.resealOutbox()
+      case 'rebase':
+        return exchange.rebase()
       case 'push':
-        return this.#push()
+        return exchange.push()
+      case 'forward':
+        return exchange.forward()
       case 'open-socket':
-        this.#openLive()
+        exchange.openLive()
     }
   }
 
-  async #logIn(): Promise<void> {
-    this.#show('connecting')
-    const { token, head, limits } = await openSession(this.#local, this.#transport, this.#identity)
-    this.#token = token
-    this.#pushBytesMax = limits.pushBytes
-    this.#headSeq = head[0]
-    if (head[0] !== this.#local.cursor.position.seq) this.#isBehind = true
-  }
-
-  async #pull(): Promise<void> {
-    this.#show('pulling')
-    // Cleared first: whatever asks for another pull while this one runs gets it.
-    this.#isBehind = false
-    const context = {
-      local: this.#local,
-      transport: this.#transport,
-      identity: this.#identity,
-      data: () => this.#data(),
-      onProgress: (done: number, headSeq: number) => {
-        this.#headSeq = Math.max(this.#headSeq, headSeq)
-        this.#board.set({ progress: { direction: 'pull', done, total: this.#headSeq } })
+  #events(): ExchangeEvents {
+    return {
+      onPhase: (phase) => this.#show(phase),
+      onProgress: (progress) => this.#board.set({ ...this.#counts(), progress }),
+      onSuccess: () => this.#succeed(),
+      onSynced: () => this.#noteSynced(),
+      onConcern: (concern, problem) => this.#concern(concern, problem),
+      onRefusedAgain: (count) => {
+        this.#pause(refusalPauseMs(count, this.#timers.random), 'backing-off')
       },
-    }
-    try {
-      const remoteSet = await pullChanges(context)
-      const unopened = await retryQuarantine(context)
-      this.#succeed()
-      await this.#noteSynced()
-      const problem = headProblem(this.#local, remoteSet) ?? unopened
-      if (problem !== null) this.#report(problem)
-    } catch (error) {
-      this.#isBehind = true
-      throw error
-    }
-  }
-
-  async #push(below?: number): Promise<void> {
-    this.#show('pushing')
-    const total = this.#local.pendingCount
-    let done = 0
-    const context = {
-      local: this.#local,
-      transport: this.#transport,
-      bytesMax: this.#pushBytesMax,
-      data: () => this.#data(),
-      onSettled: (count: number) => {
-        done += count
-        const { pendingCount: pending, attentionCount: attention } = this.#local
-        const progress = {
-          direction: 'push' as const,
-          done,
-          total: Math.max(total, done + pending),
-        }
-        this.#board.set({ pending, attention, progress })
-      },
-    }
-    const { greatestSeq, again } = await pushOutbox(context, below).catch((error) =>
-      this.#setAside(error),
-    )
-    if (again.size > 0) this.#isBehind = true
-    if (done === 0 && total > 0 && this.#local.pendingCount === total) {
-      throw new ClientError('vault-damaged', 'what waits to be sent is not on the disk any more')
-    }
-    this.#succeed()
-    // Live, the frames between are on their way; otherwise a pull brings what others wrote
-    // meanwhile.
-    const isMissing = this.#local.cursor.position.seq < greatestSeq
-    if (isMissing && !this.#live?.isReady) this.#isBehind = true
-    if (!isMissing) await this.#noteSynced()
-  }
-
-  /** A version that the disk has spoiled must not hold up the others. */
-  async #setAside(error: unknown): Promise<Pushed> {
-    if (!DISK_CODES.has(codeOf(error) ?? '')) throw error
-    const { open } = this.#identity
-    const moved = await this.#local.setDamagedAside((envelope) => opens(envelope, open))
-    if (moved === 0) throw error
-    return { greatestSeq: 0, again: new Set() }
-  }
-
-  async #applyLive(): Promise<void> {
-    const steps = this.#live?.connection.take(this.#local.cursor.position) ?? []
-    if (steps === 'gap') {
-      this.#isBehind = true
-      return
-    }
-    if (steps.length === 0) return
-    await this.#local.applyLog(steps, this.#identity)
-    await this.#noteSynced()
-  }
-
-  #openLive(): void {
-    const events = {
-      onReady: (head: LogPosition) => {
-        if (this.#live !== null) this.#live.isReady = true
-        if (head.seq !== this.#local.cursor.position.seq) this.#isBehind = true
-        this.#succeed()
-        this.#wake()
-      },
-      onFrames: () => this.#wake(),
-      onClosed: (error: Error) => {
-        this.#live = null
+      onWake: () => this.#wake(),
+      onClosed: (error) => {
         this.#fail(error)
         this.#wake()
       },
     }
-    const options = { events, timers: this.#timers }
-    const connection = new LiveConnection(this.#transport, this.#data(), options)
-    this.#live = { connection, isReady: false }
-  }
-
-  #data(): DataRequest {
-    const { syncId, position } = this.#local.cursor
-    if (this.#token === null || syncId === null) {
-      throw new ClientError('network', 'there is no session with the remote')
-    }
-    return { token: this.#token, syncId, position }
   }
 
   async #noteSynced(): Promise<void> {
     const nowMs = this.#timers.nowMs()
     const { lastSyncedMs, initialSyncComplete } = this.#local
-    if (!initialSyncComplete || nowMs - (lastSyncedMs ?? 0) >= LAST_SYNCED_GRAIN_MS) {
+    if (!initialSyncComplete || Math.abs(nowMs - (lastSyncedMs ?? 0)) >= LAST_SYNCED_GRAIN_MS) {
       await this.#local.markSynced()
     }
-    this.#board.set({ lastSyncedMs: nowMs, initialSyncComplete: true })
+    this.#board.set({ ...this.#counts(), lastSyncedMs: nowMs, initialSyncComplete: true })
   }
 
   /** Nothing is left to do, and changes arrive by themselves. */
   #noteInStep(): void {
-    if (!this.#live?.isReady) return
-    this.#show('live')
-    this.#resolveWaiters()
+    const isOneWay = this.#requests.direction !== 'both'
+    if (!isOneWay && !this.#exchange.isLive) return
+    const isLive = this.#exchange.isLive && this.#local.pendingCount === 0
+    this.#show(isLive ? 'live' : 'waiting')
+    if (this.#exchange.isLive || this.#requests.direction === 'push') this.#requests.resolve()
+  }
+
+  #restBetween(): void {
+    this.#requests.resolve()
+    this.#pause(this.#started?.everyMs ?? INTERVAL_MS, 'waiting')
+    // Known once more when the pause is over.
+    this.#exchange.expectNews()
   }
 
   #succeed(): void {
     this.#failureCount = 0
-    this.#board.set({ problem: null })
+    this.#failure = null
+    this.#board.set({ problem: this.#problem })
   }
 
-  #report(problem: { code: string; message: string }): void {
-    this.#board.set({ problem: { ...problem, atMs: this.#timers.nowMs() } })
+  #concern(concern: Concern, problem: Failure | null): void {
+    if (problem === null) this.#concerns.delete(concern)
+    else this.#concerns.set(concern, { ...problem, atMs: this.#timers.nowMs() })
+    this.#board.set({ problem: this.#problem })
+  }
+
+  get #problem(): SyncProblem | null {
+    const [concern] = this.#concerns.values()
+    return this.#failure ?? concern ?? null
   }
 
   #fail(error: unknown): void {
+    const { hasSession } = this.#exchange.facts()
+    this.#exchange.endSession()
     if (this.#wanted === 'rest') return
-    this.#closeLive()
-    this.#token = null
-    const nowMs = this.#timers.nowMs()
-    // A token that ended is renewed at once, but no remote may keep a device logging in.
-    if (codeOf(error) === 'session-required' && nowMs - this.#renewedMs >= RENEWAL_MS_MIN) {
-      this.#renewedMs = nowMs
-      return
-    }
-    const problem = { ...describeFailure(error), atMs: nowMs }
-    this.#board.set({ problem })
-    this.#failWaiters(isPassing(error) ? error : stoppedError(problem, error))
-    if (!isPassing(error)) {
-      this.#stop = problem
+    if (hasSession && this.#mayRenew(error)) return
+    this.#failure = { ...describeFailure(error), atMs: this.#timers.nowMs() }
+    this.#board.set({ problem: this.#problem })
+    const isOver = !isPassing(error)
+    this.#requests.reject(isOver ? stoppedError(this.#failure, error) : error)
+    if (isOver) {
+      this.#stop = this.#failure
       this.#show('stopped')
-    } else if (this.#wanted === 'once') {
-      this.#wanted = 'rest'
+    } else if (this.#started === null) {
       this.#show('resting')
     } else {
-      this.#pause(error)
+      this.#failureCount++
+      const retryAfterMs = retryAfterOf(error)
+      const { random } = this.#timers
+      this.#pause(backoffMs(this.#failureCount, { random, retryAfterMs }), 'backing-off')
     }
   }
 
-  #pause(error: unknown): void {
-    this.#failureCount++
-    this.#show('backing-off')
-    const retryAfterMs = retryAfterOf(error)
-    const delayMs = backoffMs(this.#failureCount, { random: this.#timers.random, retryAfterMs })
+  /**
+   * A token that ended, or a remote that is not what it was, is followed by a login at once, which
+   * finds out what to do; but no remote may keep a device logging in.
+   */
+  #mayRenew(error: unknown): boolean {
+    const code = codeOf(error)
+    const nowMs = this.#timers.nowMs()
+    const isRecent = (ms: number): boolean => Math.abs(nowMs - ms) < RENEWAL_MS
+    this.#renewals = this.#renewals.filter(isRecent)
+    if (this.#renewals.length >= (RENEWALS_MAX[code ?? ''] ?? 0)) return false
+    this.#renewals.push(nowMs)
+    return true
+  }
+
+  #pause(delayMs: number, phase: SyncPhase): void {
     this.#endPause?.()
     this.#endPause = this.#timers.setTimer(() => this.#resume(), delayMs)
+    this.#show(phase)
   }
 
   #resume(): void {
@@ -374,26 +337,26 @@ export class SyncEngine {
     this.#wake()
   }
 
-  #closeLive(): void {
-    this.#live?.connection.close()
-    this.#live = null
-  }
-
   #show(phase: SyncPhase): void {
-    const { pendingCount: pending, attentionCount: attention } = this.#local
-    const moves = phase === 'pulling' || phase === 'pushing'
-    this.#board.set({ phase, pending, attention, ...(moves ? {} : { progress: null }) })
+    const moves = phase === 'pulling' || phase === 'pushing' || phase === 'reconciling'
+    this.#board.set({ phase, ...this.#counts(), ...(moves ? {} : { progress: null }) })
   }
 
-  #resolveWaiters(): void {
-    const waiters = this.#waiters
-    this.#waiters = []
-    for (const { resolve } of waiters) resolve()
-  }
-
-  #failWaiters(error: unknown): void {
-    const waiters = this.#waiters
-    this.#waiters = []
-    for (const { reject } of waiters) reject(error)
+  #counts(): Pick<
+    SyncStatus,
+    'pending' | 'attention' | 'conflicts' | 'lastContactMs' | 'notices' | 'clock'
+  > {
+    const { pendingCount, attentionCount, notices, state } = this.#local
+    const { offsetMs } = state.clock
+    const { clock } = this.#board?.status ?? { clock: null }
+    const isSame = (clock?.offsetMs ?? 0) === offsetMs
+    return {
+      pending: pendingCount,
+      attention: attentionCount,
+      conflicts: state.conflictCount,
+      lastContactMs: this.#transport.lastAnswer?.()?.receivedMs ?? null,
+      notices,
+      clock: isSame ? clock : offsetMs === 0 ? null : { offsetMs },
+    }
   }
 }

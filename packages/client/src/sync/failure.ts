@@ -16,6 +16,7 @@ const PASSING: ReadonlySet<string> = new Set([
   'internal',
   'challenge-failed',
   'session-required',
+  'sync-id-mismatch',
 ])
 
 export const isPassing = (error: unknown): boolean => PASSING.has(codeOf(error) ?? '')
@@ -26,35 +27,54 @@ export function retryAfterOf(error: unknown): number | undefined {
   return typeof retryAfterMs === 'number' && retryAfterMs >= 0 ? retryAfterMs : undefined
 }
 
-/** What the person reads: the sentence of the error, and what it means for their data. */
-export function describeFailure(error: unknown): { code: string; message: string } {
-  const code = codeOf(error)
+/** What the person reads: what happened, and what they can do about it. */
+export type Failure = { readonly code: string; readonly message: string; readonly remedy: string }
+
+export function describeFailure(error: unknown): Failure {
+  const code = codeOf(error) ?? 'internal'
   const text = error instanceof Error ? error.message : String(error)
-  if (code === undefined) return { code: 'internal', message: text }
-  return { code, message: REMEDIES[code] ?? text }
+  return { code, message: MESSAGES[code] ?? text, remedy: remedyOf(code) }
 }
 
-const REMEDIES: Readonly<Record<string, string>> = {
-  'sync-id-mismatch':
-    'the remote was reset, restored or replaced since this device last synced; nothing here was changed and local writes go on, but sync has stopped',
-  'unknown-vault':
-    'the remote no longer has this vault; nothing here was changed and local writes go on, but sync has stopped',
+export const remedyOf = (code: string): string =>
+  REMEDIES[code] ?? (PASSING.has(code) ? WAIT : 'start sync again; if it stays, report it')
+
+const WAIT = 'nothing: it is tried again by itself'
+
+const MESSAGES: Readonly<Record<string, string>> = {
   'registration-required':
-    'the remote takes a new vault only with its registration token: ask whoever runs it, then give it with the next sync',
-  'registration-closed':
-    'the remote takes no new vaults: ask whoever runs it to open registration, or use another remote',
+    'the remote does not have this vault, and takes a new one only with its registration token',
+  'registration-closed': 'the remote does not have this vault, and takes no new ones',
   'not-a-member': 'this device is no longer a member of the vault; sync has stopped',
   'keychain-forked':
     'the remote shows another list of devices than this device has seen; sync has stopped and nothing was taken from it',
 }
 
+const REMEDIES: Readonly<Record<string, string>> = {
+  'registration-required':
+    'ask whoever runs the remote for its registration token, and give it: sync then goes on by itself',
+  'registration-closed': 'ask whoever runs the remote to open registration, or use another remote',
+  'not-a-member':
+    'on another device of the vault, see whether this one was removed; what it holds stays readable here',
+  'keychain-forked':
+    'compare the list of devices with another device; with the recovery phrase the right one can be chosen',
+  network: 'see whether this device is online and the remote runs; it is tried again by itself',
+  'not-a-remote': 'check the address of the remote, and whether the network asks for a login',
+  'storage-full':
+    'ask whoever runs the remote for room; nothing here is lost, and it is tried again',
+  'unsupported-protocol': 'update this app, or the remote',
+  integrity:
+    'nothing here was changed; if it stays, ask whoever runs the remote to check its storage',
+  'clock-wrong': 'set the clock of this device, or accept the time of the remote',
+  'vault-damaged': 'make a copy of the folder, then restore the vault into a new one',
+  'one-way': 'sync both ways once',
+}
+
 /** Sync was asked for, and cannot go on until the person acts. */
-export function stoppedError(
-  problem: { code: string; message: string },
-  cause: unknown,
-): ClientError {
-  return new ClientError('sync-stopped', `sync has stopped (${problem.code}): ${problem.message}`, {
+export function stoppedError(problem: Failure, cause: unknown): ClientError {
+  const { code, message, remedy } = problem
+  return new ClientError('sync-stopped', `sync has stopped (${code}): ${message}: ${remedy}`, {
     cause,
-    details: { problem: problem.code },
+    details: { problem: code },
   })
 }

@@ -2,18 +2,16 @@
  * After a pull: whether both ends hold the same set, and another try of what did not open.
  */
 import { equalBytes } from '@blindcopy/protocol'
+import { codeOf } from '../error.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
-import { describeFailure, isPassing } from './failure.ts'
+import { describeFailure, type Failure, isPassing, remedyOf } from './failure.ts'
 import type { PullContext, RemoteSet } from './pull.ts'
 
 /**
  * Compares count and fingerprint at the head. They cover every version the remote served or
  * acknowledged, opened or not, so that only a fault of a store or of a program makes them differ.
  */
-export function headProblem(
-  local: LocalSecondary,
-  remote: RemoteSet,
-): { code: string; message: string } | null {
+export function headProblem(local: LocalSecondary, remote: RemoteSet): Failure | null {
   // While a push may be under way, or the cursor is elsewhere, the two sets are of different
   // moments.
   if (local.pendingCount > 0 || local.cursor.position.seq !== remote.seq) return null
@@ -21,7 +19,30 @@ export function headProblem(
   if (count === remote.count && equalBytes(fingerprint, remote.fingerprint)) return null
   return {
     code: 'integrity',
-    message: `this device knows of ${count} records at the remote, the remote of ${remote.count}, or of other versions: nothing was changed`,
+    message: `this device knows of ${count} records at the remote, the remote of ${remote.count}, or of other versions`,
+    remedy: remedyOf('integrity'),
+  }
+}
+
+/** Longest between two attempts to heal a mismatch that stays. */
+const HEAL_PAUSE_MS_MAX = 60 * 60_000
+const HEAL_PAUSE_MS_MIN = 60_000
+
+/** Whether a mismatch is worth healing: one that stays is told, and tried again ever less often. */
+export class HeadWatch {
+  #pauseMs = 0
+  #healedMs = Number.NEGATIVE_INFINITY
+
+  mustHeal(differs: boolean, nowMs: number): boolean {
+    if (!differs) {
+      this.#pauseMs = 0
+      return false
+    }
+    const sinceMs = Math.abs(nowMs - this.#healedMs)
+    if (sinceMs < this.#pauseMs) return false
+    this.#healedMs = nowMs
+    this.#pauseMs = Math.min(Math.max(2 * this.#pauseMs, HEAL_PAUSE_MS_MIN), HEAL_PAUSE_MS_MAX)
+    return true
   }
 }
 
@@ -29,14 +50,12 @@ export function headProblem(
  * Tries again what did not open. That a remote does not answer here is told as a problem, and holds
  * up nothing else.
  */
-export async function retryQuarantine(
-  context: PullContext,
-): Promise<{ code: string; message: string } | null> {
+export async function retryQuarantine(context: PullContext): Promise<Failure | null> {
   try {
     await tryQuarantined(context)
     return null
   } catch (error) {
-    if (!isPassing(error)) throw error
+    if (!isPassing(error) || codeOf(error) === 'sync-id-mismatch') throw error
     return describeFailure(error)
   }
 }

@@ -2,10 +2,13 @@
  * What the engine needs of a vault and is given as functions: it signs, opens and follows the
  * keychain without ever holding a key.
  */
-import type { MemberId, Signature, VaultId } from '@blindcopy/protocol'
+import type { Envelope, MemberId, Signature, VaultId } from '@blindcopy/protocol'
 import type { OpenArrival, TakeKeychain } from '../arrival.ts'
+import type { DamagedRecords } from '../repair.ts'
 
 export type SyncIdentity = {
+  /** Stored versions that readers found spoiled: to be fetched again. */
+  readonly damaged?: DamagedRecords
   readonly vaultId: VaultId
   readonly memberId: MemberId
   sign(message: Uint8Array): Signature
@@ -15,6 +18,8 @@ export type SyncIdentity = {
    * opens. Returns them for storing. Throws `keychain-forked` or `keychain-invalid`.
    */
   readonly takeKeychain: TakeKeychain
+  /** The same version sealed under the newest epoch; itself if it is. Throws `tampered`. */
+  reseal(envelope: Envelope): Envelope
   /** The pinned chain, for a remote that does not have the vault yet. */
   keychainEntries(): Promise<readonly Uint8Array[]>
   /** What lets this vault register, if the person gave it. */

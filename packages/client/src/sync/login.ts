@@ -1,51 +1,26 @@
 /**
- * Login of the engine: a session, after registering the vault where the remote does not have it
- * yet.
- *
- * The first SyncId a vault meets is adopted; any other later stops sync, because the remote is then
- * not the one this device has exchanged with (design 11).
+ * Login of the engine: a session, after giving the vault to a remote that does not have it, or not
+ * with this device in it: it is new, was emptied, or was put back from before this device was added.
  */
-import { equalBytes, formatSyncId, ProtocolError, type SyncId } from '@blindcopy/protocol'
 import { codeOf } from '../error.ts'
-import type { LocalSecondary } from '../local-secondary.ts'
 import type { SyncIdentity } from './identity.ts'
 import { type LoggedIn, logIn, registerVault } from './session.ts'
 import type { Transport } from './transport.ts'
 
-export async function openSession(
-  local: LocalSecondary,
-  transport: Transport,
-  identity: SyncIdentity,
-): Promise<LoggedIn> {
-  const session = await logInOrRegister(local, transport, identity)
-  await checkSyncId(local, session.syncId)
-  return session
-}
+const UNKNOWN: ReadonlySet<string> = new Set(['unknown-vault', 'not-a-member'])
 
-async function logInOrRegister(
-  local: LocalSecondary,
-  transport: Transport,
-  identity: SyncIdentity,
-): Promise<LoggedIn> {
+/** Throws `not-a-member` when the remote knows better than the keychain of this device. */
+export async function openSession(transport: Transport, identity: SyncIdentity): Promise<LoggedIn> {
   try {
     return await logIn(transport, identity)
   } catch (error) {
-    const isFirst = local.cursor.syncId === null
-    if (codeOf(error) !== 'unknown-vault' || !isFirst) throw error
+    if (!UNKNOWN.has(codeOf(error) ?? '')) throw error
   }
   await registerVault(transport, identity, {
     entries: await identity.keychainEntries(),
+    // Stated once all that is confirmed was counted, before any of it is pushed.
     greatestMs: 0,
     registrationToken: await identity.registrationToken(),
   })
   return logIn(transport, identity)
-}
-
-async function checkSyncId(local: LocalSecondary, stated: SyncId): Promise<void> {
-  const { syncId } = local.cursor
-  if (syncId === null) return local.adoptSyncId(stated)
-  if (equalBytes(syncId, stated)) return
-  throw new ProtocolError('sync-id-mismatch', 'the remote is another than this device has met', {
-    details: { syncId: formatSyncId(stated) },
-  })
 }

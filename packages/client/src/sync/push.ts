@@ -33,7 +33,7 @@ export type PushContext = {
 /**
  * Each request waits for one sync of the remote's disk: fewer are faster, larger ones take memory.
  */
-const REQUEST_BYTES = 1_572_864
+export const REQUEST_BYTES = 1_572_864
 const SETTLED_OPS = 500
 
 export type Pushed = {

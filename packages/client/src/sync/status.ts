@@ -1,13 +1,18 @@
 /**
- * Status: what an app can show of sync, and a person can trust.
+ * Status: what an app can show of sync, and a person can trust. The states are drawn in decision.ts.
  */
+import type { Notice } from '../local-meta.ts'
 
 export type SyncPhase =
   /** Nobody asked for sync, or it has been stopped. */
   | 'resting'
   | 'connecting'
+  /** Comparing all that is held with a remote that was reset, restored or replaced. */
+  | 'reconciling'
   | 'pulling'
   | 'pushing'
+  /** Until the next exchange is due, or until there is something to send. */
+  | 'waiting'
   /** Everything is exchanged, and changes arrive as they are made. */
   | 'live'
   /** The last attempt failed; another follows by itself. */
@@ -19,12 +24,14 @@ export type SyncProblem = {
   /** A code of docs/protocol.md. */
   readonly code: string
   readonly message: string
+  /** What the person can do, in a sentence; also when there is nothing to do. */
+  readonly remedy: string
   readonly atMs: number
 }
 
-/** `done` of `total` transactions. */
+/** `done` of `total`: transactions, or records that differ. `total` may grow. */
 export type SyncProgress = {
-  readonly direction: 'pull' | 'push'
+  readonly direction: 'pull' | 'push' | 'reconcile'
   readonly done: number
   readonly total: number
 }
@@ -35,14 +42,22 @@ export type SyncStatus = {
   readonly pending: number
   /** Transactions that the remote refused; they are kept and need the person. */
   readonly attention: number
+  /** Versions that lost, or wait for a person to choose, in the conflict log. */
+  readonly conflicts: number
   /** When the head of the remote was last reached, in milliseconds since 1970. */
   readonly lastSyncedMs: number | null
+  /** When the remote last answered anything. */
+  readonly lastContactMs: number | null
   /**
    * Whether everything the remote held was once received: an empty list before that means nothing.
    */
   readonly initialSyncComplete: boolean
   readonly progress: SyncProgress | null
   readonly problem: SyncProblem | null
+  /** What happened by itself and the person should know, oldest first; a bounded list. */
+  readonly notices: readonly Notice[]
+  /** What is added to the clock of this device, once the remote has shown it to be wrong. */
+  readonly clock: { readonly offsetMs: number } | null
 }
 
 /** Holds the status and hands each change to whoever watches; slow watchers see the latest only. */

@@ -44,6 +44,13 @@ export type LiveSocket = {
   close(): void
 }
 
+/** The remote's clock as it answered, between two moments of this device's own. */
+export type AnswerTime = {
+  readonly remoteMs: number
+  readonly sentMs: number
+  readonly receivedMs: number
+}
+
 export interface Transport {
   /** Scheme, host and port: what a login signs. */
   readonly origin: string
@@ -65,4 +72,6 @@ export interface Transport {
   /** One round of a `Reconciliation` of the protocol. */
   reconcile(request: DataRequest, message: ReconcileRequest): Promise<ReconcileAnswer>
   live(handlers: LiveHandlers): LiveSocket
+  /** Of the last answer of any kind; null before there is one. Absent where nothing tells it. */
+  lastAnswer?(): AnswerTime | null
 }

@@ -1,0 +1,329 @@
+/**
+ * Exchange: the steps that talk to the remote, each of which leaves behind what it has found out.
+ *
+ * The engine decides which is next and when; the exchange holds the session and the socket, and
+ * knows whether the cursor is behind, the sets differ, or what was refused must be put right.
+ */
+import {
+  chainStart,
+  equalBytes,
+  type LogPosition,
+  PUSH_BYTES_MAX,
+  type SyncId,
+} from '@blindcopy/protocol'
+import { opens } from '../arrival.ts'
+import { ClientError, codeOf } from '../error.ts'
+import type { LocalSecondary } from '../local-secondary.ts'
+import type { AgainCode } from '../verdict.ts'
+import type { Facts } from './decision.ts'
+import type { Failure } from './failure.ts'
+import { HeadWatch, headProblem, retryQuarantine } from './head-check.ts'
+import type { SyncIdentity, Timers } from './identity.ts'
+import { LiveConnection } from './live.ts'
+import { openSession } from './login.ts'
+import { pullChanges } from './pull.ts'
+import { type Pushed, pushOutbox } from './push.ts'
+import { healMismatch, healWith } from './reconcile.ts'
+import type { SyncPhase, SyncProgress } from './status.ts'
+import type { DataRequest, Transport } from './transport.ts'
+
+export type ExchangeOptions = {
+  readonly local: LocalSecondary
+  readonly transport: Transport
+  readonly identity: SyncIdentity
+  readonly timers: Timers
+  readonly events: ExchangeEvents
+}
+
+/** What may be wrong while sync goes on. */
+export type Concern = 'head' | 'quarantine' | 'refusal' | 'clock' | 'one-way'
+
+/** What the engine is told. */
+export type ExchangeEvents = {
+  onPhase(phase: SyncPhase): void
+  onProgress(progress: SyncProgress): void
+  /** The remote has done what was asked of it. */
+  onSuccess(): void
+  /** The head of the remote is reached. */
+  onSynced(): Promise<void>
+  /** Something that does not end sync, and stays until it is withdrawn with null. */
+  onConcern(concern: Concern, problem: Failure | null): void
+  /** Refused for the same reason again: not at once. */
+  onRefusedAgain(count: number): void
+  /** Facts have changed. */
+  onWake(): void
+  onClosed(error: Error): void
+}
+
+type Known = Pick<
+  Facts,
+  | 'hasSession'
+  | 'mustReconcile'
+  | 'hasSentUnanswered'
+  | 'isBehind'
+  | 'hasFrames'
+  | 'mustCorrectClock'
+  | 'mustReseal'
+  | 'isRebaseDue'
+  | 'hasPending'
+  | 'awaitsPull'
+  | 'hasForwards'
+  | 'isSocketOpen'
+>
+
+/** What a push meets when a version that waits is no longer what was sealed. */
+const DISK_CODES: ReadonlySet<string> = new Set(['malformed', 'vault-damaged'])
+
+export class Exchange {
+  readonly #local: LocalSecondary
+  readonly #transport: Transport
+  readonly #identity: SyncIdentity
+  readonly #timers: Timers
+  readonly #events: ExchangeEvents
+  readonly #headWatch = new HeadWatch()
+  #token: string | null = null
+  /** What the remote stated at login. */
+  #syncId: SyncId | null = null
+  #headSeq = 0
+  #pushBytesMax = PUSH_BYTES_MAX
+  #isBehind = true
+  #hasMismatch = false
+  #again: Set<AgainCode> = new Set()
+  #conflictCount = 0
+  #live: { connection: LiveConnection; isReady: boolean } | null = null
+
+  constructor(options: ExchangeOptions) {
+    this.#local = options.local
+    this.#transport = options.transport
+    this.#identity = options.identity
+    this.#timers = options.timers
+    this.#events = options.events
+  }
+
+  facts(): Known {
+    const { state, pendingCount, hasSentUnanswered } = this.#local
+    return {
+      hasSession: this.#token !== null,
+      mustReconcile: this.#mustReconcile,
+      hasSentUnanswered,
+      isBehind: this.#isBehind,
+      hasFrames: this.#live?.connection.hasFrames ?? false,
+      mustCorrectClock: this.#again.has('clock-drift'),
+      mustReseal: this.#again.has('epoch-old'),
+      isRebaseDue: state.isRebaseDue || this.#again.has('conflict'),
+      hasPending: pendingCount > 0,
+      awaitsPull: this.#isBehind && (this.#again.has('conflict') || this.#again.has('epoch-old')),
+      hasForwards: false,
+      isSocketOpen: this.#live !== null,
+    }
+  }
+
+  /** Nothing is unread, and changes arrive as they are made. */
+  get isLive(): boolean {
+    return this.#live?.isReady ?? false
+  }
+
+  /** Somebody asks for an exchange: what the remote has is not known any more. */
+  expectNews(): void {
+    this.#isBehind = true
+  }
+
+  endSession(): void {
+    this.closeLive()
+    this.#token = null
+  }
+
+  closeLive(): void {
+    this.#live?.connection.close()
+    this.#live = null
+  }
+
+  get #mustReconcile(): boolean {
+    if (this.#hasMismatch) return true
+    const { syncId } = this.#local.cursor
+    if (syncId === null || this.#syncId === null) return false
+    return this.#token !== null && !equalBytes(syncId, this.#syncId)
+  }
+
+  async logIn(): Promise<void> {
+    this.#events.onPhase('connecting')
+    const session = await openSession(this.#transport, this.#identity)
+    const { token, syncId, head, limits } = session
+    // The first that a vault meets has nothing of it yet that could be compared.
+    if (this.#local.cursor.syncId === null) await this.#local.adoptSyncId(syncId)
+    this.#token = token
+    this.#syncId = syncId
+    this.#pushBytesMax = limits.pushBytes
+    this.#headSeq = head[0]
+    this.#hasMismatch = false
+    if (head[0] !== this.#local.cursor.position.seq) this.#isBehind = true
+  }
+
+  async reconcile(options: { mayPush: boolean }): Promise<void> {
+    this.#events.onPhase('reconciling')
+    const syncId = this.#syncId
+    const token = this.#token
+    if (syncId === null || token === null) throw noSession()
+    const { cursor } = this.#local
+    const isNew = cursor.syncId === null || !equalBytes(cursor.syncId, syncId)
+    const beginning = { seq: 0, chain: chainStart(this.#identity.vaultId) }
+    const data = { token, syncId, position: isNew ? beginning : cursor.position }
+    const heal = isNew ? healWith : healMismatch
+    const { refusal } = await heal({
+      local: this.#local,
+      transport: this.#transport,
+      identity: this.#identity,
+      data,
+      bytesMax: this.#pushBytesMax,
+      mayPush: options.mayPush,
+      onProgress: (done, total) => this.#events.onProgress({ direction: 'reconcile', done, total }),
+    })
+    this.#hasMismatch = false
+    this.#isBehind = true
+    this.#events.onSuccess()
+    this.#events.onConcern('refusal', refusal === null ? null : cannotBring(refusal))
+  }
+
+  async pull(): Promise<void> {
+    this.#events.onPhase('pulling')
+    // Cleared first: whatever asks for another pull while this one runs gets it.
+    this.#isBehind = false
+    const context = {
+      local: this.#local,
+      transport: this.#transport,
+      identity: this.#identity,
+      data: () => this.#data(),
+      onProgress: (done: number, headSeq: number) => {
+        this.#headSeq = Math.max(this.#headSeq, headSeq)
+        this.#events.onProgress({ direction: 'pull', done, total: this.#headSeq })
+      },
+    }
+    try {
+      const remoteSet = await pullChanges(context)
+      const unopened = await retryQuarantine(context)
+      this.#events.onSuccess()
+      const problem = headProblem(this.#local, remoteSet)
+      const nowMs = this.#timers.nowMs()
+      this.#hasMismatch = this.#headWatch.mustHeal(problem !== null, nowMs)
+      if (!this.#hasMismatch) await this.#events.onSynced()
+      this.#events.onConcern('head', this.#hasMismatch ? null : problem)
+      this.#events.onConcern('quarantine', unopened)
+    } catch (error) {
+      this.#isBehind = true
+      throw error
+    }
+  }
+
+  async push(below?: number): Promise<void> {
+    this.#events.onPhase('pushing')
+    const total = this.#local.pendingCount
+    let done = 0
+    const context = {
+      local: this.#local,
+      transport: this.#transport,
+      bytesMax: this.#pushBytesMax,
+      data: () => this.#data(),
+      onSettled: (count: number) => {
+        done += count
+        const rest = done + this.#local.pendingCount
+        this.#events.onProgress({ direction: 'push', done, total: Math.max(total, rest) })
+      },
+    }
+    const { greatestSeq, again } = await pushOutbox(context, below).catch((error) =>
+      this.#setAside(error),
+    )
+    if (done === 0 && total > 0 && this.#local.pendingCount === total) {
+      throw new ClientError('vault-damaged', 'what waits to be sent is not on the disk any more')
+    }
+    this.#events.onSuccess()
+    this.#noteAgain(again)
+    // Live, the frames between are on their way; otherwise a pull brings what others wrote
+    // meanwhile.
+    const isMissing = this.#local.cursor.position.seq < greatestSeq
+    if (isMissing && !this.isLive) this.#isBehind = true
+    if (!isMissing && this.#local.pendingCount === 0) await this.#events.onSynced()
+  }
+
+  #noteAgain(again: ReadonlySet<AgainCode>): void {
+    for (const code of again) this.#again.add(code)
+    // What they were refused for came after the cursor.
+    if (again.size > 0) this.#isBehind = true
+    this.#conflictCount = again.has('conflict') ? this.#conflictCount + 1 : 0
+    if (this.#conflictCount > 1) this.#events.onRefusedAgain(this.#conflictCount)
+  }
+
+  /** A version that the disk has spoiled must not hold up the others. */
+  async #setAside(error: unknown): Promise<Pushed> {
+    if (!DISK_CODES.has(codeOf(error) ?? '')) throw error
+    const { open } = this.#identity
+    const moved = await this.#local.setDamagedAside((envelope) => opens(envelope, open))
+    if (moved === 0) throw error
+    return { greatestSeq: 0, again: new Set() }
+  }
+
+  async applyLive(): Promise<void> {
+    const steps = this.#live?.connection.take(this.#local.cursor.position) ?? []
+    if (steps === 'gap') {
+      this.#isBehind = true
+      return
+    }
+    if (steps.length === 0) return
+    await this.#local.applyLog(steps, this.#identity)
+    await this.#events.onSynced()
+  }
+
+  /** What waits, under the newest epoch. */
+  async resealOutbox(): Promise<void> {
+    await this.#local.rewriteOutbox({ reseal: true })
+    this.#again.delete('epoch-old')
+  }
+
+  /** What waits, on top of what has arrived. */
+  async rebase(): Promise<void> {
+    await this.#local.rebase()
+    this.#again.delete('conflict')
+  }
+
+  async correctClock(): Promise<void> {
+    this.#again.delete('clock-drift')
+  }
+
+  async forward(): Promise<void> {}
+
+  openLive(): void {
+    const events = {
+      onReady: (head: LogPosition) => {
+        if (this.#live !== null) this.#live.isReady = true
+        if (head.seq !== this.#local.cursor.position.seq) this.#isBehind = true
+        this.#events.onSuccess()
+        this.#events.onWake()
+      },
+      onFrames: () => this.#events.onWake(),
+      onClosed: (error: Error) => {
+        this.#live = null
+        this.#events.onClosed(error)
+      },
+    }
+    const options = { events, timers: this.#timers }
+    const connection = new LiveConnection(this.#transport, this.#data(), options)
+    this.#live = { connection, isReady: false }
+  }
+
+  #data(): DataRequest {
+    const { syncId, position } = this.#local.cursor
+    if (this.#token === null || syncId === null) throw noSession()
+    return { token: this.#token, syncId, position }
+  }
+}
+
+function noSession(): ClientError {
+  return new ClientError('network', 'there is no session with the remote')
+}
+
+function cannotBring(code: string): Failure {
+  return {
+    code,
+    message: 'a record that this device holds could not be brought back to the remote',
+    remedy: 'it stays here and is offered again; if it stays refused, write the record once more',
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * Reconcile: brings the confirmed versions of both ends together, whatever either has lost
+ * (design 11). What to ask is decided by `Reconciliation` of the protocol; here its differences are
+ * worked off as they come, a bounded batch at a time:
+ *
+ *   mine never opened here    un-confirmed: the row falls back to what did
+ *   theirs, newer or older    fetched, before mine is pushed
+ *   mine, newer or alone      pushed, sealed under the newest epoch, if it opens
+ *
+ * Every step is idempotent. Cut anywhere, the next login finds the old SyncId (or the next head
+ * check the same mismatch) and begins again, with less to do.
+ */
+import {
+  compareTimestamps,
+  type Difference,
+  ENVELOPE_HEADER_BYTES,
+  type Envelope,
+  envelopeRecordId,
+  equalBytes,
+  type LogPosition,
+  RECORDS_BY_ID_MAX,
+  Reconciliation,
+  type RecordId,
+} from '@blindcopy/protocol'
+import { opens } from '../arrival.ts'
+import { confirmedSource } from '../confirmed-source.ts'
+import { ClientError } from '../error.ts'
+import { findUnopened, readConfirmed } from '../healing.ts'
+import type { LocalSecondary } from '../local-secondary.ts'
+import type { SyncIdentity } from './identity.ts'
+import { registerVault } from './session.ts'
+import type { DataRequest, Transport } from './transport.ts'
+import { followBatch, VersionPush } from './version-push.ts'
+
+export type ReconcileContext = {
+  readonly local: LocalSecondary
+  readonly transport: Transport
+  readonly identity: SyncIdentity
+  /** Under the remote's SyncId: from the beginning of its log if that is new, else as ever. */
+  readonly data: DataRequest
+  readonly bytesMax: number
+  readonly mayPush: boolean
+  readonly onProgress: (done: number, total: number) => void
+}
+
+export type Reconciled = {
+  /** Up to where the log need not be read: the head of the beginning, and what was pushed to it. */
+  readonly position: LogPosition
+  readonly differenceCount: number
+  /** The stored count of what is confirmed was wrong. */
+  readonly wasMiscounted: boolean
+  /** Why a version could not be brought to the remote; the last, if there are several. */
+  readonly refusal: string | null
+}
+
+/** Worked off at once: their ids are asked for in one request. */
+const BATCH = RECORDS_BY_ID_MAX
+/** Read from the disk at once: each may have a megabyte. */
+const READ_AT_ONCE = 32
+
+/** Heals with a remote under a SyncId that is not the cursor's, and adopts it. */
+export async function healWith(context: ReconcileContext): Promise<Reconciled> {
+  const { local, data } = context
+  const scan = await local.recountConfirmed()
+  await offerKeychain(context, scan.greatestMs)
+  // With nothing to bring, all there is comes by the ordinary pull.
+  const reconciled =
+    scan.count === 0
+      ? { position: data.position, differenceCount: 0, refusal: null }
+      : await reconcile(context, scan)
+  await renewKeychain(context)
+  const cursor = { syncId: data.syncId, position: reconciled.position }
+  await local.finishHealing({ cursor, notice: { code: 'healed', message: HEALED } })
+  return { ...reconciled, wasMiscounted: scan.wasWrong }
+}
+
+const HEALED =
+  'the remote was reset, restored or replaced: this device has compared all it holds with it, and brought back what it lacked'
+
+/** Heals under the cursor's SyncId, after count or fingerprint differed at the head. */
+export async function healMismatch(context: ReconcileContext): Promise<Reconciled> {
+  const { local } = context
+  const scan = await local.recountConfirmed()
+  const reconciled = await reconcile(context, scan)
+  if (reconciled.differenceCount > 0) {
+    await local.finishHealing({
+      cursor: null,
+      notice: { code: 'mismatch-healed', message: MISMATCH },
+    })
+  }
+  return { ...reconciled, wasMiscounted: scan.wasWrong }
+}
+
+const MISMATCH =
+  'this device and the remote held different records though they should not, and have been brought together'
+
+/** A remote that was put back may lack entries, and may have some that this device lacks. */
+async function offerKeychain(context: ReconcileContext, greatestMs: number): Promise<void> {
+  const { local, transport, identity } = context
+  const { entries } = await registerVault(transport, identity, {
+    entries: await identity.keychainEntries(),
+    greatestMs,
+    registrationToken: await identity.registrationToken(),
+  })
+  await local.storeKeychain(identity.takeKeychain(entries))
+}
+
+/** Entries that were appended since: some may stand in the log before where the cursor will be. */
+export async function renewKeychain(
+  context: Pick<ReconcileContext, 'local' | 'transport' | 'identity' | 'data'>,
+): Promise<void> {
+  const { local, transport, identity, data } = context
+  const held = await identity.keychainEntries()
+  const entries = await transport.keychain(data.token, held.length)
+  await local.storeKeychain(identity.takeKeychain(entries))
+}
+
+async function reconcile(
+  context: ReconcileContext,
+  scan: Awaited<ReturnType<LocalSecondary['recountConfirmed']>>,
+): Promise<Omit<Reconciled, 'wasMiscounted'>> {
+  const { local, transport, data } = context
+  const reconciliation = new Reconciliation(confirmedSource(local.state, scan.summary))
+  const desk = new DifferenceDesk(context, () => mustStart(reconciliation).head)
+  let request = reconciliation.next()
+  while (request !== null) {
+    const answer = await transport.reconcile(data, request)
+    for await (const differences of reconciliation.take(answer)) {
+      const theirCount = mustStart(reconciliation).count
+      await desk.take(differences, Math.max(scan.count, theirCount))
+    }
+    request = reconciliation.next()
+  }
+  await desk.finish()
+  const { position, differenceCount, refusal } = desk
+  return { position, differenceCount, refusal }
+}
+
+function mustStart(reconciliation: Reconciliation): NonNullable<Reconciliation['start']> {
+  if (reconciliation.start !== undefined) return reconciliation.start
+  throw new ClientError('integrity', 'the remote answered nothing')
+}
+
+class DifferenceDesk {
+  readonly #context: ReconcileContext
+  readonly #startOf: () => LogPosition
+  readonly #push: VersionPush
+  #waiting: Difference[] = []
+  #position: LogPosition | undefined
+  differenceCount = 0
+  refusal: string | null = null
+
+  constructor(context: ReconcileContext, startOf: () => LogPosition) {
+    this.#context = context
+    this.#startOf = startOf
+    const { local, transport, identity, data, bytesMax } = context
+    this.#push = new VersionPush({
+      transport,
+      data: () => data,
+      bytesMax,
+      reseal: identity.reseal,
+      renewKeychain: () => renewKeychain(context),
+      onStored: async (versions, { position }) => {
+        this.#position = followBatch(this.position, versions, position) ?? this.position
+      },
+      onRefused: async (version, code) => {
+        this.refusal = code
+        await local.unconfirm([version], { isKept: true })
+      },
+    })
+  }
+
+  get position(): LogPosition {
+    return this.#position ?? this.#startOf()
+  }
+
+  async take(differences: readonly Difference[], total: number): Promise<void> {
+    this.#waiting.push(...differences)
+    while (this.#waiting.length >= BATCH) await this.#workOff(this.#waiting.splice(0, BATCH))
+    this.#context.onProgress(this.differenceCount, Math.max(total, this.differenceCount))
+  }
+
+  async finish(): Promise<void> {
+    await this.#workOff(this.#waiting.splice(0))
+    await this.#push.flush()
+  }
+
+  async #workOff(differences: readonly Difference[]): Promise<void> {
+    const { local, mayPush } = this.#context
+    const mine = differences.filter(isMineToGive).map(({ recordId }) => recordId)
+    if (mayPush) {
+      const unopened = await findUnopened(local.state.store, mine)
+      await local.unconfirm(unopened, { isKept: false })
+    }
+    const theirs = differences.filter((difference) => difference.theirs !== null)
+    await fetchRecords(
+      this.#context,
+      theirs.map(({ recordId }) => recordId),
+    )
+    if (mayPush) await this.#give(mine)
+    this.differenceCount += differences.length
+  }
+
+  async #give(recordIds: readonly RecordId[]): Promise<void> {
+    const { local, identity } = this.#context
+    for (let first = 0; first < recordIds.length; first += READ_AT_ONCE) {
+      const some = recordIds.slice(first, first + READ_AT_ONCE)
+      for (const version of await readConfirmed(local.state.store, some)) {
+        const { envelope } = version
+        if (envelope !== undefined && opens(envelope, identity.open)) {
+          await this.#push.add({ ...version, envelope })
+        } else {
+          // Spoiled on this disk: another device may still have it.
+          await local.unconfirm([version], { isKept: false })
+        }
+      }
+    }
+  }
+}
+
+const isMineToGive = ({ mine, theirs }: Difference): boolean =>
+  mine !== null && (theirs === null || compareTimestamps(mine, theirs) > 0)
+
+/** Fetches the newest versions of records, and takes them. */
+export async function fetchRecords(
+  {
+    local,
+    transport,
+    identity,
+    data,
+  }: Omit<ReconcileContext, 'bytesMax' | 'mayPush' | 'onProgress'>,
+  recordIds: readonly RecordId[],
+): Promise<void> {
+  for (let first = 0; first < recordIds.length; ) {
+    const asked = recordIds.slice(first, first + RECORDS_BY_ID_MAX)
+    const answered = await transport.records(data, asked)
+    if (answered.length === 0) throw new ClientError('integrity', 'the remote served no record')
+    const envelopes = answered.flatMap((bytes, i) =>
+      bytes === null ? [] : [checkRecord(bytes, asked[i] as RecordId)],
+    )
+    await local.takeReconciled(envelopes, identity.open)
+    first += answered.length
+  }
+}
+
+/** Throws `integrity` for what is not a version of the record that was asked for. */
+function checkRecord(bytes: Uint8Array, recordId: RecordId): Uint8Array {
+  if (
+    bytes.length > ENVELOPE_HEADER_BYTES &&
+    equalBytes(envelopeRecordId(bytes as Envelope), recordId)
+  )
+    return bytes
+  throw new ClientError('integrity', 'the remote served another record than was asked for')
+}

@@ -300,6 +300,21 @@ describe('TabSync', () => {
     await shutDown(first, second)
   })
 
+  it('gives the lead up when it cannot start as it was asked to', async () => {
+    const { browser, open } = opener()
+    const [first, second] = [open(), open()]
+    first.sync.start()
+    await settled()
+    second.engine.start = () => {
+      throw new ClientError('invalid-argument', 'no such mode')
+    }
+    second.sync.start()
+    await first.sync.stop()
+    await settled()
+    expect(browser.leader).toBeUndefined()
+    await shutDown(first, second)
+  })
+
   it('ends what waits when it is stopped, and may be started again at once', async () => {
     const { browser, open } = opener()
     const [first, second] = [open(), open()]

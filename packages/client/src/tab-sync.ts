@@ -184,8 +184,20 @@ export class TabSync implements Syncing {
     this.#forgetLeader()
     this.#show()
     this.#postStatus()
-    if (this.#started !== null) this.#engine.start(this.#started.options)
+    this.#startHere()
     this.#runRequests()
+  }
+
+  /** What was asked for before this tab led may be nothing that an engine does. */
+  #startHere(): void {
+    if (this.#started === null) return
+    try {
+      this.#engine.start(this.#started.options)
+    } catch (error) {
+      this.#started = null
+      this.#rejectRequests(error)
+      this.#unwant('start')
+    }
   }
 
   #forgetLeader(): void {
@@ -217,9 +229,7 @@ export class TabSync implements Syncing {
         return
       case 'start':
         // As if asked here: what had stopped until the person acts is tried again.
-        if (this.#isLeading && this.status.phase === 'stopped' && this.#started !== null) {
-          this.#engine.start(this.#started.options)
-        }
+        if (this.#isLeading && this.status.phase === 'stopped') this.#startHere()
         return
       case 'once':
         if (this.#isLeading) void this.#answer(message.request, message.options)

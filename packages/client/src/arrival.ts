@@ -51,7 +51,15 @@ export type LogStep =
     }
 
 /** Why an envelope was put aside. */
-export type QuarantineReason = 'tampered' | 'unknown-epoch' | 'unsupported-version' | 'malformed'
+export type QuarantineReason =
+  | 'tampered'
+  | 'unknown-epoch'
+  | 'unsupported-version'
+  | 'malformed'
+  /** It opens, and came from no remote: too far ahead of the clock here. */
+  | 'clock-ahead'
+  /** The same: its conflict with writes that wait is resolved once the remote has those. */
+  | 'writes-wait'
 
 /** What opening tells the local secondary: enough to file the record, and nothing readable. */
 export type Opening =
@@ -324,9 +332,10 @@ export function releaseArrival(
 ): boolean {
   const { arrival, context } = options
   const { recordId, timestamp, opening } = arrival
-  if (opening.type === 'closed') return false
-  batch.deleteQuarantined(recordId, timestamp)
   const { row } = slot
+  // What no remote has confirmed waits for its time (carried.ts).
+  if (opening.type === 'closed' || isLater(timestamp, row.confirmed)) return false
+  batch.deleteQuarantined(recordId, timestamp)
   if (!equalBytes(timestamp, row.confirmed) || equalBytes(timestamp, row.current)) return true
   batch.putVersion(recordId, timestamp, arrival.envelope as Envelope)
   judgeMeeting(batch, slot, { arrival, before: row, context })
@@ -339,9 +348,11 @@ const REASONS: readonly QuarantineReason[] = [
   'unknown-epoch',
   'unsupported-version',
   'malformed',
+  'clock-ahead',
+  'writes-wait',
 ]
 
-function putQuarantine(arrival: Arrival, reason: QuarantineReason): StoreOp {
+export function putQuarantine(arrival: Arrival, reason: QuarantineReason): StoreOp {
   return {
     type: 'put',
     key: quarantineKey(arrival.recordId, arrival.timestamp),

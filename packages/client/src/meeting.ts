@@ -7,6 +7,7 @@ import {
   type ClockState,
   type Envelope,
   envelopeTimestamp,
+  equalBytes,
   isTombstone,
   type Timestamp,
 } from '@blindcopy/protocol'
@@ -17,7 +18,6 @@ import { clockGroups, joinStates, lostFields, mergeStateOf, sameState } from './
 import { encodeOutboxEntry, flagsOf } from './outbox.ts'
 import type { FileMeetings } from './pulled-log.ts'
 import type { RewriteKeys } from './rewrite.ts'
-import { NOTHING_PENDING } from './row.ts'
 import type { RowBatch } from './row-batch.ts'
 
 const MERGE_OP = { policy: 1, compareAndSet: true } as const
@@ -50,14 +50,17 @@ function fileMeeting(
   const olderState = mergeStateOf(ours, envelopeTimestamp(older))
   const newerState = mergeStateOf(theirs, envelopeTimestamp(newer))
   const joined = joinStates(olderState, newerState)
+  // Writes that wait stay as they are: the merge is one more on top of them.
+  const isAbove = slot.row.pending > 0
+  const isOlderShown = isAbove && equalBytes(slot.row.current, envelopeTimestamp(older))
   // An ancestor changes nothing, and neither does what was overwritten field by field.
-  if (sameState(joined, newerState)) return undefined
+  if (sameState(joined, isOlderShown ? olderState : newerState)) return undefined
   if (lostFields(olderState, joined, undefined).length > 0) {
     logOlder(batch, meeting, state.nowMs())
   }
   const next = state.clock.next(envelopeTimestamp(newer), clock)
   const { timestamp } = next
-  const base = envelopeTimestamp(newer)
+  const base = isAbove ? slot.row.current : envelopeTimestamp(newer)
   const fieldClocks = clockGroups(joined, timestamp)
   const record = { ...theirs, fields: joined.fields, base, transactionSize: 1, fieldClocks }
   const envelope = keys.seal(record, timestamp)
@@ -65,13 +68,11 @@ function fileMeeting(
   if (tag === undefined) return undefined
   batch.putVersion(recordId, timestamp, envelope)
   batch.show(recordId, { tag, timestamp, tombstone: isTombstone(envelope) })
-  const { confirmed } = slot.row
   batch.setRow(slot, {
-    ...NOTHING_PENDING,
+    ...slot.row,
     current: timestamp,
-    confirmed,
-    pending: 1,
-    base,
+    pending: slot.row.pending + 1,
+    base: isAbove ? slot.row.base : base,
     last: number,
     policy: flagsOf(MERGE_OP),
   })

@@ -100,8 +100,9 @@ function settleOp(
   batch.releaseVersions(slot, [before.confirmed, before.base, replaced, version.timestamp])
 }
 
-const isUnconfirmedBase = ({ base, confirmed }: Row): boolean =>
-  !isNone(base) && isLater(base, confirmed)
+/** Not where it is shown itself, above the writes that wait (carried.ts): then it has no successor. */
+const isUnconfirmedBase = ({ base, confirmed, current }: Row): boolean =>
+  !isNone(base) && isLater(base, confirmed) && !equalBytes(base, current)
 
 /** A row after one of its waiting writes has left the outbox. */
 export function withoutPending(row: Row): Row {

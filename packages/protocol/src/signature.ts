@@ -87,6 +87,8 @@ const KEYCHAIN_LABEL = encodeUtf8('blindcopy.keychain.v1')
 const MEMBER_LABEL = encodeUtf8('blindcopy.member.v1')
 const LOGIN_LABEL = encodeUtf8('blindcopy.login.v1')
 const CREATE_LABEL = encodeUtf8('blindcopy.create.v1')
+const PEER_LABEL = encodeUtf8('blindcopy.peer.v1')
+const BUNDLE_LABEL = encodeUtf8('blindcopy.bundle.v1')
 
 /** What the signer of a keychain entry signs: the entry's body as it stands. */
 export function keychainSignedBytes(vaultId: VaultId, body: Uint8Array): Uint8Array {
@@ -142,4 +144,27 @@ export function createSignedBytes(statement: CreateStatement): Uint8Array {
     encodeUint64(statement.greatestMs),
     encodeUtf8(statement.origin),
   )
+}
+
+export type PeerStatement = {
+  readonly vaultId: VaultId
+  readonly memberId: MemberId
+  /** Of the one who signs, and of the other end. */
+  readonly nonce: Uint8Array
+  readonly otherNonce: Uint8Array
+}
+
+/** What a device signs to show another one that it is a member. */
+export function peerSignedBytes(statement: PeerStatement): Uint8Array {
+  const { vaultId, memberId, nonce, otherNonce } = statement
+  return concat(PEER_LABEL, vaultId, memberId, nonce, otherNonce)
+}
+
+/** What the device that made a bundle signs: `digest` covers all that stands before its end. */
+export function bundleSignedBytes(statement: {
+  readonly vaultId: VaultId
+  readonly memberId: MemberId
+  readonly digest: Hash
+}): Uint8Array {
+  return concat(BUNDLE_LABEL, statement.vaultId, statement.memberId, statement.digest)
 }

@@ -9,6 +9,14 @@ import { createInterface } from 'node:readline'
 import { codeOf, createVault, openVault, restoreVault } from '@blindcopy/client'
 
 let vault
+/** Declared at every opening, as an app does before it syncs. */
+const MUTATIONS = {
+  async increment(transaction, { collection, key, by }) {
+    const records = transaction.collection(vault.collection(collection))
+    const before = await records.get(key)
+    await records.put(key, { ...before, count: (before?.count ?? 0) + by })
+  },
+}
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)
 
 const OPS = {
@@ -22,6 +30,23 @@ const OPS = {
   },
   async open(options) {
     vault = await openVault(options)
+  },
+  /** How an app declares its collections: `{name: options}`. */
+  declare({ collections }) {
+    for (const [name, options] of Object.entries(collections)) vault.collection(name, options)
+    vault.mutations(MUTATIONS)
+  },
+  mutate: ({ name, args }) => vault.mutate(name, args),
+  /** Many records, a thousand a transaction. */
+  async fill({ collection, prefix, first, count, text }) {
+    for (let begin = first; begin < first + count; begin += 1000) {
+      await vault.transaction(async (transaction) => {
+        const records = transaction.collection(vault.collection(collection))
+        for (let i = begin; i < Math.min(begin + 1000, first + count); i++) {
+          await records.put(`${prefix}${i}`, { i, text })
+        }
+      })
+    }
   },
   put: ({ collection, key, fields }) => vault.collection(collection).put(key, fields),
   get: async ({ collection, key }) => (await vault.collection(collection).get(key)) ?? null,
@@ -43,13 +68,14 @@ const OPS = {
     }
   },
   sync: () => vault.sync.once(),
-  /** Exchanges until it succeeds; for a remote that is killed meanwhile. */
+  /** Exchanges until it succeeds; for a remote that is killed meanwhile, which ends every session. */
   async persist({ attemptsMax }) {
     for (let attempt = 1; ; attempt++) {
       try {
         return await vault.sync.once()
       } catch (error) {
-        if (codeOf(error) !== 'network' || attempt >= attemptsMax) throw error
+        const isPassing = ['network', 'session-required'].includes(codeOf(error))
+        if (!isPassing || attempt >= attemptsMax) throw error
       }
     }
   },
@@ -62,6 +88,12 @@ const OPS = {
       for await (const { progress, phase } of vault.sync.watch()) {
         say({ event: 'progress', phase, ...progress })
       }
+    })()
+  },
+  /** Says every change of the status from now on. */
+  async watchStatus() {
+    void (async () => {
+      for await (const status of vault.sync.watch()) say({ event: 'status', status })
     })()
   },
   /** Resolves when a record is as given, wherever it was written. */
@@ -82,6 +114,10 @@ const OPS = {
     return lines.sort().join('\n')
   },
   devices: () => vault.devices(),
+  conflicts: () => vault.conflicts.list(),
+  resolve: ({ conflictId, choice }) => vault.conflicts.resolve(conflictId, choice),
+  attention: () => vault.attention.list(),
+  setRegistrationToken: ({ token }) => vault.setRegistrationToken(token),
   async close() {
     await vault.close()
     vault = undefined

@@ -11,7 +11,14 @@ import { once } from 'node:events'
 import { cpSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SyncStatus } from '@blindcopy/client'
-import { openLevelStore, parseVersionKey, transactionVersionRange } from '@blindcopy/secondary'
+import {
+  type Envelope,
+  envelopeTimestamp,
+  PushRequest,
+  parseMessage,
+  type Timestamp,
+} from '@blindcopy/protocol'
+import { openLevelStore, transactionVersionRange } from '@blindcopy/secondary'
 import { expect } from 'vitest'
 import {
   DeviceProcess,
@@ -44,6 +51,7 @@ export class Fleet {
   readonly #gates: readonly Gate[]
   #remote: RemoteProcess
   #recoveryPhrase = ''
+  #madeCount = 1
   #copyCount = 0
   #witnessCount = 0
 
@@ -85,7 +93,7 @@ export class Fleet {
 
   /** One more, by the recovery phrase, in step. */
   async addDevice(): Promise<DeviceProcess> {
-    const index = this.devices.length
+    const index = this.#madeCount++
     const device = await this.#join(`device-${index}`, this.#addressOf(index))
     this.devices.push(device)
     return device
@@ -265,24 +273,35 @@ async function giveNewSyncId(folder: string): Promise<void> {
   expect(Number(output()), output()).toBeGreaterThan(0)
 }
 
-/**
- * Of folders of devices, closed: every version that any of them holds, by its timestamp. Throws the
- * test out where one timestamp names two contents. For writes of one record each.
- */
-export async function expectTimestampsUnique(folders: readonly string[]): Promise<number> {
-  const contents = new Map<string, string>()
-  for (const folder of folders) {
+/** What each timestamp names, wherever it is met. For writes of one record each. */
+export class Contents {
+  readonly #digests = new Map<string, string>()
+
+  get count(): number {
+    return this.#digests.size
+  }
+
+  /** The versions that a closed folder of a device holds. */
+  async addFolder(folder: string): Promise<void> {
     const store = await openLevelStore({ path: join(folder, 'records') })
-    for await (const page of store.pages(transactionVersionRange(new Uint8Array(0) as never))) {
-      for (const [key, envelope] of page) {
-        const { recordId, timestamp } = parseVersionKey(key)
-        const time = Buffer.from(timestamp).toString('hex')
-        const digest = createHash('sha256').update(recordId).update(envelope).digest('hex')
-        expect(contents.get(time) ?? digest, `${folder}: ${time}`).toBe(digest)
-        contents.set(time, digest)
-      }
+    const every = transactionVersionRange(new Uint8Array(0) as Timestamp)
+    for await (const page of store.pages(every)) {
+      for (const [, envelope] of page) this.#add(envelope as Envelope, folder)
     }
     await store.close()
   }
-  return contents.size
+
+  /** What a device has sent. */
+  addPush(body: Uint8Array): void {
+    for (const [, ops] of parseMessage(PushRequest, body).transactions) {
+      for (const [envelope] of ops) this.#add(envelope as Envelope, 'on the wire')
+    }
+  }
+
+  #add(envelope: Envelope, where: string): void {
+    const time = Buffer.from(envelopeTimestamp(envelope)).toString('hex')
+    const digest = createHash('sha256').update(envelope).digest('hex')
+    expect(this.#digests.get(time) ?? digest, `${where}: ${time} names two contents`).toBe(digest)
+    this.#digests.set(time, digest)
+  }
 }

@@ -32,8 +32,12 @@ export type Gate = {
   /** Since `forget`, both ways, without the heads of HTTP. */
   readonly bytes: { sent: number; received: number }
   readonly routes: string[]
+  /** The bodies of pushes, all of them. */
+  readonly pushes: Uint8Array[]
   forget(): void
 }
+
+const PUSH = 'POST /v1/push'
 
 /** Everything passes. */
 export const free: Toll = async () => 'pass'
@@ -63,6 +67,7 @@ export async function startGate(): Promise<Gate> {
     toll: free,
     bytes: { sent: 0, received: 0 },
     routes: [],
+    pushes: [],
     forget() {
       gate.bytes.sent = 0
       gate.bytes.received = 0
@@ -81,6 +86,7 @@ async function pass(
   const number = gate.routes.push(route)
   const body = await bodyOf(incoming)
   gate.bytes.sent += body.length
+  if (route === PUSH) gate.pushes.push(new Uint8Array(body))
   if ((await gate.toll({ moment: 'asked', number, route })) === 'cut') {
     outgoing.destroy()
     return

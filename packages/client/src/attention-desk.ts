@@ -8,17 +8,20 @@ import type { OpenArrival } from './arrival.ts'
 import { type AttentionEntry, deleteAttention, readAttention, readAttentions } from './attention.ts'
 import { findDamaged } from './local-reading.ts'
 import type { LocalState } from './local-state.ts'
-import { flagsOf, type OutboxEntry, parseOutboxEntry } from './outbox.ts'
+import { encodeOutboxEntry, flagsOf, type OutboxEntry, tryParseEntry } from './outbox.ts'
 import { isNone } from './row.ts'
 import type { RowBatch, Slot } from './row-batch.ts'
 import { moveToAttention } from './settlement.ts'
 
 /** Inside `run`. As they were, with their time, but at the end of the outbox. */
-export async function retryAttention(state: LocalState, number?: number): Promise<number> {
+export async function retryAttention(
+  state: LocalState,
+  isMeant: (attention: AttentionEntry) => boolean,
+): Promise<number> {
   let count = 0
   for await (const page of readAttentions(state.store)) {
     for (const attention of page) {
-      if (number !== undefined && attention.number !== number) continue
+      if (!isMeant(attention)) continue
       if (await takeBack(state, attention)) count++
     }
   }
@@ -27,16 +30,18 @@ export async function retryAttention(state: LocalState, number?: number): Promis
 
 /** One whose envelopes the disk has lost stays where it is. */
 async function takeBack(state: LocalState, attention: AttentionEntry): Promise<boolean> {
-  const entry = parseOutboxEntry(attention.entry)
-  if (attention.envelopes.length !== entry.ops.length) return false
+  const entry = tryParseEntry(attention.entry)
+  if (entry === undefined || attention.envelopes.length !== entry.ops.length) return false
   const batch = await state.readRows(entry.ops.map(({ recordId }) => recordId))
   const number = state.outbox.nextNumber
+  let { isRebaseDue } = state
   entry.ops.forEach((op, i) => {
     const slot = batch.slot(i)
     const { row } = slot
     batch.putVersion(op.recordId, entry.timestamp, attention.envelopes[i] as Envelope)
     const isShown = equalBytes(row.current, entry.timestamp)
     const under = isShown ? row.confirmed : row.current
+    if (op.compareAndSet && !equalBytes(op.replaced, under)) isRebaseDue = true
     batch.setRow(slot, {
       ...row,
       pending: row.pending + 1,
@@ -46,8 +51,10 @@ async function takeBack(state: LocalState, attention: AttentionEntry): Promise<b
     })
   })
   batch.ops.push(deleteAttention(attention.number))
-  batch.ops.push({ type: 'put', key: numberedKey('outbox', number), value: attention.entry })
-  await state.write(batch, { nextNumber: number + 1 })
+  // The person has looked: what it was refused for before counts no more.
+  const value = encodeOutboxEntry({ ...entry, refusals: 0 })
+  batch.ops.push({ type: 'put', key: numberedKey('outbox', number), value })
+  await state.write(batch, { nextNumber: number + 1, isRebaseDue })
   state.outbox.takenBack(number)
   return true
 }
@@ -60,9 +67,10 @@ export async function discardAttention(
 ): Promise<boolean> {
   const attention = await readAttention(state.store, number)
   if (attention === undefined) return false
-  const entry = parseOutboxEntry(attention.entry)
-  const batch = await state.readRows(entry.ops.map(({ recordId }) => recordId))
-  for (const i of entry.ops.keys()) {
+  const entry = tryParseEntry(attention.entry)
+  const batch = await state.readRows(entry?.ops.map(({ recordId }) => recordId) ?? [])
+  for (const i of entry?.ops.keys() ?? []) {
+    if (entry === undefined) break
     await undoShown(state, batch, {
       slot: batch.slot(i),
       entry,
@@ -111,7 +119,7 @@ export async function setDamagedAside(
   if (damaged.length === 0) return 0
   const batch = await state.readRows([])
   for (const { number, entry } of damaged) {
-    const parsed = parseEntryIfWhole(entry)
+    const parsed = tryParseEntry(entry)
     const slots = await batch.include(parsed?.ops.map(({ recordId }) => recordId) ?? [])
     const timestamp = parsed?.timestamp ?? TIMESTAMP_NONE
     const transaction = { number, entry, timestamp }
@@ -120,12 +128,4 @@ export async function setDamagedAside(
   await state.write(batch)
   state.outbox.dropped(damaged.length, damaged.length)
   return damaged.length
-}
-
-function parseEntryIfWhole(entry: Uint8Array): OutboxEntry | undefined {
-  try {
-    return parseOutboxEntry(entry)
-  } catch {
-    return undefined
-  }
 }

@@ -79,7 +79,13 @@ export async function commitDrafts(
 
 /** What a mutation wrote is right only on top of what it read. */
 function asMutation(draft: Draft): Draft {
-  if (draft.isLocalOnly !== true) return { ...draft, compareAndSet: true }
+  checkPushed(draft)
+  return { ...draft, compareAndSet: true }
+}
+
+/** Throws `invalid-argument` for what a mutation must not write. */
+export function checkPushed({ isLocalOnly }: Draft): void {
+  if (isLocalOnly !== true) return
   throw new ClientError('invalid-argument', 'a mutation writes to no collection that is local only')
 }
 

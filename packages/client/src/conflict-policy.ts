@@ -98,7 +98,8 @@ function silence(promise: PromiseLike<unknown>): void {
 
 const REASON_LENGTH_MAX = 500
 
-function reasonOf(error: unknown): string {
+/** What an app's function threw, for the person. Never throws. */
+export function reasonOf(error: unknown): string {
   try {
     const text = error instanceof Error ? error.message : String(error)
     return text.slice(0, REASON_LENGTH_MAX) || 'the resolver threw an error without a message'

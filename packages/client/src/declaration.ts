@@ -68,6 +68,14 @@ export function migratedFields(record: VaultRecord, declaration: Declaration): F
   return migrate(fields, schemaVersion)
 }
 
+/** The record as the declared version wants it. Throws what the app's migration throws. */
+export function upgradedRecord(record: VaultRecord, declaration: Declaration): VaultRecord {
+  const { fields, schemaVersion } = record
+  const { version } = declaration
+  if (fields === null || version === undefined || schemaVersion >= version) return record
+  return { ...record, fields: migratedFields(record, declaration), schemaVersion: version }
+}
+
 function refused(message: string): ClientError {
   return new ClientError('invalid-argument', message)
 }

@@ -63,15 +63,19 @@ export class LocalClock {
     this.#identity = { deviceId: this.#identity.deviceId, tail: correction.tail }
   }
 
-  /** A timestamp above `replaced`, and the clock once it is used. `after` is where it stands. */
+  /**
+   * A timestamp above `replaced`, and the clock once it is used. `after` is where it stands; `atMs`
+   * another time than the present, of what is re-stamped.
+   */
   next(
     replaced: Timestamp,
     after: ClockState = this.state,
+    atMs: number = this.nowMs(),
   ): { timestamp: Timestamp; state: ClockState } {
-    const own = this.#unused(tick(after, this.nowMs()))
+    const own = this.#unused(tick(after, atMs))
     const timestamp = encodeTimestamp(own, this.#identity)
     if (compareTimestamps(timestamp, replaced) > 0) return { timestamp, state: own }
-    const above = this.#unused(tick(own, this.nowMs(), [replaced]))
+    const above = this.#unused(tick(own, atMs, [replaced]))
     if (!this.isAhead(replaced)) {
       return { timestamp: encodeTimestamp(above, this.#identity), state: above }
     }

@@ -29,6 +29,7 @@ import {
 } from './conflict-log.ts'
 import type { Committed, Draft, ReadVersions } from './draft.ts'
 import { codeOf } from './error.ts'
+import { settleForwards } from './forwarding.ts'
 import {
   finishHealing,
   type NamedVersion,
@@ -241,6 +242,14 @@ export class LocalSecondary implements AsyncDisposable {
     return this.state.run(() => storeKeychain(this.state, taken))
   }
 
+  /** The remote has versions that were passed on to it (forwarding.ts). */
+  settleForwards(
+    versions: readonly NamedVersion[],
+    answer: Parameters<typeof settleForwards>[2],
+  ): Promise<void> {
+    return this.state.run(() => settleForwards(this.state, versions, answer))
+  }
+
   /** All differences are worked off. */
   finishHealing(healed: Parameters<typeof finishHealing>[1]): Promise<void> {
     return this.state.run(() => finishHealing(this.state, healed))
@@ -295,7 +304,15 @@ export class LocalSecondary implements AsyncDisposable {
 
   /** Moves refused transactions (all, without a number) back to the outbox. Returns how many. */
   retryAttention(number?: number): Promise<number> {
-    return this.state.run(() => retryAttention(this.state, number))
+    const isMeant = (attention: AttentionEntry): boolean =>
+      number === undefined || attention.number === number
+    return this.state.run(() => retryAttention(this.state, isMeant))
+  }
+
+  /** The same for those that were refused for one of these reasons. */
+  retryRefusedFor(codes: readonly string[]): Promise<number> {
+    if (this.attentionCount === 0) return Promise.resolve(0)
+    return this.state.run(() => retryAttention(this.state, ({ code }) => codes.includes(code)))
   }
 
   /**
@@ -358,8 +375,11 @@ export class LocalSecondary implements AsyncDisposable {
   /** Forgets a version that lost. */
   dropConflict(recordId: RecordId, timestamp: Timestamp): Promise<void> {
     return this.state.run(async () => {
+      const conflict = await readConflict(this.state.store, recordId, timestamp)
+      if (conflict === undefined) return
       await this.state.writeOps([deleteConflict(recordId, timestamp)])
-      this.state.conflictCount = Math.max(0, this.state.conflictCount - 1)
+      this.state.conflictCount--
+      if (conflict.kind === 'open') this.state.openConflictCount--
     })
   }
 

@@ -95,6 +95,8 @@ export class LocalState {
   /** Whether a write that waits must be rewritten on top of what arrived. */
   isRebaseDue: boolean
   conflictCount: number
+  /** Of them: those that wait for a choice, and count towards no bound. */
+  openConflictCount: number
   /** Grows with each write; whoever planned something without the lock sees that it was outrun. */
   writeCount = 0
 
@@ -120,7 +122,8 @@ export class LocalState {
     this.parking = stored.parking
     this.seen = meta.seen
     this.isRebaseDue = meta.isRebaseDue
-    this.conflictCount = stored.conflictCount
+    this.conflictCount = stored.conflicts.all
+    this.openConflictCount = stored.conflicts.open
     this.#generation = stored.generation
   }
 
@@ -174,6 +177,7 @@ export class LocalState {
     await this.writeOps(ops, next)
     this.confirmedSet = batch.confirmedSet
     this.conflictCount += batch.conflictCount
+    this.openConflictCount += batch.openConflictCount
     this.tell(batch.changes)
     for (const event of batch.conflictEvents) {
       for (const listener of this.#conflictListeners) listener(event)
@@ -182,10 +186,12 @@ export class LocalState {
 
   /** Keeps the conflict log within its bound. Inside `run`. */
   async evictConflicts(): Promise<void> {
-    if (this.conflictCount <= CONFLICTS_MAX) return
+    if (this.conflictCount - this.openConflictCount <= CONFLICTS_MAX) return
     const ops = await findEvicted(this.store)
     if (ops.length > 0) await this.writeOps(ops)
-    this.conflictCount = (await countConflicts(this.store)).all
+    const { all, open } = await countConflicts(this.store)
+    this.conflictCount = all
+    this.openConflictCount = open
   }
 
   /** The same without rows. */
@@ -243,7 +249,8 @@ export class LocalState {
     this.parking = stored.parking
     this.seen = meta.seen
     this.isRebaseDue = meta.isRebaseDue
-    this.conflictCount = stored.conflictCount
+    this.conflictCount = stored.conflicts.all
+    this.openConflictCount = stored.conflicts.open
     await this.#caughtUp()
     this.#generation = stored.generation
     this.writeCount++
@@ -263,22 +270,20 @@ type Stored = {
   readonly pending: Awaited<ReturnType<typeof countOutbox>>
   readonly attention: Awaited<ReturnType<typeof countNumbered>>
   readonly parking: Parking
-  readonly conflictCount: number
+  readonly conflicts: Awaited<ReturnType<typeof countConflicts>>
 }
 
 async function readStored(store: Store, vaultId: VaultId): Promise<Stored> {
   // Together: in a browser each is a transaction, and a tab reads them under the lock of all.
-  const [meta, generation, pending, attention, parking, { all: conflictCount }] = await Promise.all(
-    [
-      readMeta(store, vaultId),
-      readGeneration(store),
-      countOutbox(store),
-      countNumbered(store, 'attention'),
-      readParking(store),
-      countConflicts(store),
-    ],
-  )
-  return { meta, generation, pending, attention, parking, conflictCount }
+  const [meta, generation, pending, attention, parking, conflicts] = await Promise.all([
+    readMeta(store, vaultId),
+    readGeneration(store),
+    countOutbox(store),
+    countNumbered(store, 'attention'),
+    readParking(store),
+    countConflicts(store),
+  ])
+  return { meta, generation, pending, attention, parking, conflicts }
 }
 
 const outboxOf = ({ meta, pending, attention }: Stored): OutboxState =>

@@ -4,7 +4,9 @@
  * a reason when it cannot (design 12). So an increment adds to whatever is there.
  */
 import { type Envelope, type Fields, TIMESTAMP_NONE, type Value } from '@blindcopy/protocol'
-import { ClientError } from './error.ts'
+import { checkPushed } from './commit.ts'
+import { reasonOf } from './conflict-policy.ts'
+import { ClientError, codeOf } from './error.ts'
 import type { Rerun } from './rewrite.ts'
 import { Transaction, type TransactionReads, type WriteContext } from './transaction.ts'
 
@@ -49,13 +51,16 @@ export async function rerunMutation(
 ): Promise<Rerun> {
   const { key: name, fields } = context.sealer.decode(intent)
   const mutation = context.mutations.get(name)
-  if (mutation === undefined) return { type: 'unknown' }
+  if (mutation === undefined) return { type: 'set-aside', code: 'mutation-unknown' }
   const transaction = new Transaction(context, reads)
   try {
     await mutation(transaction, (fields?.args ?? undefined) as never)
-    return { type: 'written', drafts: transaction.end() }
+    const drafts = transaction.end()
+    for (const draft of drafts) checkPushed(draft)
+    return { type: 'written', drafts }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    return { type: 'failed', reason: reason.slice(0, 500) }
+    // A later version of the app may be able to.
+    if (codeOf(error) === 'schema-newer') return { type: 'set-aside', code: 'schema-newer' }
+    return { type: 'failed', reason: reasonOf(error) }
   }
 }

@@ -126,6 +126,15 @@ export function isCompared(entry: Uint8Array): boolean {
   return false
 }
 
+/** Undefined for an entry that the disk has spoiled. */
+export function tryParseEntry(bytes: Uint8Array): OutboxEntry | undefined {
+  try {
+    return parseOutboxEntry(bytes)
+  } catch {
+    return undefined
+  }
+}
+
 /** The records a transaction writes, in the order of its ops. */
 export function recordIdsOf({ entry }: OutboxTransaction): RecordId[] {
   const ids: RecordId[] = []

@@ -20,11 +20,11 @@ import {
   type RecordId,
   TIMESTAMP_NONE,
   type Timestamp,
-  tick,
   timestampMilliseconds,
 } from '@blindcopy/protocol'
 import { numberedKey, numberedRange, parseNumberedKey, versionKey } from '@blindcopy/secondary'
 import { putAttention } from './attention.ts'
+import { Lineage, versionText } from './lineage.ts'
 import type { LocalState, NextState } from './local-state.ts'
 import {
   encodeOutboxEntry,
@@ -33,7 +33,12 @@ import {
   type OutboxOp,
   parseOutboxEntry,
 } from './outbox.ts'
-import { type Rewrite, type RewriteKeys, rewriteTransaction } from './rewrite.ts'
+import {
+  type Rewrite,
+  type RewriteContext,
+  type RewriteKeys,
+  rewriteTransaction,
+} from './rewrite.ts'
 import { isLater, isNone, NOTHING_PENDING } from './row.ts'
 import { idText, type RowBatch, type Slot } from './row-batch.ts'
 
@@ -54,6 +59,7 @@ export type Rebased = { readonly changed: boolean; readonly restamped: number }
 type Unsent = { readonly number: number; readonly entry: OutboxEntry }
 
 const ATTEMPTS_MAX = 50
+const NOTHING_THERE: Standing = { timestamp: TIMESTAMP_NONE, envelope: undefined }
 
 /**
  * Throws nothing for what the remote or another device did. Returns whether anything was written.
@@ -80,8 +86,7 @@ class Plan {
   readonly #shiftMs: number | undefined
   readonly #writeCount: number
   readonly #standing = new Map<string, Standing>()
-  /** What became of versions of this device, by record and old timestamp. */
-  readonly #renamed = new Map<string, Timestamp>()
+  readonly #lineage = new Lineage()
   /** Of each record: how many unsent transactions write it, and the newest that remains. */
   readonly #unsentCounts = new Map<string, number>()
   readonly #unsentVersions = new Set<string>()
@@ -113,6 +118,8 @@ class Plan {
         this.#unsentVersions.add(versionText(recordId, entry.timestamp))
       }
     }
+    const { outbox, store } = this.#state
+    if (outbox.attentionCount > 0) await this.#lineage.readRefused(store)
     for (const one of unsent) await this.#walkOne(one)
     for (const recordId of this.#touched.values()) await this.#settleRow(recordId)
   }
@@ -161,16 +168,17 @@ class Plan {
       envelopes,
       under,
       isExpected: (index) =>
-        this.#isExpected(entry.ops[index] as OutboxOp, under[index] as Standing),
+        this.#isExpected(entry.ops[index] as OutboxOp, entry, under[index] as Standing),
+      winnerOf: (index) => this.#winnerOf(entry.ops[index] as OutboxOp, entry),
       isRestamped: this.#shiftMs !== undefined,
-      newOf: (recordId, clock) => this.#renamed.get(versionText(recordId, clock)),
+      newOf: (recordId, clock) => this.#lineage.renamed(recordId, clock),
       stored: async (recordId, timestamp) => (await this.#versionOf(recordId, timestamp)).envelope,
       read: (recordId) => this.#readStanding(recordId),
       next: (replaced) => this.#nextTimestamp(entry, replaced),
       nowMs: this.#state.nowMs(),
     })
     this.rewrittenCount++
-    await this.#take({ number, entry }, rewrite)
+    await this.#take({ number, entry }, under, rewrite)
   }
 
   /** What stands under an op: what the walk made of the record, or what the remote holds. */
@@ -196,15 +204,35 @@ class Plan {
     return isUnknown ? this.#versionOf(op.recordId, op.replaced) : version
   }
 
-  #isExpected(op: OutboxOp, under: Standing): boolean {
-    const renamed = this.#renamed.get(versionText(op.recordId, op.replaced))
-    return equalBytes(renamed ?? op.replaced, under.timestamp)
+  #isExpected(op: OutboxOp, entry: OutboxEntry, under: Standing): boolean {
+    return equalBytes(this.#lineage.underOf(op, entry), under.timestamp)
   }
 
   /** Plain last-write-wins stands on anything older. */
   #isMoved(op: OutboxOp, entry: OutboxEntry, under: Standing): boolean {
-    if (op.compareAndSet) return !this.#isExpected(op, under)
+    if (op.compareAndSet) return !this.#isExpected(op, entry, under)
     return isLater(under.timestamp, entry.timestamp)
+  }
+
+  /** What this device itself has rewritten under an op is no newer than the op, whatever its time. */
+  #winnerOf(op: OutboxOp, entry: OutboxEntry): ReturnType<RewriteContext['winnerOf']> {
+    if (op.compareAndSet) return undefined
+    const batch = this.#batch as RowBatch
+    const { confirmed } = batch.slotOf(op.recordId).row
+    if (!isLater(confirmed, this.#writtenAt(entry))) return undefined
+    return { timestamp: confirmed, isOwn: batch.isOwn(confirmed) }
+  }
+
+  /** When a transaction was written, by the clock that is right. */
+  #writtenAt({ timestamp }: OutboxEntry): Timestamp {
+    if (this.#shiftMs === undefined) return timestamp
+    const state = { milliseconds: this.#shifted(timestamp), counter: 0 }
+    return encodeTimestamp(state, this.#state.clock.identity)
+  }
+
+  #shifted(timestamp: Timestamp): number {
+    const shiftedMs = timestampMilliseconds(timestamp) + (this.#shiftMs ?? 0)
+    return Math.max(0, Math.min(Math.floor(this.#state.clock.nowMs()), shiftedMs))
   }
 
   async #versionOf(recordId: RecordId, timestamp: Timestamp): Promise<Standing> {
@@ -220,8 +248,17 @@ class Plan {
     const [slot] = (await this.#batch?.include([recordId])) ?? []
     const { row } = slot as Slot
     if (row.pending === 0) return this.#versionOf(recordId, row.current)
-    const under = isLater(row.confirmed, row.base) ? row.confirmed : row.base
-    return this.#versionOf(recordId, under)
+    return this.#bottom(slot as Slot)
+  }
+
+  /** What stands under all writes that wait: what the remote holds, as far as it opened here. */
+  async #bottom({ recordId, row }: Slot): Promise<Standing> {
+    if (isLater(row.confirmed, row.base)) {
+      const confirmed = await this.#versionOf(recordId, row.confirmed)
+      if (confirmed.envelope !== undefined) return confirmed
+    }
+    const base = await this.#versionOf(recordId, row.base)
+    return base.envelope === undefined ? NOTHING_THERE : base
   }
 
   async #envelopesOf(entry: OutboxEntry): Promise<(Envelope | undefined)[]> {
@@ -244,21 +281,27 @@ class Plan {
       this.#clock = next.state
       return next.timestamp
     }
-    const shiftedMs = timestampMilliseconds(entry.timestamp) + this.#shiftMs
-    const ms = Math.max(0, Math.min(clock.nowMs(), shiftedMs))
-    this.#shiftedClock = tick(this.#shiftedClock, ms, replaced)
-    this.#clock = laterClock(this.#clock, this.#shiftedClock)
-    return encodeTimestamp(this.#shiftedClock, clock.identity)
+    const nowMs = this.#shifted(entry.timestamp)
+    const next = clock.next(greatestTimestamp(replaced), this.#shiftedClock, nowMs)
+    this.#shiftedClock = next.state
+    this.#clock = laterClock(this.#clock, next.state)
+    return next.timestamp
   }
 
-  async #take({ number, entry }: Unsent, rewrite: Rewrite): Promise<void> {
+  async #take(
+    { number, entry }: Unsent,
+    under: readonly Standing[],
+    rewrite: Rewrite,
+  ): Promise<void> {
     const batch = this.#batch as RowBatch
-    for (const { recordId } of entry.ops) {
+    entry.ops.forEach(({ recordId }, i) => {
       this.#touched.set(idText(recordId), recordId)
       batch.deleteVersion(recordId, entry.timestamp)
-    }
+      // For what is written on top of it, unless the rewrite writes the record again.
+      this.#standing.set(idText(recordId), under[i] as Standing)
+    })
     for (const [recordId, timestamp] of rewrite.renamed) {
-      this.#renamed.set(versionText(recordId, entry.timestamp), timestamp)
+      this.#lineage.noteRenamed(recordId, entry.timestamp, timestamp)
     }
     for (const conflict of rewrite.conflicts) batch.logConflict(conflict)
     for (const kind of rewrite.events) batch.conflictEvents.push(kind)
@@ -294,6 +337,7 @@ class Plan {
     const kept = { number, code, refusedMs: this.#state.nowMs(), entry: encodeOutboxEntry(entry) }
     ops.push(putAttention({ ...kept, envelopes }))
     this.#attentionCount++
+    this.#lineage.noteRefused(entry)
   }
 
   #remain(op: OutboxOp, number: number): void {
@@ -311,15 +355,16 @@ class Plan {
     const remaining = this.#remaining.get(id)
     const frozenCount = Math.max(0, row.pending - (this.#unsentCounts.get(id) ?? 0))
     const pending = frozenCount + (remaining?.count ?? 0)
-    const shown = remaining === undefined ? await this.#bare(slot, frozenCount) : undefined
-    const standing = shown ?? this.#standing.get(id) ?? (await this.#bare(slot, frozenCount))
-    const under = isLater(row.confirmed, row.base) ? row.confirmed : row.base
-    const base = frozenCount > 0 || row.pending === 0 ? row.base : under
+    const bottom = await this.#bottom(slot)
+    const isBare = pending === 0
+    const standing = (isBare ? undefined : this.#standing.get(id)) ?? bottom
+    const under = row.pending === 0 ? row.current : bottom.timestamp
+    const base = frozenCount > 0 ? row.base : under
     const last =
       remaining === undefined
         ? { last: row.last, policy: row.policy }
         : { last: remaining.number, policy: flagsOf(remaining.op) }
-    const waiting = { pending, base: row.pending === 0 ? row.current : base, ...last }
+    const waiting = { pending, base, ...last }
     batch.setRow(slot, {
       current: standing.timestamp,
       confirmed: row.confirmed,
@@ -327,19 +372,6 @@ class Plan {
     })
     await this.#show(slot, row.current, standing)
     batch.releaseVersions(slot, [row.current, row.base])
-  }
-
-  /** What is shown when no unsent write is left: what was sent last, or what the remote holds. */
-  async #bare({ recordId, row }: Slot, frozenCount: number): Promise<Standing> {
-    if (frozenCount > 0) {
-      const walked = this.#standing.get(idText(recordId))
-      return walked ?? this.#versionOf(recordId, row.current)
-    }
-    const under = isLater(row.confirmed, row.base) ? row.confirmed : row.base
-    const version = await this.#versionOf(recordId, under)
-    if (version.envelope !== undefined) return version
-    const base = await this.#versionOf(recordId, row.base)
-    return base.envelope === undefined ? { timestamp: TIMESTAMP_NONE, envelope: undefined } : base
   }
 
   async #show(
@@ -359,9 +391,6 @@ class Plan {
 
 const greatestTimestamp = (timestamps: readonly Timestamp[]): Timestamp =>
   timestamps.reduce((a, b) => (isLater(b, a) ? b : a), TIMESTAMP_NONE)
-
-const versionText = (recordId: Uint8Array, timestamp: Uint8Array): string =>
-  idText(recordId) + idText(timestamp)
 
 const laterClock = (a: ClockState, b: ClockState): ClockState =>
   a.milliseconds > b.milliseconds || (a.milliseconds === b.milliseconds && a.counter >= b.counter)

@@ -15,8 +15,9 @@ import {
 } from '@blindcopy/protocol'
 import type { RecordDraft, VaultRecord } from '@blindcopy/vault'
 import type { ConflictEvent, ConflictKind, LoggedConflict } from './conflict-log.ts'
-import type { Resolution } from './conflict-policy.ts'
+import { type Resolution, reasonOf } from './conflict-policy.ts'
 import type { Draft } from './draft.ts'
+import { codeOf } from './error.ts'
 import {
   clockGroups,
   joinStates,
@@ -28,12 +29,17 @@ import {
 import { restampClocks } from './merge-restamp.ts'
 import type { OutboxEntry, OutboxOp } from './outbox.ts'
 import type { Standing } from './rebase.ts'
-import { isLater, isNone } from './row.ts'
+import { isNone } from './row.ts'
 
 /** What rewriting needs of the vault's keys and of the app. */
 export type RewriteKeys = {
   /** Throws when the disk no longer holds it as it was sealed. */
   decode(envelope: Envelope): VaultRecord
+  /**
+   * As the schema version that the app has declared wants it. Throws `schema-newer`, and what the
+   * app's migration throws.
+   */
+  upgrade(record: VaultRecord): VaultRecord
   seal(record: RecordDraft, timestamp: Timestamp): Envelope
   /** The list its record stands in; undefined when it does not open. */
   tagOf(envelope: Envelope): Uint8Array | undefined
@@ -56,8 +62,8 @@ export type RewriteKeys = {
 export type Rerun =
   | { readonly type: 'written'; readonly drafts: readonly Draft[] }
   | { readonly type: 'failed'; readonly reason: string }
-  /** The app has declared no mutation of that name. */
-  | { readonly type: 'unknown' }
+  /** Not by this app as it is: it has not declared the mutation, or is too old for the records. */
+  | { readonly type: 'set-aside'; readonly code: string }
 
 export type RewriteContext = {
   readonly entry: OutboxEntry
@@ -66,6 +72,8 @@ export type RewriteContext = {
   readonly under: readonly Standing[]
   /** Whether an op still stands on what it was written on. */
   isExpected(index: number): boolean
+  /** The newer version that took the place of an op of plain last-write-wins. */
+  winnerOf(index: number): { readonly timestamp: Timestamp; readonly isOwn: boolean } | undefined
   /** The clock was wrong: what was written keeps its content and gets another time. */
   readonly isRestamped: boolean
   newOf(recordId: RecordId, clock: Timestamp): Timestamp | undefined
@@ -98,8 +106,8 @@ type Outcome =
     }
   /** What is there already says all of it. */
   | { readonly type: 'adopted'; readonly losers?: readonly Loser[] }
-  /** A newer version took its place. */
-  | { readonly type: 'lost' }
+  /** A newer version took its place; undefined: one that this device wrote on top of it. */
+  | { readonly type: 'lost'; readonly winner: Timestamp | undefined }
   | { readonly type: 'open'; readonly reason: string | null }
 
 /** A version of which a merge took over less than its writer had written. */
@@ -113,15 +121,20 @@ export async function rewriteTransaction(
 ): Promise<Rewrite> {
   const { entry } = context
   const isWhole = context.envelopes.every((envelope) => envelope !== undefined)
-  if (!isWhole || !opens(keys, context.envelopes as Envelope[]))
-    return setAside(context, 'tampered')
+  const parts = entry.intent === null ? context.envelopes : [...context.envelopes, entry.intent]
+  if (!isWhole || !opens(keys, parts as Envelope[])) return setAside(context, 'tampered')
   const isUnmoved = entry.ops.every((_, i) => context.isExpected(i))
   if (entry.intent !== null && !isUnmoved) return rerun(keys, context, entry.intent)
+  const isOver = entry.ops.map((_, i) => context.winnerOf(i) !== undefined)
+  const replaced = context.under.filter((_, i) => !isOver[i]).map((standing) => standing.timestamp)
+  const timestamp = context.next(replaced)
   const outcomes: Outcome[] = []
-  for (const index of entry.ops.keys()) outcomes.push(await resolveOp(keys, context, index))
+  for (const index of entry.ops.keys()) {
+    outcomes.push(await resolveOp(keys, context, { index, timestamp }))
+  }
   const open = outcomes.find((outcome) => outcome.type === 'open')
   if (open !== undefined) return takeBack(keys, context, { kind: 'open', reason: open.reason })
-  return sealOutcomes(keys, context, outcomes)
+  return sealOutcomes(keys, context, { outcomes, timestamp })
 }
 
 function opens(keys: RewriteKeys, envelopes: readonly Envelope[]): boolean {
@@ -131,34 +144,51 @@ function opens(keys: RewriteKeys, envelopes: readonly Envelope[]): boolean {
 async function resolveOp(
   keys: RewriteKeys,
   context: RewriteContext,
-  index: number,
+  at: { index: number; timestamp: Timestamp },
 ): Promise<Outcome> {
   const { entry, envelopes, under } = context
+  const { index } = at
   const op = entry.ops[index] as OutboxOp
   const standing = under[index] as Standing
   const record = keys.decode(envelopes[index] as Envelope)
-  if (context.isExpected(index)) return { type: 'kept', record, isMerged: false }
-  if (!op.compareAndSet) {
-    const isLost = isLater(standing.timestamp, entry.timestamp)
-    return isLost ? { type: 'lost' } : { type: 'kept', record, isMerged: false }
+  const winner = context.winnerOf(index)
+  if (winner !== undefined) {
+    return { type: 'lost', winner: winner.isOwn ? undefined : winner.timestamp }
   }
-  if (standing.envelope === undefined) {
-    // Nothing is there any more that it could conflict with.
-    return { type: 'kept', record, isMerged: false }
-  }
-  const remote = keys.decode(standing.envelope)
-  if (remote.schemaVersion > record.schemaVersion) return { type: 'open', reason: 'schema-newer' }
-  if (op.policy === 1) return mergeOp(keys, context, { index, record, remote, standing })
+  // Where nothing is there any more, there is nothing it could conflict with.
+  const isFree = !op.compareAndSet || standing.envelope === undefined
+  if (isFree || context.isExpected(index)) return { type: 'kept', record, isMerged: false }
   if (op.policy === 3) return { type: 'open', reason: null }
+  const sides = upgradeBoth(keys, record, keys.decode(standing.envelope as Envelope))
+  if (sides.reason !== undefined) return { type: 'open', reason: sides.reason }
+  const { mine, theirs } = sides
+  if (op.policy === 1) return mergeOp(keys, context, { ...at, mine, theirs, standing })
   const base = isNone(op.replaced) ? null : await baseOf(keys, context, op)
-  const { collection, key, fields: local } = record
-  const sides = { base, local, remote: remote.fields, key }
-  const resolution = keys.resolve(collection, sides)
+  const { collection, key, fields: local } = mine
+  const resolution = keys.resolve(collection, { base, local, remote: theirs.fields, key })
   if (resolution === undefined) return { type: 'open', reason: null }
   if (resolution.type === 'failed') return { type: 'open', reason: resolution.reason }
   const { fields } = resolution
-  if (sameFields(fields, remote.fields)) return { type: 'adopted' }
-  return { type: 'kept', record: { ...record, fields }, isMerged: true }
+  if (sameFields(fields, theirs.fields)) return { type: 'adopted' }
+  const schemaVersion = Math.max(mine.schemaVersion, theirs.schemaVersion)
+  return { type: 'kept', record: { ...mine, fields, schemaVersion }, isMerged: true }
+}
+
+/** Records of one schema version, which alone can be compared. */
+type Upgraded =
+  | { readonly mine: VaultRecord; readonly theirs: VaultRecord; readonly reason?: undefined }
+  | { readonly reason: string }
+
+export function upgradeBoth(keys: RewriteKeys, a: VaultRecord, b: VaultRecord): Upgraded {
+  try {
+    const [mine, theirs] = [keys.upgrade(a), keys.upgrade(b)]
+    // A deleted record is of no version.
+    const isDeleted = mine.fields === null || theirs.fields === null
+    if (isDeleted || mine.schemaVersion === theirs.schemaVersion) return { mine, theirs }
+    return { reason: 'schema-newer' }
+  } catch (error) {
+    return { reason: codeOf(error) === 'schema-newer' ? 'schema-newer' : reasonOf(error) }
+  }
 }
 
 async function baseOf(
@@ -168,33 +198,58 @@ async function baseOf(
 ): Promise<Fields | null | undefined> {
   const envelope = await context.stored(recordId, replaced)
   if (envelope === undefined || keys.tagOf(envelope) === undefined) return undefined
-  return keys.decode(envelope).fields
+  try {
+    return keys.upgrade(keys.decode(envelope)).fields
+  } catch {
+    return undefined
+  }
 }
 
 async function mergeOp(
   keys: RewriteKeys,
   context: RewriteContext,
-  sides: { index: number; record: VaultRecord; remote: VaultRecord; standing: Standing },
+  met: {
+    index: number
+    timestamp: Timestamp
+    mine: VaultRecord
+    theirs: VaultRecord
+    standing: Standing
+  },
 ): Promise<Outcome> {
-  const { entry, envelopes } = context
-  const { index, record, remote, standing } = sides
+  const { entry, envelopes, isRestamped } = context
+  const { index, timestamp, mine, standing } = met
   const op = entry.ops[index] as OutboxOp
-  const theirs = mergeStateOf(remote, standing.timestamp)
-  const mine = mergeStateOf(record, entry.timestamp)
-  const joined = joinStates(mine, theirs)
+  const theirs = mergeStateOf(met.theirs, standing.timestamp)
+  const written = mergeStateOf(mine, entry.timestamp)
+  const fieldClocks = restampedClocks(context, { record: mine, recordId: op.recordId, timestamp })
+  const own = isRestamped ? mergeStateOf({ ...mine, fieldClocks }, timestamp) : written
+  const joined = joinStates(own, theirs)
   const base = await baseStateOf(keys, context, op)
   const losers: Loser[] = []
-  if (lostFields(mine, joined, base).length > 0) {
+  if (lostFields(written, joined, base).length > 0) {
     losers.push({ envelope: envelopes[index] as Envelope, isMine: true })
   }
   if (lostFields(theirs, joined, base).length > 0 && standing.envelope !== undefined) {
     losers.push({ envelope: standing.envelope, isMine: false })
   }
   if (sameState(joined, theirs)) return { type: 'adopted', losers }
-  // Sealed with explicit clocks, under whatever timestamp the transaction gets.
-  const fieldClocks = clockGroups(joined, MERGED_AT)
-  const merged = { ...record, fields: joined.fields, fieldClocks }
+  const schemaVersion = Math.max(mine.schemaVersion, met.theirs.schemaVersion)
+  const { fields } = joined
+  const merged = { ...mine, fields, fieldClocks: clockGroups(joined, timestamp), schemaVersion }
   return { type: 'kept', record: merged, isMerged: true, losers }
+}
+
+/** The clocks of a record of the transaction once it has a new time for an old moment. */
+function restampedClocks(
+  { entry, newOf }: RewriteContext,
+  {
+    record,
+    recordId,
+    timestamp,
+  }: { record: VaultRecord; recordId: RecordId; timestamp: Timestamp },
+): VaultRecord['fieldClocks'] {
+  const renewed = (clock: Timestamp): Timestamp | undefined => newOf(recordId, clock)
+  return restampClocks(record, { from: entry.timestamp, to: timestamp, newOf: renewed })
 }
 
 async function baseStateOf(
@@ -207,25 +262,24 @@ async function baseStateOf(
   return mergeStateOf(keys.decode(envelope), replaced)
 }
 
-/** Above every clock, so that each is written out. */
-const MERGED_AT = new Uint8Array(16).fill(0xff) as Uint8Array as Timestamp
+/** Any moment: only what is said of fields counts. */
+const SOME_TIME = new Uint8Array(16).fill(0xff) as Uint8Array as Timestamp
 
 /** Whether the app's answer is what the remote holds, field by field as they are stored. */
 function sameFields(a: Fields | null, b: Fields | null): boolean {
   if (a === null || b === null) return a === b
   const stateOf = (fields: Fields): MergeState =>
-    mergeStateOf({ fields, fieldClocks: null }, MERGED_AT)
+    mergeStateOf({ fields, fieldClocks: null }, SOME_TIME)
   return sameState(stateOf(a), stateOf(b))
 }
 
 function sealOutcomes(
   keys: RewriteKeys,
   context: RewriteContext,
-  outcomes: readonly Outcome[],
+  { outcomes, timestamp }: { outcomes: readonly Outcome[]; timestamp: Timestamp },
 ): Rewrite {
   const { entry, under, nowMs } = context
   const kept = outcomes.filter(({ type }) => type === 'kept')
-  const timestamp = context.next(under.map((standing) => standing.timestamp))
   const ops: { op: OutboxOp; envelope: Envelope }[] = []
   const renamed: [RecordId, Timestamp][] = []
   const conflicts: LoggedConflict[] = []
@@ -248,9 +302,10 @@ function sealOutcomes(
     } else if (outcome.type === 'adopted') {
       renamed.push([recordId, replaced])
       events.push({ kind: 'merged', recordId, timestamp: replaced })
-    } else {
+    } else if (outcome.type === 'lost' && outcome.winner !== undefined) {
+      const { winner } = outcome
       const envelope = context.envelopes[i] as Envelope
-      conflicts.push(logged({ op, envelope, nowMs, kind: 'overwritten', winner: replaced }))
+      conflicts.push(logged({ op, envelope, nowMs, kind: 'overwritten', winner }))
     }
   })
   return { ...NOTHING, timestamp, ops, intent: entry.intent, renamed, conflicts, events }
@@ -261,16 +316,14 @@ const losersOf = (outcome: Outcome): readonly Loser[] =>
 
 /** The clocks of a record at its new timestamp. */
 function clocksOf(
-  { entry, isRestamped, newOf }: RewriteContext,
+  context: RewriteContext,
   at: { outcome: Extract<Outcome, { type: 'kept' }>; recordId: RecordId; timestamp: Timestamp },
 ): VaultRecord['fieldClocks'] {
+  const { entry, isRestamped } = context
   const { outcome, recordId, timestamp } = at
   const { record } = outcome
   if (record.fieldClocks === null || outcome.isMerged) return record.fieldClocks
-  if (isRestamped) {
-    const from = entry.timestamp
-    return restampClocks(record, { from, to: timestamp, newOf: (clock) => newOf(recordId, clock) })
-  }
+  if (isRestamped) return restampedClocks(context, { record, recordId, timestamp })
   return clockGroups(mergeStateOf(record, entry.timestamp), timestamp)
 }
 
@@ -280,7 +333,7 @@ async function rerun(
   intent: Envelope,
 ): Promise<Rewrite> {
   const again = await keys.rerun(intent, context.read)
-  if (again.type === 'unknown') return setAside(context, 'mutation-unknown')
+  if (again.type === 'set-aside') return setAside(context, again.code)
   if (again.type === 'failed') {
     return takeBack(keys, context, { kind: 'rolled-back', reason: again.reason })
   }

@@ -61,6 +61,7 @@ export class RowBatch {
   /** What the batch writes to the conflict log, and what it merged. */
   readonly conflictEvents: ConflictEvent[] = []
   conflictCount = 0
+  openConflictCount = 0
 
   readonly #store: Store
   readonly #deviceId: MemberId
@@ -157,6 +158,7 @@ export class RowBatch {
   logConflict(conflict: LoggedConflict): void {
     this.ops.push(putConflict(conflict))
     this.conflictCount++
+    if (conflict.kind === 'open') this.openConflictCount++
     const { kind, recordId, timestamp } = conflict
     this.conflictEvents.push({ kind, recordId, timestamp })
   }

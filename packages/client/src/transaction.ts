@@ -250,7 +250,8 @@ export function readFields(record: VaultRecord, declaration: Declaration): Field
   return migratedFields(record, declaration)
 }
 
-function checkVersion(record: VaultRecord, declaration: Declaration): void {
+/** Throws `schema-newer`. */
+export function checkVersion(record: VaultRecord, declaration: Declaration): void {
   if (!isNewerThan(record, declaration)) return
   const { schemaVersion } = record
   const { version } = declaration

@@ -2,10 +2,15 @@
  * Attention as an app sees it, `vault.attention`: writes that the remote refused. Each is kept whole
  * until the person sends it again, discards it, or has taken its content elsewhere.
  */
-import { type Envelope, type Fields, timestampMilliseconds } from '@blindcopy/protocol'
+import {
+  type Envelope,
+  type Fields,
+  TIMESTAMP_NONE,
+  timestampMilliseconds,
+} from '@blindcopy/protocol'
 import { type AttentionEntry, readAttention } from './attention.ts'
 import { ClientError } from './error.ts'
-import { parseOutboxEntry } from './outbox.ts'
+import { tryParseEntry } from './outbox.ts'
 import type { WriteContext } from './transaction.ts'
 
 export type RefusedRecord = {
@@ -78,10 +83,11 @@ export function attentionOf(
 
 function describe(context: WriteContext, attention: AttentionEntry): RefusedWrite {
   const { number, code, refusedMs, entry, envelopes } = attention
+  const timestamp = tryParseEntry(entry)?.timestamp ?? TIMESTAMP_NONE
   return {
     id: number,
     code,
-    writtenMs: timestampMilliseconds(parseOutboxEntry(entry).timestamp),
+    writtenMs: timestampMilliseconds(timestamp),
     refusedMs,
     sizeBytes: envelopes.reduce((sum, { length }) => sum + length, 0),
     records: recordsOf(context, envelopes),

@@ -208,6 +208,13 @@ export class Vault implements AsyncDisposable {
       }
       this.#context.mutations.set(name, mutation)
     }
+    // What this app did not know, or was too old for, when it last ran.
+    const again = this.#local.retryRefusedFor(['mutation-unknown', 'schema-newer'])
+    // Where the disk fails now, they stay in attention, and the next opening tries again.
+    void again.then(
+      (count) => count > 0 && this.#syncing.noteWrite(),
+      () => undefined,
+    )
   }
 
   /**

@@ -5,7 +5,7 @@
 import { type Envelope, type RecordId, TIMESTAMP_NONE } from '@blindcopy/protocol'
 import type { RandomBytes } from '@blindcopy/vault'
 import { resolveCustom } from './conflict-policy.ts'
-import type { Declaration } from './declaration.ts'
+import { type Declaration, NOT_DECLARED, upgradedRecord } from './declaration.ts'
 import type { StoredVersion } from './local-reading.ts'
 import type { LocalSecondary } from './local-secondary.ts'
 import type { Membership } from './membership.ts'
@@ -13,7 +13,7 @@ import { type Mutation, rerunMutation } from './mutation.ts'
 import type { Standing } from './rebase.ts'
 import type { RewriteKeys } from './rewrite.ts'
 import { Sealer } from './sealer.ts'
-import type { WriteContext } from './transaction.ts'
+import { checkVersion, type WriteContext } from './transaction.ts'
 
 const NOTE = '$note'
 
@@ -37,6 +37,11 @@ export function createWriting(options: {
   let context: WriteContext | undefined
   const keys: RewriteKeys = {
     decode: (envelope) => sealer.decode(envelope),
+    upgrade: (record) => {
+      const declaration = declarations.get(record.collection) ?? NOT_DECLARED
+      checkVersion(record, declaration)
+      return upgradedRecord(record, declaration)
+    },
     seal: (record, timestamp) => sealer.seal(record, timestamp),
     tagOf: (envelope) => sealer.tagOfEnvelope(envelope),
     resolve: (collection, sides) => {
@@ -44,7 +49,7 @@ export function createWriting(options: {
       return typeof policy === 'object' ? resolveCustom(policy, sides) : undefined
     },
     rerun: async (intent, read) => {
-      if (context === undefined) return { type: 'unknown' }
+      if (context === undefined) return { type: 'set-aside', code: 'mutation-unknown' }
       return rerunMutation(context, intent, async (id) => versionOf(id, await read(id)))
     },
     sealNote: (reason) => sealer.sealPrivate(NOTE, 'reason', { reason }, TIMESTAMP_NONE),

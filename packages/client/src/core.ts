@@ -5,6 +5,7 @@ export type { Fields, Value } from '@blindcopy/protocol'
 export { Collection, type CollectionOptions, type IndexOf } from './collection.ts'
 export type { ConflictPolicy, ConflictSides, CustomPolicy } from './conflict-policy.ts'
 export type { Migrate } from './declaration.ts'
+export type { DurabilityTier } from './durability.ts'
 export { ClientError, type ClientErrorCode, codeOf } from './error.ts'
 export type { QueryTrace } from './find-records.ts'
 export { createHttpTransport, type WebSocketLike } from './http-transport.ts'
@@ -14,6 +15,9 @@ export type { FolderContent, Platform, VaultFolder } from './platform.ts'
 export type { Condition, Direction, Item, OrderBy, Query, Where } from './query.ts'
 export type { RemoteView, SeenRecord } from './remote-view.ts'
 export type { AnySchema, InputOf, OutputOf, Schema } from './schema.ts'
+export { decide, type Facts, type Step } from './sync/decision.ts'
+export type { OnceOptions, StartOptions } from './sync/engine.ts'
+export type { Direction as SyncDirection } from './sync/requests.ts'
 export type { SyncPhase, SyncProblem, SyncProgress, SyncStatus } from './sync/status.ts'
 export type { Transport } from './sync/transport.ts'
 export type { Transaction, TransactionCollection } from './transaction.ts'
@@ -22,7 +26,6 @@ export type {
   QuarantinedRecord,
   Vault,
   VaultDevice,
-  VaultSync,
 } from './vault.ts'
 export type { RefusedRecord, RefusedWrite, VaultAttention } from './vault-attention.ts'
 export type {
@@ -40,3 +43,4 @@ export {
   type RestoreOptions,
   restoreVaultOn,
 } from './vault-doors.ts'
+export type { VaultSync } from './vault-sync.ts'

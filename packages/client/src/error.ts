@@ -35,6 +35,8 @@ export type ClientErrorCode =
   | 'wrong-phrase'
   /** Sync has stopped until the person acts; `problem` says why. */
   | 'sync-stopped'
+  /** The remote refused a write that was awaited; it needs attention. */
+  | 'write-refused'
   /** What the remote served contradicts itself or what this device knows. Nothing was changed. */
   | 'integrity'
   | 'unsupported-platform'

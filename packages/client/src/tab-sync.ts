@@ -20,7 +20,15 @@ import type { TabFailure, TabMessage, Tabs } from './tabs.ts'
 /** What an engine is to an app, and this too. */
 export type Syncing = Pick<
   SyncEngine,
-  'status' | 'watch' | 'start' | 'once' | 'stop' | 'noteWrite' | 'noteOnline'
+  | 'status'
+  | 'watch'
+  | 'start'
+  | 'once'
+  | 'stop'
+  | 'noteWrite'
+  | 'noteForwards'
+  | 'noteOnline'
+  | 'acceptClock'
 >
 
 /** What is looked at of the local secondary. */
@@ -126,6 +134,14 @@ export class TabSync implements Syncing {
   noteWrite(): void {
     this.#engine.noteWrite()
     this.#hints.say([])
+  }
+
+  noteForwards(): void {
+    this.#engine.noteForwards()
+  }
+
+  acceptClock(): Promise<void> {
+    return this.#engine.acceptClock()
   }
 
   noteOnline(): void {

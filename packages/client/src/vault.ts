@@ -11,7 +11,8 @@ import {
 } from '@blindcopy/protocol'
 import { keychainKey, type Store } from '@blindcopy/secondary'
 import { VaultError, type VaultRecord } from '@blindcopy/vault'
-import { Collection, type CollectionOptions, endWith } from './collection.ts'
+import { Collection, type CollectionOptions } from './collection.ts'
+import type { DurabilityTier } from './durability.ts'
 import { ClientError } from './error.ts'
 import { createHttpTransport } from './http-transport.ts'
 import { readKeychainEntries, type StoredVersion } from './local-reading.ts'
@@ -24,7 +25,6 @@ import { type RemoteView, viewRemote } from './remote-view.ts'
 import { DamagedRecords } from './repair.ts'
 import type { AnySchema, InputOf, OutputOf, Schema } from './schema.ts'
 import { SyncEngine } from './sync/engine.ts'
-import type { SyncStatus } from './sync/status.ts'
 import type { Transport } from './sync/transport.ts'
 import { type Syncing, TabSync } from './tab-sync.ts'
 import type { Tabs } from './tabs.ts'
@@ -32,6 +32,7 @@ import { runTransaction, type Transaction, type WriteContext } from './transacti
 import { uuidV7 } from './uuid.ts'
 import { attentionOf, type VaultAttention } from './vault-attention.ts'
 import { conflictsOf, type VaultConflicts } from './vault-conflicts.ts'
+import { durableOf, syncOf, type VaultSync } from './vault-sync.ts'
 import { createWriting, type Writing } from './writing.ts'
 
 /** One device or recovery key of the vault, as a person would want it listed. */
@@ -53,20 +54,6 @@ export type ExportedRecord = {
 export type QuarantinedRecord = {
   readonly recordId: string
   readonly reason: string
-}
-
-/** Sync as an app sees it. */
-export type VaultSync = {
-  /** Exchanges everything once. Rejects with the first failure; nothing is lost by one. */
-  once(): Promise<void>
-  /** Stays in step, live, until `stop`. Failures are retried and shown in the status. */
-  start(): void
-  stop(): Promise<void>
-  readonly status: SyncStatus
-  /** The status now and after each change, until `signal` aborts or the vault is closed. */
-  watch(signal?: AbortSignal): AsyncGenerator<SyncStatus>
-  /** Moves what was refused back to be sent again. Resolves to how many transactions. */
-  retry(): Promise<number>
 }
 
 export class Vault implements AsyncDisposable {
@@ -290,6 +277,16 @@ export class Vault implements AsyncDisposable {
     return writeRegistrationToken(this.#context, token)
   }
 
+  /**
+   * Resolves when everything that was written before the call is safe: on this device's disk
+   * (`local`), or on the remote's (`remote`; sync must be running). Throws `sync-stopped`,
+   * `write-refused`, `closed`, and `unsupported-platform` for `device`.
+   */
+  durable(tier: DurabilityTier, signal?: AbortSignal): Promise<void> {
+    this.#checkOpen()
+    return durableOf(this.#syncing, this.#context, { tier, signal })
+  }
+
   /** Ends sync, waits for writes under way, and releases the folder. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -320,28 +317,4 @@ async function takeStored(membership: Membership, store: Store): Promise<void> {
   const next = keychainKey(membership.keychain.hashes.length)
   if ((await store.get(next)) === undefined) return
   membership.take(await readKeychainEntries(store))
-}
-
-function syncOf(engine: Syncing, { local, ended }: WriteContext, checkOpen: () => void): VaultSync {
-  return {
-    async once() {
-      checkOpen()
-      await engine.once()
-    },
-    start() {
-      checkOpen()
-      engine.start()
-    },
-    stop: () => engine.stop(),
-    watch: (signal) => engine.watch(endWith(signal, ended)),
-    get status() {
-      return engine.status
-    },
-    async retry() {
-      checkOpen()
-      const count = await local.retryAttention()
-      engine.noteWrite()
-      return count
-    },
-  }
 }

@@ -11,7 +11,14 @@ import type { LocalSecondary } from '../local-secondary.ts'
 import { backoffMs, refusalPauseMs } from './backoff.ts'
 import { decide, type Facts, type Step } from './decision.ts'
 import { type Concern, Exchange, type ExchangeEvents } from './exchange.ts'
-import { describeFailure, type Failure, isPassing, retryAfterOf, stoppedError } from './failure.ts'
+import {
+  describeFailure,
+  type Failure,
+  isPassing,
+  remedyOf,
+  retryAfterOf,
+  stoppedError,
+} from './failure.ts'
 import type { SyncIdentity, Timers } from './identity.ts'
 import { type Direction, Requests } from './requests.ts'
 import { StatusBoard, type SyncPhase, type SyncProblem, type SyncStatus } from './status.ts'
@@ -51,6 +58,13 @@ const INTERVAL_MS = 15 * 60_000
 /** More would be no interval but a busy remote; longer, and a timer of the platform does not wait. */
 const INTERVAL_MS_MIN = 1_000
 const INTERVAL_MS_MAX = 24 * 60 * 60_000
+
+const ONE_WAY: Failure = {
+  code: 'one-way',
+  message:
+    'writes wait that the remote refused for what others wrote meanwhile, which is not pulled',
+  remedy: remedyOf('one-way'),
+}
 
 export class SyncEngine {
   readonly #local: LocalSecondary
@@ -131,6 +145,18 @@ export class SyncEngine {
     this.#wake()
   }
 
+  /** Tells the engine of versions that came by another way than the remote. */
+  noteForwards(): void {
+    this.#exchange.expectForwards()
+    this.#wake()
+  }
+
+  /** The person takes the remote's clock for right. */
+  async acceptClock(): Promise<void> {
+    await this.#exchange.acceptClock()
+    this.noteWrite()
+  }
+
   /** Tells the engine that the network has come back. */
   noteOnline(): void {
     this.#failureCount = 0
@@ -169,6 +195,7 @@ export class SyncEngine {
           this.#restBetween()
           break
         case 'finish':
+          this.#noteOneWay()
           this.#show('resting')
           this.#requests.resolve()
           return
@@ -258,6 +285,7 @@ export class SyncEngine {
 
   /** Nothing is left to do, and changes arrive by themselves. */
   #noteInStep(): void {
+    this.#noteOneWay()
     const isOneWay = this.#requests.direction !== 'both'
     if (!isOneWay && !this.#exchange.isLive) return
     const isLive = this.#exchange.isLive && this.#local.pendingCount === 0
@@ -265,7 +293,14 @@ export class SyncEngine {
     if (this.#exchange.isLive || this.#requests.direction === 'push') this.#requests.resolve()
   }
 
+  /** What waits for the way that is left out is told. */
+  #noteOneWay(): void {
+    const { awaitsPull } = this.#exchange.facts()
+    this.#concern('one-way', awaitsPull ? ONE_WAY : null)
+  }
+
   #restBetween(): void {
+    this.#noteOneWay()
     this.#requests.resolve()
     this.#pause(this.#started?.everyMs ?? INTERVAL_MS, 'waiting')
     // Known once more when the pause is over.

@@ -13,10 +13,13 @@ import {
 } from '@blindcopy/protocol'
 import { opens } from '../arrival.ts'
 import { ClientError, codeOf } from '../error.ts'
+import { hasForwards } from '../forwarding.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
 import type { AgainCode } from '../verdict.ts'
+import { clockWrong, judgeClock, tellCorrection } from './clock-check.ts'
 import type { Facts } from './decision.ts'
 import type { Failure } from './failure.ts'
+import { forwardVersions } from './forward.ts'
 import { HeadWatch, headProblem, retryQuarantine } from './head-check.ts'
 import type { SyncIdentity, Timers } from './identity.ts'
 import { LiveConnection } from './live.ts'
@@ -71,6 +74,9 @@ type Known = Pick<
   | 'isSocketOpen'
 >
 
+/** A conflict may well come again; for its time or epoch nothing is refused so often by honest ends. */
+const REFUSALS_MAX = 3
+
 /** What a push meets when a version that waits is no longer what was sealed. */
 const DISK_CODES: ReadonlySet<string> = new Set(['malformed', 'vault-damaged'])
 
@@ -89,7 +95,10 @@ export class Exchange {
   #isBehind = true
   #hasMismatch = false
   #again: Set<AgainCode> = new Set()
-  #conflictCount = 0
+  /** How often in a row writes were refused, by the reason. */
+  readonly #refusals = new Map<AgainCode, number>()
+  #isClockAccepted = false
+  #hasForwards = false
   #live: { connection: LiveConnection; isReady: boolean } | null = null
 
   constructor(options: ExchangeOptions) {
@@ -113,7 +122,7 @@ export class Exchange {
       isRebaseDue: state.isRebaseDue || this.#again.has('conflict'),
       hasPending: pendingCount > 0,
       awaitsPull: this.#isBehind && (this.#again.has('conflict') || this.#again.has('epoch-old')),
-      hasForwards: false,
+      hasForwards: this.#hasForwards,
       isSocketOpen: this.#live !== null,
     }
   }
@@ -157,6 +166,8 @@ export class Exchange {
     this.#headSeq = head[0]
     this.#hasMismatch = false
     if (head[0] !== this.#local.cursor.position.seq) this.#isBehind = true
+    this.#hasForwards = await hasForwards(this.#local.state.store)
+    await this.#checkClock({ isRefused: false })
   }
 
   async reconcile(options: { mayPush: boolean }): Promise<void> {
@@ -223,6 +234,7 @@ export class Exchange {
       transport: this.#transport,
       bytesMax: this.#pushBytesMax,
       data: () => this.#data(),
+      final: this.#finalCodes,
       onSettled: (count: number) => {
         done += count
         const rest = done + this.#local.pendingCount
@@ -244,12 +256,22 @@ export class Exchange {
     if (!isMissing && this.#local.pendingCount === 0) await this.#events.onSynced()
   }
 
+  /** What putting it right has not helped against: such a write goes to attention. */
+  get #finalCodes(): ReadonlySet<AgainCode> {
+    const codes: readonly AgainCode[] = ['clock-drift', 'epoch-old']
+    return new Set(codes.filter((code) => (this.#refusals.get(code) ?? 0) >= REFUSALS_MAX))
+  }
+
   #noteAgain(again: ReadonlySet<AgainCode>): void {
-    for (const code of again) this.#again.add(code)
+    for (const code of again) {
+      this.#again.add(code)
+      this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1)
+    }
     // What they were refused for came after the cursor.
     if (again.size > 0) this.#isBehind = true
-    this.#conflictCount = again.has('conflict') ? this.#conflictCount + 1 : 0
-    if (this.#conflictCount > 1) this.#events.onRefusedAgain(this.#conflictCount)
+    else this.#refusals.clear()
+    const refusalCount = Math.max(0, ...this.#refusals.values())
+    if (again.size > 0 && refusalCount > 1) this.#events.onRefusedAgain(refusalCount)
   }
 
   /** A version that the disk has spoiled must not hold up the others. */
@@ -274,7 +296,7 @@ export class Exchange {
 
   /** What waits, under the newest epoch. */
   async resealOutbox(): Promise<void> {
-    await this.#local.rewriteOutbox({ reseal: true })
+    await this.#local.resealOutbox(this.#identity.reseal)
     this.#again.delete('epoch-old')
   }
 
@@ -282,13 +304,69 @@ export class Exchange {
   async rebase(): Promise<void> {
     await this.#local.rebase()
     this.#again.delete('conflict')
+    // The app writes faster than what waits can be rewritten.
+    if (this.#local.state.isRebaseDue) this.#events.onRefusedAgain(2)
   }
 
+  /** A write was refused for its time: it is re-stamped, once, if the clock can be believed. */
   async correctClock(): Promise<void> {
     this.#again.delete('clock-drift')
+    this.#refusals.set('clock-drift', REFUSALS_MAX)
+    await this.#checkClock({ isRefused: true })
   }
 
-  async forward(): Promise<void> {}
+  /** The person takes the remote's time for right, however far it is from this device's. */
+  async acceptClock(): Promise<void> {
+    this.#isClockAccepted = true
+    await this.#checkClock({ isRefused: false })
+    for await (const page of this.#local.attentionPages()) {
+      for (const { number, code } of page) {
+        if (code === 'clock-drift') await this.#local.retryAttention(number)
+      }
+    }
+    await this.#restamp(this.#local.state.clock.offsetMs)
+  }
+
+  async #checkClock({ isRefused }: { isRefused: boolean }): Promise<void> {
+    const answer = this.#transport.lastAnswer?.() ?? null
+    const { offsetMs } = this.#local.state.clock
+    const judged = judgeClock(answer, { offsetMs, isAccepted: this.#isClockAccepted })
+    const isAsked = judged.type === 'ask' && answer !== null
+    this.#events.onConcern('clock', isAsked ? clockWrong(answer) : null)
+    if (isAsked) return
+    if (judged.type === 'correct' && answer !== null) {
+      await this.#restamp(judged.offsetMs)
+      await tellCorrection(this.#local.state, answer, judged.offsetMs)
+    } else if (isRefused) {
+      await this.#restamp(offsetMs)
+    }
+  }
+
+  async #restamp(offsetMs: number): Promise<void> {
+    await this.#local.correctClock({ offsetMs, tail: this.#timers.random(4) })
+  }
+
+  /** What came here by another way than the remote is looked for. */
+  expectForwards(): void {
+    this.#hasForwards = true
+  }
+
+  async forward(): Promise<void> {
+    this.#events.onPhase('pushing')
+    const { isBehind, refusal } = await forwardVersions({
+      local: this.#local,
+      transport: this.#transport,
+      identity: this.#identity,
+      data: () => this.#data(),
+      bytesMax: this.#pushBytesMax,
+      onProgress: (done, total) => this.#events.onProgress({ direction: 'push', done, total }),
+    })
+    // Those that are left are offered again with the next session.
+    this.#hasForwards = false
+    if (isBehind && !this.isLive) this.#isBehind = true
+    this.#events.onConcern('refusal', refusal === null ? null : cannotBring(refusal))
+    this.#events.onSuccess()
+  }
 
   openLive(): void {
     const events = {

@@ -28,6 +28,8 @@ export type PushContext = {
   /** What the requests carry; asked for each, because the cursor moves. */
   readonly data: () => DataRequest
   readonly onSettled: (transactionCount: number) => void
+  /** Reasons that were dealt with already: for these nothing is sent again. */
+  readonly final?: ReadonlySet<AgainCode>
 }
 
 /**
@@ -62,9 +64,11 @@ export async function pushOutbox(context: PushContext, below?: number): Promise<
     const { batch, verdicts } = sent
     bounds = boundsFrom(nextNumber(batch))
     const next = await bothOf(local.outboxTransactions(bounds), verdicts)
-    const settled = pairVerdicts(batch, await verdicts)
+    const settled = pairVerdicts(batch, await verdicts, context.final)
     for (const { verdict } of settled) if (verdict.type === 'again') again.add(verdict.code)
-    sent = again.size === 0 ? await sendBatch(context, next, bounds) : undefined
+    // What was sent once is repeated whatever becomes of it: it may have been applied then.
+    const goesOn = again.size === 0 || below !== undefined
+    sent = goesOn ? await sendBatch(context, next, bounds) : undefined
     await bothOf(settleAll(local, settled), sent?.verdicts)
     for (const { verdict } of settled) {
       if (verdict.type === 'applied') greatestSeq = Math.max(greatestSeq, verdict.position.seq)
@@ -132,11 +136,13 @@ async function verdictsOn(
 function pairVerdicts(
   batch: readonly OutboxTransaction[],
   verdicts: readonly Verdict[],
+  final: ReadonlySet<AgainCode> = new Set(),
 ): Settled[] {
-  return batch.map((transaction, i) => ({
-    transaction,
-    verdict: takenVerdict(verdicts[i] as Verdict, transaction.timestamp),
-  }))
+  return batch.map((transaction, i) => {
+    const verdict = takenVerdict(verdicts[i] as Verdict, transaction.timestamp)
+    const isFinal = verdict.type === 'again' && final.has(verdict.code)
+    return { transaction, verdict: isFinal ? { type: 'refused', code: verdict.code } : verdict }
+  })
 }
 
 function takenVerdict(verdict: Verdict, pushed: Timestamp): TakenVerdict {

@@ -82,21 +82,23 @@ describe('a write from a clock hours ahead', () => {
     await expectRightClock(three)
   })
 
-  it('is refused by a remote whose clock is right, and kept where it was made', async () => {
+  it('is put right by a remote whose clock is right, and told', async () => {
     const world = makeWorld(304)
     const ahead = world.makeDevice({ skewMs: HOURS_3 })
     const { vault } = await ahead.create()
     await put(vault, 'a', { text: 'a' })
     expect(await exchange(vault)).toBeUndefined()
-    expect(vault.sync.status).toMatchObject({ pending: 0, attention: 1 })
-    expect(await get(vault, 'a')).toEqual({ text: 'a' })
-    // Once its clock is right again, what it writes is taken.
+    const { status } = vault.sync
+    expect(status).toMatchObject({ pending: 0, attention: 0, problem: null })
+    expect(status.clock).toEqual({ offsetMs: -HOURS_3 })
+    expect(status.notices.map(({ code }) => code)).toEqual(['clock-corrected'])
+    expect(status.notices[0]?.message).toContain(new Date(world.clock.ms).toISOString())
+    // Once its clock is right again, the correction is taken back.
     ahead.skewMs = 0
-    world.clock.ms += HOURS_3
     await put(vault, 'b', { text: 'b' })
-    expect(await vault.sync.retry()).toBe(1)
+    world.restartRemote({ tokenKey: new Uint8Array(32).fill(8) })
     expect(await exchange(vault)).toBeUndefined()
-    expect(vault.sync.status).toMatchObject({ pending: 0, attention: 0 })
+    expect(vault.sync.status).toMatchObject({ pending: 0, attention: 0, clock: null })
   })
 })
 

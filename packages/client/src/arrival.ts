@@ -193,6 +193,8 @@ export type ArrivalContext = {
   readonly currentEnvelope: (slot: Slot) => Envelope | undefined
   /** Whether a version of this device is stored here. */
   readonly holdsOwn: (recordId: RecordId, timestamp: Timestamp) => boolean
+  /** Whether what is shown came from no remote, and will be passed on. */
+  readonly isPassedOn: (recordId: RecordId) => boolean
   /** Whether a version was held here before, as far as can be told from its author. */
   readonly wasSeen: (timestamp: Timestamp) => boolean
   /** Two versions of a merge record, of which neither was written on top of the other. */
@@ -228,7 +230,9 @@ export function takeArrival(
     batch.setRow(slot, { ...before, confirmed: timestamp })
     return true
   }
-  if (isForwarded(before)) batch.ops.push({ type: 'delete', key: forwardKey(recordId) })
+  if (isForwarded(before) && !isLater(before.current, timestamp)) {
+    batch.ops.push({ type: 'delete', key: forwardKey(recordId) })
+  }
   if (equalBytes(timestamp, before.current)) {
     batch.setRow(slot, { ...before, confirmed: timestamp })
   } else {
@@ -282,6 +286,12 @@ function judgeMeeting(
     return
   }
   if (isNone(before.current)) return
+  const envelope = arrival.envelope as Envelope
+  if (context.meetings.some((meeting) => meeting.slot === slot)) {
+    // What meets in one batch is merged in one write.
+    context.meetings.push({ slot, older: envelope, newer: envelope })
+    return
+  }
   const isNewer = isLater(timestamp, before.current)
   const isDescendant =
     isNewer && opening.base !== null && opening.base !== undefined
@@ -290,16 +300,23 @@ function judgeMeeting(
   if (isDescendant) return
   const current = context.currentEnvelope(slot)
   if (current === undefined) return
-  const envelope = arrival.envelope as Envelope
-  if (opening.merges === true && before.pending === 0) {
+  // What the remote refused, and what is local only, stays here alone.
+  const isAlone =
+    before.pending === 0 &&
+    isLater(before.current, before.confirmed) &&
+    !context.isPassedOn(recordId)
+  if (opening.merges === true && before.pending === 0 && !isAlone) {
     const [older, newer] = isNewer ? [current, envelope] : [envelope, current]
     context.meetings.push({ slot, older, newer })
     return
   }
   // What both ends once held is history, not a conflict.
-  const isUnconfirmed = before.pending > 0 || isLater(before.current, before.confirmed)
+  const isWaiting = before.pending > 0 && batch.isOwn(before.current)
+  const isUnconfirmed =
+    !equalBytes(before.current, before.confirmed) &&
+    (isWaiting || isLater(before.current, before.confirmed))
   const loser = isNewer ? current : envelope
-  const isHistory = isNewer ? !isUnconfirmed : context.wasSeen(timestamp)
+  const isHistory = isNewer ? !isUnconfirmed : isAlone || context.wasSeen(timestamp)
   if (isHistory) return
   batch.logConflict({
     recordId,

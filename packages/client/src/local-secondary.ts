@@ -287,7 +287,7 @@ export class LocalSecondary implements AsyncDisposable {
   /** Takes the verdicts on transactions, in their order, in one batch. */
   settle(settled: readonly Settled[]): Promise<void> {
     return this.state.run(async () => {
-      await settleTransactions(this.state, settled)
+      await settleTransactions(this.state, settled, (envelope) => this.#keys?.tagOf(envelope))
       await this.state.evictConflicts()
     })
   }

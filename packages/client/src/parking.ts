@@ -11,6 +11,7 @@ import {
   concat,
   decodeUint32,
   encodeUint32,
+  equalBytes,
   PAIR_BYTES,
   RECORD_ID_BYTES,
   type RecordId,
@@ -74,6 +75,17 @@ export async function readParking(store: Store): Promise<Parking> {
     }
   }
   return parking
+}
+
+/** Whether a version is held back until its transaction is whole. */
+export function isParked(parking: Parking, recordId: RecordId, timestamp: Timestamp): boolean {
+  for (const { ops } of parking.values()) {
+    const isThere = ops.some(
+      (op) => equalBytes(op.timestamp, timestamp) && equalBytes(op.recordId, recordId),
+    )
+    if (isThere) return true
+  }
+  return false
 }
 
 function parseParked(seq: number, value: Uint8Array): ParkedTransaction {

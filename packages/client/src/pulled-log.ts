@@ -5,8 +5,10 @@
  *                                                                     └──▶ others parked
  */
 import {
+  type ClockState,
   compareTimestamps,
   type Envelope,
+  equalBytes,
   formatHex,
   isAuthoredBy,
   isTombstone,
@@ -16,7 +18,7 @@ import {
   type Timestamp,
   timestampAuthor,
 } from '@blindcopy/protocol'
-import { versionKey } from '@blindcopy/secondary'
+import { forwardKey, versionKey } from '@blindcopy/secondary'
 import {
   type Arrival,
   type ArrivalContext,
@@ -33,6 +35,7 @@ import {
   takeArrival,
 } from './arrival.ts'
 import { ClientError } from './error.ts'
+import { versionText } from './lineage.ts'
 import type { LocalState, NextState } from './local-state.ts'
 import { deleteParked, type ParkedOp, type ParkedTransaction, putParked } from './parking.ts'
 import { isLater, isNone } from './row.ts'
@@ -42,6 +45,8 @@ import { idText, type RowBatch, type Slot } from './row-batch.ts'
 export type FileMeetings = (
   batch: RowBatch,
   meetings: readonly Meeting[],
+  /** After the arrivals; as it was, without it. */
+  clock?: ClockState,
 ) => Pick<NextState, 'clock' | 'nextNumber'> & { readonly added: readonly number[] }
 
 export type LogReading = {
@@ -81,7 +86,7 @@ export async function applyPulled(
   const parking = await settleParking(state, batch, parked)
   const isTorn = opened.some((step) => isCut(step))
   const next = finishArrivals(state, { arrivals, context, isTorn })
-  const meetings = options.fileMeetings(batch, context.meetings)
+  const meetings = options.fileMeetings(batch, context.meetings, next.clock)
   const cursor = { syncId, position }
   await state.write(batch, { ...next, ...pick(meetings), cursor, parking })
   for (const number of meetings.added) state.outbox.added(number)
@@ -100,7 +105,7 @@ export async function applyConfirmed(
     takeArrival(batch, batch.slotOf(arrival.recordId), { arrival, context })
   }
   const next = finishArrivals(state, { arrivals, context, isTorn: false })
-  const meetings = options.fileMeetings(batch, context.meetings)
+  const meetings = options.fileMeetings(batch, context.meetings, next.clock)
   await state.write(batch, { ...next, ...pick(meetings) })
   for (const number of meetings.added) state.outbox.added(number)
 }
@@ -119,7 +124,7 @@ export async function releaseQuarantined(
   )
   if (released.length === 0) return 0
   const next = finishArrivals(state, { arrivals: released, context, isTorn: false })
-  const meetings = options.fileMeetings(batch, context.meetings)
+  const meetings = options.fileMeetings(batch, context.meetings, next.clock)
   await state.write(batch, { ...next, ...pick(meetings) })
   for (const number of meetings.added) state.outbox.added(number)
   return released.length
@@ -129,9 +134,10 @@ export async function releaseQuarantined(
 export async function showParked(state: LocalState): Promise<number> {
   if (state.parking.size === 0) return 0
   const parked = [...state.parking.values()]
-  const batch = await state.readRows([])
+  const pairs = parked.flatMap(({ missing }) => [...missing.values()])
+  const batch = await state.readRows(pairs.map(idOfPair))
+  const isTorn = pairs.some((pair) => !isHeld(batch, pair))
   for (const transaction of parked) await unpark(batch, transaction)
-  const isTorn = parked.some(({ missing }) => missing.size > 0)
   const notices = isTorn
     ? { notices: state.withNotice({ code: 'transaction-torn', message: TORN }) }
     : {}
@@ -190,27 +196,56 @@ async function settleParking(
   candidates: ReadonlyMap<number, ParkedTransaction>,
 ): Promise<LocalState['parking']> {
   if (state.parking.size === 0 && candidates.size === 0) return state.parking
-  const parking = new Map(state.parking)
-  for (const [seq, transaction] of [...parking, ...candidates]) {
-    const missing = new Map([...transaction.missing].filter(([, pair]) => !isHeld(batch, pair)))
-    const wasParked = parking.has(seq)
-    if (missing.size === 0) {
-      await unpark(batch, { ...transaction, missing })
+  const parking = new Map([...state.parking, ...candidates])
+  const hidden = new Set([...parking.values()].flatMap(({ ops }) => ops.map(opText)))
+  // What supersedes a part of one comes later in the log: so the last are judged first.
+  for (const seq of [...parking.keys()].sort((a, b) => b - a)) {
+    const transaction = parking.get(seq) as ParkedTransaction
+    if (await isWhole(batch, transaction, hidden)) {
+      await unpark(batch, transaction)
       parking.delete(seq)
-    } else if (!wasParked || missing.size < transaction.missing.size) {
-      const waiting = { ...transaction, missing }
-      parking.set(seq, waiting)
-      batch.ops.push(putParked(waiting))
+      for (const op of transaction.ops) hidden.delete(opText(op))
+    } else if (candidates.has(seq)) {
+      batch.ops.push(putParked(transaction))
     }
   }
   return parking
 }
 
+/** Whether readers who are shown it see all of it, but for what newer versions have superseded. */
+async function isWhole(
+  batch: RowBatch,
+  { ops, missing }: ParkedTransaction,
+  hidden: ReadonlySet<string>,
+): Promise<boolean> {
+  const pairs = [...missing.values()]
+  const ids = [...pairs.map(idOfPair), ...ops.map(({ recordId }) => recordId)]
+  // Where nothing has come for any of its records, nothing has changed.
+  if (!ids.some((recordId) => batch.findSlot(recordId) !== undefined)) return false
+  await batch.include(ids)
+  const isSeen = (recordId: RecordId, timestamp: Timestamp): boolean => {
+    const { current, confirmed } = batch.slotOf(recordId).row
+    if (!isLater(timestamp, current)) return true
+    return !isLater(timestamp, confirmed) && !hidden.has(versionText(recordId, confirmed))
+  }
+  return (
+    pairs.every((pair) => isSeen(idOfPair(pair), timestampOfPair(pair))) &&
+    ops.every((op) => {
+      const { confirmed } = batch.slotOf(op.recordId).row
+      return equalBytes(confirmed, op.timestamp) || isSeen(op.recordId, op.timestamp)
+    })
+  )
+}
+
+const idOfPair = (pair: Uint8Array): RecordId => pair.subarray(0, RECORD_ID_BYTES) as RecordId
+const timestampOfPair = (pair: Uint8Array): Timestamp => pair.subarray(RECORD_ID_BYTES) as Timestamp
+const opText = ({ recordId, timestamp }: ParkedOp): string => versionText(recordId, timestamp)
+
 /** Whether a pair's record is held in that version or a newer one; unknown rows are not. */
 function isHeld(batch: RowBatch, pair: Uint8Array): boolean {
-  const slot = batch.findSlot(pair.subarray(0, RECORD_ID_BYTES) as RecordId)
+  const slot = batch.findSlot(idOfPair(pair))
   if (slot === undefined) return false
-  const timestamp = pair.subarray(RECORD_ID_BYTES) as Timestamp
+  const timestamp = timestampOfPair(pair)
   const { current, confirmed } = slot.row
   return !isLater(timestamp, current) || !isLater(timestamp, confirmed)
 }
@@ -236,13 +271,19 @@ export async function contextOf(
   const keys: Uint8Array[] = []
   const places: (() => void)[] = []
   const own = new Set<string>()
+  const passedOn = new Set<string>()
   const values: (Uint8Array | undefined)[] = []
   for (const { recordId, timestamp, opening } of arrivals) {
     const { row } = batch.slotOf(recordId)
     if (!isLater(timestamp, row.confirmed)) continue
     if (isAuthoredBy(timestamp, deviceId)) {
       const at = keys.push(versionKey(recordId, timestamp)) - 1
-      places.push(() => values[at] !== undefined && own.add(pairText(recordId, timestamp)))
+      places.push(() => values[at] !== undefined && own.add(versionText(recordId, timestamp)))
+    }
+    const isAhead = row.pending === 0 && isLater(row.current, row.confirmed)
+    if (isAhead) {
+      const at = keys.push(forwardKey(recordId)) - 1
+      places.push(() => values[at] !== undefined && passedOn.add(idText(recordId)))
     }
     const mayMeet = row.pending > 0 || isLater(row.current, row.confirmed) || merges(opening)
     if (!mayMeet || isNone(row.current)) continue
@@ -263,7 +304,8 @@ export async function contextOf(
       const isSame = found !== undefined && compareTimestamps(found.timestamp, row.current) === 0
       return isSame ? found.envelope : undefined
     },
-    holdsOwn: (recordId, timestamp) => own.has(pairText(recordId, timestamp)),
+    isPassedOn: (recordId) => passedOn.has(idText(recordId)),
+    holdsOwn: (recordId, timestamp) => own.has(versionText(recordId, timestamp)),
     wasSeen: (timestamp) => {
       const greatest = state.seen.get(formatHex(timestampAuthor(timestamp)))
       return greatest !== undefined && compareTimestamps(timestamp, greatest) <= 0
@@ -276,9 +318,6 @@ export async function contextOf(
 
 const merges = (opening: Arrival['opening']): boolean =>
   opening.type === 'opened' && opening.merges === true
-
-const pairText = (recordId: Uint8Array, timestamp: Uint8Array): string =>
-  idText(recordId) + idText(timestamp)
 
 /** What changes beside the rows: the clock, what was seen of each author, what the person learns. */
 export function finishArrivals(

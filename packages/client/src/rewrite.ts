@@ -15,9 +15,8 @@ import {
 } from '@blindcopy/protocol'
 import type { RecordDraft, VaultRecord } from '@blindcopy/vault'
 import type { ConflictEvent, ConflictKind, LoggedConflict } from './conflict-log.ts'
-import { type Resolution, reasonOf } from './conflict-policy.ts'
+import type { Resolution } from './conflict-policy.ts'
 import type { Draft } from './draft.ts'
-import { codeOf } from './error.ts'
 import {
   clockGroups,
   joinStates,
@@ -30,6 +29,7 @@ import { restampClocks } from './merge-restamp.ts'
 import type { OutboxEntry, OutboxOp } from './outbox.ts'
 import type { Standing } from './rebase.ts'
 import { isNone } from './row.ts'
+import { upgradeBoth, versionOf } from './upgrade.ts'
 
 /** What rewriting needs of the vault's keys and of the app. */
 export type RewriteKeys = {
@@ -170,25 +170,8 @@ async function resolveOp(
   if (resolution.type === 'failed') return { type: 'open', reason: resolution.reason }
   const { fields } = resolution
   if (sameFields(fields, theirs.fields)) return { type: 'adopted' }
-  const schemaVersion = Math.max(mine.schemaVersion, theirs.schemaVersion)
+  const schemaVersion = versionOf(fields, mine, theirs)
   return { type: 'kept', record: { ...mine, fields, schemaVersion }, isMerged: true }
-}
-
-/** Records of one schema version, which alone can be compared. */
-type Upgraded =
-  | { readonly mine: VaultRecord; readonly theirs: VaultRecord; readonly reason?: undefined }
-  | { readonly reason: string }
-
-export function upgradeBoth(keys: RewriteKeys, a: VaultRecord, b: VaultRecord): Upgraded {
-  try {
-    const [mine, theirs] = [keys.upgrade(a), keys.upgrade(b)]
-    // A deleted record is of no version.
-    const isDeleted = mine.fields === null || theirs.fields === null
-    if (isDeleted || mine.schemaVersion === theirs.schemaVersion) return { mine, theirs }
-    return { reason: 'schema-newer' }
-  } catch (error) {
-    return { reason: codeOf(error) === 'schema-newer' ? 'schema-newer' : reasonOf(error) }
-  }
 }
 
 async function baseOf(
@@ -233,8 +216,8 @@ async function mergeOp(
     losers.push({ envelope: standing.envelope, isMine: false })
   }
   if (sameState(joined, theirs)) return { type: 'adopted', losers }
-  const schemaVersion = Math.max(mine.schemaVersion, met.theirs.schemaVersion)
   const { fields } = joined
+  const schemaVersion = versionOf(fields, mine, met.theirs)
   const merged = { ...mine, fields, fieldClocks: clockGroups(joined, timestamp), schemaVersion }
   return { type: 'kept', record: merged, isMerged: true, losers }
 }

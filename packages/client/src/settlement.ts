@@ -1,12 +1,16 @@
 /**
  * Settlement: takes the verdicts on transactions, in their order, in one batch with the cursor.
  */
-import type { Envelope } from '@blindcopy/protocol'
-import { numberedKey, type Store, transactionVersionRange } from '@blindcopy/secondary'
+import { type Envelope, equalBytes, isTombstone, type Timestamp } from '@blindcopy/protocol'
+import { numberedKey, type Store, transactionVersionRange, versionKey } from '@blindcopy/secondary'
+import { showConfirmed } from './arrival.ts'
 import { putAttention } from './attention.ts'
+import { readConflict } from './conflict-log.ts'
 import { putSentBelow } from './local-meta.ts'
 import type { LocalState } from './local-state.ts'
 import { type OutboxTransaction, recordIdsOf } from './outbox.ts'
+import { isParked } from './parking.ts'
+import { isLater } from './row.ts'
 import type { RowBatch, Slot } from './row-batch.ts'
 import {
   type AgainCode,
@@ -18,12 +22,16 @@ import {
   withoutPending,
 } from './verdict.ts'
 
+/** The list that a version stands in; undefined when it does not open. */
+export type TagOf = (envelope: Envelope) => Uint8Array | undefined
+
 export type Settled = { readonly transaction: OutboxTransaction; readonly verdict: TakenVerdict }
 
 /** Inside `run`. */
 export async function settleTransactions(
   state: LocalState,
   settled: readonly Settled[],
+  tagOf: TagOf,
 ): Promise<void> {
   const batch = await state.readRows(settled.flatMap(({ transaction }) => recordIdsOf(transaction)))
   const gone: number[] = []
@@ -48,10 +56,11 @@ export async function settleTransactions(
       continue
     }
     const { staleByOp } = verdict
-    const lost = await lostEnvelopes(state.store, transaction, staleByOp.size)
+    const lost = await lostEnvelopes(state, batch, { transaction, slots, staleByOp })
     takeApplied(batch, slots, { transaction, staleByOp, lost, nowMs: state.nowMs() })
     position = positionAfter(position, transaction, verdict.position) ?? position
   }
+  await showAwaited(state, batch, batch.slots, tagOf)
   await state.write(batch, { cursor: { ...state.cursor, position } })
   state.outbox.settled({ gone, again, refusedCount })
 }
@@ -104,12 +113,52 @@ export async function readEnvelopes(
   return envelopes
 }
 
-/** Those of a transaction of which something lost; else nothing is read. */
+/**
+ * The ops that lost and belong in the conflict log. Not there: what is still shown, since the winner
+ * will meet it when it arrives; what this device has written on itself; and what was logged.
+ */
 async function lostEnvelopes(
-  store: Store,
-  { timestamp }: OutboxTransaction,
-  lostCount: number,
+  state: LocalState,
+  batch: RowBatch,
+  lost: {
+    readonly transaction: OutboxTransaction
+    readonly slots: readonly Slot[]
+    readonly staleByOp: ReadonlyMap<number, Timestamp>
+  },
 ): Promise<ReadonlyMap<number, Envelope>> {
-  if (lostCount === 0) return new Map()
-  return new Map((await readEnvelopes(store, timestamp)).entries())
+  const { transaction, slots, staleByOp } = lost
+  const { number, timestamp } = transaction
+  const logged = new Map<number, Envelope>()
+  for (const [op, winner] of staleByOp) {
+    const { recordId, row } = slots[op] as Slot
+    const isOver = row.last === number && !equalBytes(row.current, timestamp)
+    if (!isOver || batch.isOwn(winner)) continue
+    if ((await readConflict(state.store, recordId, timestamp)) !== undefined) continue
+    const envelope = await state.store.get(versionKey(recordId, timestamp))
+    if (envelope !== undefined) logged.set(op, envelope as Envelope)
+  }
+  return logged
+}
+
+/**
+ * Shows what arrived while writes waited that had to be resolved against it, and are answered now.
+ * What is parked is shown with the rest of its transaction.
+ */
+async function showAwaited(
+  state: LocalState,
+  batch: RowBatch,
+  slots: readonly Slot[],
+  tagOf: TagOf,
+): Promise<void> {
+  for (const slot of slots) {
+    const { recordId, row } = slot
+    const isAwaited = row.pending > 0 && row.policy !== 0
+    if (isAwaited || !isLater(row.confirmed, row.current)) continue
+    if (isParked(state.parking, recordId, row.confirmed)) continue
+    const envelope = await state.store.get(versionKey(recordId, row.confirmed))
+    if (envelope === undefined) continue
+    const tag = tagOf(envelope as Envelope)
+    const tombstone = isTombstone(envelope as Envelope)
+    if (tag !== undefined) showConfirmed(batch, slot, { tag, tombstone })
+  }
 }

@@ -43,7 +43,7 @@ export const CONFLICT_REFUSALS_MAX = 20
 
 /**
  * Confirms an applied transaction in the batch. `slots` are those of its ops, `staleByOp` names the
- * version that each lost op met; `lost` are the envelopes of those ops.
+ * version that each lost op met; `lost` are the envelopes of those to log.
  */
 export function takeApplied(
   batch: RowBatch,

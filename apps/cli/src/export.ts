@@ -8,7 +8,11 @@ import type { Terminal } from './terminal.ts'
 import { type VaultOptions, withVault } from './vault-folder.ts'
 
 /** The line of one record: what `export`, `list --json` and `get --json` write, `import` reads. */
-export function formatLine({ collection, key, fields }: ExportedRecord): string {
+export function formatLine({
+  collection,
+  key,
+  fields,
+}: Pick<ExportedRecord, 'collection' | 'key'> & { readonly fields: Fields | null }): string {
   const names = `"collection":${JSON.stringify(collection)},"key":${JSON.stringify(key)}`
   return `{${names},"fields":${formatJson(fields)}}`
 }

@@ -12,6 +12,8 @@
  * A test compares the table with the codes of the packages; docs/protocol.md explains them all.
  */
 
+import { wrap } from './layout.ts'
+
 export type Exit = 1 | 2 | 3 | 4 | 5 | 130
 
 export type Outcome = { readonly exit: Exit; readonly remedy: string }
@@ -25,7 +27,7 @@ const USAGE: Readonly<Record<string, Outcome>> = {
   'address-refused': { exit: 2, remedy: 'Check --host, and take a --port of 1024 or above.' },
   'needs-attention': {
     exit: 3,
-    remedy: 'They are kept. `blindcopy sync --retry` sends them again.',
+    remedy: 'They are kept: `blindcopy attention list` tells why, and `retry` sends them again.',
   },
   interrupted: { exit: 130, remedy: 'What was done before it is whole and kept.' },
 }
@@ -38,6 +40,9 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
   'invalid-argument': { exit: 2, remedy: 'Correct what the sentence names.' },
   'reserved-name': { exit: 2, remedy: 'Choose a collection name that does not begin with "$".' },
   'schema-refused': { exit: 2, remedy: 'Correct the field that the sentence names.' },
+  'schema-newer': { exit: 2, remedy: 'Update this program; the record is kept as it is.' },
+  refused: { exit: 3, remedy: 'It is kept: see `blindcopy attention`.' },
+  'write-refused': { exit: 3, remedy: 'It is kept: see `blindcopy attention`.' },
   'not-found': { exit: 2, remedy: 'See `blindcopy list COLLECTION` for the keys there are.' },
   'already-exists': { exit: 2, remedy: 'Choose another key.' },
   'transaction-conflict': { exit: 1, remedy: 'Try again when less is being written.' },
@@ -49,6 +54,8 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
   },
   'not-a-remote': { exit: 4, remedy: 'Check the address, and any proxy or login page before it.' },
   'wrong-phrase': { exit: 3, remedy: 'Compare the words with your paper, and check --remote.' },
+  'wrong-vault': { exit: 2, remedy: 'Use the vault that it was made from.' },
+  'bundle-damaged': { exit: 5, remedy: 'Nothing was taken of what is damaged: export it again.' },
   'sync-stopped': { exit: 3, remedy: 'Nothing here was changed. See `blindcopy status`.' },
   integrity: {
     exit: 5,
@@ -87,7 +94,7 @@ const PROTOCOL: Readonly<Record<string, Outcome>> = {
       'Give --registration-token; `blindcopy serve` shows it once, and keeps it beside its data.',
   },
   'registration-closed': { exit: 3, remedy: `${ASK_HOST} Or choose another one.` },
-  'sync-id-mismatch': { exit: 3, remedy: `Nothing here was changed. ${ASK_HOST}` },
+  'sync-id-mismatch': { exit: 3, remedy: BY_ITSELF },
   'epoch-old': { exit: 3, remedy: 'Sync again; `blindcopy sync --retry` sends it anew.' },
   'epoch-unknown': { exit: 3, remedy: 'Sync again; `blindcopy sync --retry` sends it anew.' },
   'wrong-author': { exit: 3, remedy: 'The folder may be a copy: restore into a new one instead.' },
@@ -145,10 +152,15 @@ export function failureOf(error: unknown): Failure {
   return { ...outcome, code: isKnown ? code : 'internal', message: oneLine(message) }
 }
 
-/** The two lines for a person, or the one for a machine. */
-export function formatFailure({ code, message, remedy }: Failure, json: boolean): string {
+/** A sentence and a remedy for a person, in lines of so many columns, or the one for a machine. */
+export function formatFailure(
+  { code, message, remedy }: Failure,
+  json: boolean,
+  columns: number = Number.POSITIVE_INFINITY,
+): string {
   if (json) return JSON.stringify({ error: { code, message, remedy } })
-  return `blindcopy: ${message} [${code}]\n  ${remedy}`
+  const sentence = wrap(`blindcopy: ${message} [${code}]`, columns, 2)
+  return `${sentence}\n  ${wrap(remedy, columns, 2)}`
 }
 
 function codeIn(error: unknown): string | undefined {

@@ -2,7 +2,16 @@
  * Layout: what is shown fits the line and cannot move the cursor.
  */
 import { describe, expect, it } from 'vitest'
-import { clip, formatTable, formatWords, printable, widthOf } from './layout.ts'
+import {
+  clip,
+  formatAgo,
+  formatSpan,
+  formatTable,
+  formatWords,
+  printable,
+  widthOf,
+  wrap,
+} from './layout.ts'
 
 describe('widthOf', () => {
   it.each([
@@ -49,5 +58,38 @@ describe('formatWords', () => {
     expect(rows).toHaveLength(6)
     expect(rows[5]).toContain('24. word24')
     expect(formatWords(words).match(/word\d+/g)).toEqual(words)
+  })
+})
+
+describe('formatAgo', () => {
+  const NOW = Date.UTC(2026, 0, 31, 12)
+
+  it.each([
+    [0, 'just now'],
+    [1_999, 'just now'],
+    [2_000, '2 seconds ago'],
+    [60_000, '1 minute ago'],
+    [7_199_999, '1 hour ago'],
+    [7 * 86_400_000, '7 days ago'],
+    [7 * 86_400_000 + 1, '2026-01-24 11:59:59 UTC'],
+    [-1_000, '2026-01-31 12:00:01 UTC'],
+  ])('tells %i ms as %j', (spanMs, text) => {
+    expect(formatAgo(NOW - spanMs, NOW)).toBe(text)
+  })
+
+  it('counts a span either way', () => {
+    expect([formatSpan(-7_200_000), formatSpan(999)]).toEqual(['2 hours', 'less than a second'])
+  })
+})
+
+describe('wrap', () => {
+  it('sets words in lines that fit, and indents all but the first', () => {
+    expect(wrap('one two three four', 10, 2)).toBe('one two\n  three\n  four')
+    expect(wrap('日本 日本', 6, 0)).toBe('日本\n日本')
+  })
+
+  it('leaves a word whole that is longer than a line', () => {
+    expect(wrap('a wordthatislong b', 6, 0)).toBe('a\nwordthatislong\nb')
+    expect(wrap('', 6, 0)).toBe('')
   })
 })

@@ -77,3 +77,42 @@ export function count(number: number, noun: string): string {
 export function formatTime(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 }
+
+const UNITS: readonly (readonly [noun: string, ms: number])[] = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1_000],
+]
+
+/** `2 hours`, `1 minute`: in the greatest unit of which there is one. */
+export function formatSpan(ms: number): string {
+  for (const [noun, unitMs] of UNITS) {
+    if (Math.abs(ms) >= unitMs) return count(Math.floor(Math.abs(ms) / unitMs), noun)
+  }
+  return 'less than a second'
+}
+
+const WEEK_MS = 7 * 86_400_000
+
+/** `3 minutes ago` for what is near; a date for what is long ago, or ahead of this clock. */
+export function formatAgo(ms: number, nowMs: number): string {
+  const spanMs = nowMs - ms
+  if (spanMs < 0 || spanMs > WEEK_MS) return formatTime(ms)
+  return spanMs < 2_000 ? 'just now' : `${formatSpan(spanMs)} ago`
+}
+
+/** Words set in lines of at most `columns`; all lines but the first begin with `indent` spaces. */
+export function wrap(text: string, columns: number, indent = 0): string {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && indent + widthOf(line) + 1 + widthOf(word) > columns) {
+      lines.push(line)
+      line = word
+    } else {
+      line = line === '' ? word : `${line} ${word}`
+    }
+  }
+  return [...lines, line].join(`\n${' '.repeat(indent)}`)
+}

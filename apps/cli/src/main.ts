@@ -24,7 +24,8 @@ try {
   const cause = error instanceof CommanderError ? usageError(error) : error
   if (cause !== undefined) {
     const failure = failureOf(cause)
-    terminal.note(formatFailure(failure, terminal.json))
+    const columns = terminal.isWatched ? terminal.columns : undefined
+    terminal.note(formatFailure(failure, terminal.json, columns))
     process.exitCode = failure.exit
     // Whoever stopped it does not wait for a request that is under way.
     if (failure.code === 'interrupted') process.exit()

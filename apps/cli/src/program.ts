@@ -3,6 +3,7 @@
  * loaded when it is called, so that `serve` never loads what could open an envelope.
  */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { ResolveOptions } from './conflicts.ts'
 import type { ImportOptions } from './import.ts'
 import type { InitOptions } from './init.ts'
 import type { RestoreOptions } from './restore.ts'
@@ -32,6 +33,8 @@ export function createProgram(version: string, terminal: Terminal): Command {
   addRecords(program, terminal)
   addFiles(program, terminal)
   addSync(program, terminal)
+  addConflicts(program, terminal)
+  addAttention(program, terminal)
   return program
 }
 
@@ -147,7 +150,11 @@ function addSync(program: Command, terminal: Terminal): void {
     .command('sync')
     .description('exchange everything with the remote once')
     .option('--watch', 'stay in step, live, until Ctrl-C')
+    .option('--interval <SECONDS>', 'stay, and exchange everything so often', parseInterval)
+    .option('--pull-only', 'receive, and send nothing')
+    .option('--push-only', 'send, and receive nothing')
     .option('--retry', 'send again what the remote has refused')
+    .option('--accept-clock', 'take the clock of the remote for right, however far off')
     .addOption(registrationToken('for a vault that is not registered with its remote yet'))
     .action(async (_options: SyncOptions, command: Command) => {
       const { sync } = await import('./sync.ts')
@@ -155,7 +162,7 @@ function addSync(program: Command, terminal: Terminal): void {
     })
   program
     .command('status')
-    .description('what waits to be sent, when it was last synced, and the devices; offline')
+    .description('what waits, what was lost, what happened, when it was last synced; offline')
     .action(async (...rest: [unknown, Command]) => {
       const { status } = await import('./status.ts')
       await status(vaultOptions(rest), terminal)
@@ -167,6 +174,75 @@ function addSync(program: Command, terminal: Terminal): void {
     .action(async (...rest: [unknown, Command]) => {
       const { inspect } = await import('./inspect.ts')
       await inspect(vaultOptions(rest), terminal)
+    })
+}
+
+function addConflicts(program: Command, terminal: Terminal): void {
+  const conflicts = program
+    .command('conflicts')
+    .description('versions that lost, and records that wait for a choice')
+  conflicts
+    .command('list', { isDefault: true })
+    .description('all of them, oldest first')
+    .action(async (...rest: [unknown, Command]) => {
+      const { listConflicts } = await import('./conflicts.ts')
+      await listConflicts(vaultOptions(rest), terminal)
+    })
+  conflicts
+    .command('show <ID>')
+    .description('what was lost beside what is there')
+    .action(async (id: string, ...rest: [unknown, Command]) => {
+      const { showConflict } = await import('./conflicts.ts')
+      await showConflict(id, vaultOptions(rest), terminal)
+    })
+  conflicts
+    .command('restore <ID>')
+    .description('write what was lost again, as a new version')
+    .action(async (id: string, ...rest: [unknown, Command]) => {
+      const { restoreConflict } = await import('./conflicts.ts')
+      await restoreConflict(id, vaultOptions(rest), terminal)
+    })
+  conflicts
+    .command('resolve <ID>')
+    .description('settle one, and take it off the list')
+    .option('--mine', 'by what was lost')
+    .option('--theirs', 'by what is there')
+    .option('--fields <JSON>', 'by these fields; null deletes the record')
+    .action(async (id: string, _options: ResolveOptions, command: Command) => {
+      const { resolveConflict } = await import('./conflicts.ts')
+      await resolveConflict(id, command.optsWithGlobals<ResolveOptions>(), terminal)
+    })
+}
+
+function addAttention(program: Command, terminal: Terminal): void {
+  const attention = program.command('attention').description('writes that the remote refused')
+  attention
+    .command('list', { isDefault: true })
+    .description('all of them, and why')
+    .action(async (...rest: [unknown, Command]) => {
+      const { listRefused } = await import('./attention.ts')
+      await listRefused(vaultOptions(rest), terminal)
+    })
+  attention
+    .command('retry [ID]')
+    .description('send one again, or all, with the next sync')
+    .action(async (id: string | undefined, ...rest: [unknown, Command]) => {
+      const { retryRefused } = await import('./attention.ts')
+      await retryRefused(id, vaultOptions(rest), terminal)
+    })
+  attention
+    .command('discard <ID>')
+    .description('give one up: its records show again what the remote holds')
+    .action(async (id: string, ...rest: [unknown, Command]) => {
+      const { discardRefused } = await import('./attention.ts')
+      await discardRefused(id, vaultOptions(rest), terminal)
+    })
+  attention
+    .command('export [ID]')
+    .description('print the records of one, or of all, as lines of JSON')
+    .action(async (id: string | undefined, ...rest: [unknown, Command]) => {
+      const { exportRefused } = await import('./attention.ts')
+      await exportRefused(id, vaultOptions(rest), terminal)
     })
 }
 
@@ -184,6 +260,14 @@ function parsePort(text: string): number {
   const port = Number(text)
   if (/^\d+$/.test(text) && port <= 65_535) return port
   throw new InvalidArgumentError('a port is a number from 0 to 65535')
+}
+
+const DAY_SECONDS = 86_400
+
+function parseInterval(text: string): number {
+  const seconds = Number(text)
+  if (/^\d+$/.test(text) && seconds >= 1 && seconds <= DAY_SECONDS) return seconds
+  throw new InvalidArgumentError(`an interval is a number of seconds from 1 to ${DAY_SECONDS}`)
 }
 
 /** An empty name is one that a script has not filled in. */

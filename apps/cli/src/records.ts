@@ -5,6 +5,7 @@
 import { ClientError, type Fields, type Vault } from '@blindcopy/client'
 import { CliError } from './cli-error.ts'
 import { exportCollection, formatLine } from './export.ts'
+import { preview } from './fields-text.ts'
 import { formatJson, parseFields } from './json-form.ts'
 import { clip, count, formatTable, printable } from './layout.ts'
 import { readInput } from './prompt.ts'
@@ -105,16 +106,6 @@ async function listForPeople(vault: Vault, collection: string, terminal: Termina
   rows.sort(([a], [b]) => (a < b ? -1 : 1))
   const shown = rows.map(([key, text]) => [clip(printable(key), keyColumns(terminal)), text])
   await terminal.print(formatTable(shown, columnsOf(terminal)))
-}
-
-/** What names a record best, then the rest, on one line. */
-function preview(fields: Fields): string {
-  const entries = Object.entries(fields).map(([name, value]) =>
-    typeof value === 'string'
-      ? `${name}: ${value.slice(0, 400).replace(/\s+/gu, ' ')}`
-      : `${name}: ${formatJson(value).slice(0, 400)}`,
-  )
-  return printable(entries.join(' · '))
 }
 
 const nameOf = ({ collection, key }: Place): string => `${printable(collection)}/${printable(key)}`

@@ -1,32 +1,61 @@
 /**
- * Sync pass: everything exchanged once, with a bar while it lasts, and what ended it told by its
- * own code rather than as "sync has stopped".
+ * Sync pass: everything exchanged once, with a line of progress while it lasts, what happened by
+ * itself told in a sentence, and what ended it told by its own code rather than as "sync has
+ * stopped".
  */
-import type { Vault } from '@blindcopy/client'
+import type { Notice, SyncStatus, Vault } from '@blindcopy/client'
 import { codeOf } from '@blindcopy/client'
 import { SyncFailure } from './cli-error.ts'
-import { createProgress } from './progress.ts'
+import { createStatusLine } from './status-line.ts'
+import { describePhase, describeRemedy } from './sync-text.ts'
+import { SyncTraffic } from './sync-traffic.ts'
 import type { Terminal } from './terminal.ts'
 
-export async function syncPass(vault: Vault, terminal: Terminal): Promise<void> {
-  const progress = createProgress(terminal, 'Syncing')
+export type Direction = 'both' | 'push' | 'pull'
+
+export type Passed = {
+  /** Transactions that the remote has now and did not have before. */
+  readonly sent: number
+  readonly notices: readonly Notice[]
+}
+
+export async function syncPass(
+  vault: Vault,
+  terminal: Terminal,
+  direction: Direction = 'both',
+): Promise<Passed> {
+  const before = vault.sync.status
+  const line = createStatusLine(terminal)
+  const traffic = new SyncTraffic(before)
   const end = new AbortController()
   const watching = (async () => {
     for await (const status of vault.sync.watch(end.signal)) {
-      if (status.progress !== null) progress.update(status.progress.done, status.progress.total)
+      traffic.take(status)
+      if (status.phase !== 'resting') line.show(status.phase, describePhase(status))
     }
   })()
   try {
-    await vault.sync.once()
+    await vault.sync.once({ direction })
   } catch (error) {
     throw explain(vault, error)
   } finally {
     end.abort()
     await watching
-    progress.end()
+    line.clear()
+    for (const { code, message } of newNotices(before, vault.sync.status)) {
+      terminal.warn(code, message)
+    }
   }
   const { problem } = vault.sync.status
-  if (problem !== null) terminal.warn(problem.code, problem.message)
+  if (problem !== null)
+    terminal.warn(problem.code, `${problem.message}; what to do: ${describeRemedy(problem)}`)
+  traffic.take(vault.sync.status)
+  return { sent: traffic.sent, notices: newNotices(before, vault.sync.status) }
+}
+
+export function newNotices(before: SyncStatus, after: SyncStatus): readonly Notice[] {
+  const known = new Set(before.notices.map(({ code, atMs }) => `${code} ${atMs}`))
+  return after.notices.filter(({ code, atMs }) => !known.has(`${code} ${atMs}`))
 }
 
 function explain(vault: Vault, error: unknown): unknown {

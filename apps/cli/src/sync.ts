@@ -1,73 +1,81 @@
 /**
  * sync: exchanges everything once, or stays in step until it is told to stop.
  */
-import type { SyncStatus, Vault } from '@blindcopy/client'
-import { CliError, SyncFailure } from './cli-error.ts'
+import { codeOf, type Vault } from '@blindcopy/client'
+import { CliError } from './cli-error.ts'
 import { count } from './layout.ts'
-import { syncPass } from './sync-pass.ts'
+import { type Direction, syncPass } from './sync-pass.ts'
+import { watchSync } from './sync-watch.ts'
 import type { Terminal } from './terminal.ts'
 import { type VaultOptions, withVault } from './vault-folder.ts'
 
 export type SyncOptions = VaultOptions & {
   readonly watch?: boolean
+  /** Seconds; stays until it is told to stop, as `watch` does. */
+  readonly interval?: number
+  readonly pullOnly?: boolean
+  readonly pushOnly?: boolean
   readonly retry?: boolean
+  readonly acceptClock?: boolean
   readonly registrationToken?: string
 }
 
 export async function sync(options: SyncOptions, terminal: Terminal): Promise<void> {
+  const direction = directionOf(options)
   await withVault(options, terminal, async (vault) => {
-    const { registrationToken } = options
-    const isRegistered = vault.sync.status.lastSyncedMs !== null
-    if (registrationToken !== undefined && !isRegistered) {
-      await vault.setRegistrationToken(registrationToken)
-    }
+    const { registrationToken: token, interval } = options
     if (options.retry) await vault.sync.retry()
-    if (options.watch) await watch(vault, terminal)
-    else await once(vault, terminal)
+    if (options.acceptClock) await vault.sync.acceptClock()
+    if (options.watch !== true && interval === undefined) {
+      await once(vault, { direction, token }, terminal)
+    } else {
+      await watchSync(vault, { direction, token, interval }, terminal)
+    }
   })
 }
 
-async function once(vault: Vault, terminal: Terminal): Promise<void> {
-  const before = vault.sync.status.pending
-  await syncPass(vault, terminal)
-  const { pending, attention, lastSyncedMs } = vault.sync.status
+function directionOf({ pullOnly, pushOnly }: SyncOptions): Direction {
+  if (pullOnly && pushOnly) throw new CliError('usage', 'choose one: --pull-only or --push-only')
+  if (pullOnly) return 'pull'
+  return pushOnly ? 'push' : 'both'
+}
+
+type Once = { readonly direction: Direction; readonly token: string | undefined }
+
+async function once(vault: Vault, { direction, token }: Once, terminal: Terminal): Promise<void> {
+  const { sent, notices } = await syncPass(vault, terminal, direction).catch(async (error) => {
+    // Kept only where it is asked for, so that one in the environment is not written at each sync.
+    if (token === undefined || codeOf(error) !== 'registration-required') throw error
+    await vault.setRegistrationToken(token)
+    return syncPass(vault, terminal, direction)
+  })
+  const { pending, attention, conflicts, lastSyncedMs } = vault.sync.status
   const quarantined = (await vault.quarantined()).length
-  const sent = Math.max(0, before - pending)
+  const done = [`${DONE[direction]} ${vault.remote}`, ...describeSent(direction, sent)].join('; ')
   const text = [
-    `In step with ${vault.remote}`,
-    sent > 0 ? `sent ${count(sent, 'transaction')}` : 'nothing was waiting to be sent',
-    ...(quarantined > 0 ? [`${count(quarantined, 'version')} that do not open are set aside`] : []),
-  ].join('; ')
-  await terminal.answer({ sent, pending, attention, quarantined, lastSyncedMs }, `${text}.`)
+    `${done}.`,
+    ...(pending > 0 ? [`${count(pending, 'transaction')} to send.`] : []),
+    ...(conflicts > 0 ? [`${count(conflicts, 'conflict')}: \`blindcopy conflicts\`.`] : []),
+    ...(quarantined > 0
+      ? [`${count(quarantined, 'version')} set aside, not opening here: tried again at each sync.`]
+      : []),
+  ].join('\n')
+  await terminal.answer(
+    { sent, pending, attention, conflicts, quarantined, lastSyncedMs, notices },
+    text,
+  )
   if (attention > 0) {
     throw new CliError('needs-attention', `the remote refused ${count(attention, 'transaction')}`)
   }
 }
 
-/** One line a change, until SIGINT. Ends by itself only when sync has stopped for good. */
-async function watch(vault: Vault, terminal: Terminal): Promise<void> {
-  const end = new AbortController()
-  terminal.onInterrupt(() => end.abort())
-  vault.sync.start()
-  let last = ''
-  for await (const status of vault.sync.watch(end.signal)) {
-    const line = terminal.json ? JSON.stringify(status) : describe(status)
-    if (line === last) continue
-    last = line
-    await terminal.print(terminal.json ? line : `${new Date().toTimeString().slice(0, 8)}  ${line}`)
-    if (status.phase === 'stopped' && status.problem !== null) {
-      throw new SyncFailure(status.problem.code, status.problem.message)
-    }
-  }
-  await vault.sync.stop()
+const DONE: Readonly<Record<Direction, string>> = {
+  both: 'In step with',
+  pull: 'Received all there is at',
+  push: 'Sent to',
 }
 
-function describe({ phase, pending, attention, progress, problem }: SyncStatus): string {
-  return [
-    phase,
-    pending > 0 ? `${count(pending, 'transaction')} to send` : 'all sent',
-    ...(progress === null ? [] : [`${progress.direction} ${progress.done} of ${progress.total}`]),
-    ...(attention > 0 ? [`${attention} refused`] : []),
-    ...(problem === null ? [] : [`${problem.message} [${problem.code}]`]),
-  ].join(' · ')
+function describeSent(direction: Direction, sent: number): string[] {
+  if (sent > 0) return [`sent ${count(sent, 'transaction')}`]
+  return direction === 'pull' ? [] : ['nothing was waiting to be sent']
 }

@@ -6,6 +6,7 @@
  * has something to end first says so with `onInterrupt`; a second signal does not wait for it.
  */
 import { once } from 'node:events'
+import { wrap } from './layout.ts'
 
 const COLUMNS_UNKNOWN = 100
 const EXIT_BY_SIGNAL: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143 }
@@ -71,7 +72,12 @@ export class Terminal {
   /** Something the person should know that is not a failure. */
   warn(code: string, message: string): void {
     if (this.json) this.note(JSON.stringify({ warning: { code, message } }))
-    else this.note(`blindcopy: ${message} [${code}]`)
+    else this.note(this.fit(`blindcopy: ${message} [${code}]`, 2))
+  }
+
+  /** A sentence in lines that fit, where a person reads it. */
+  fit(text: string, indent: number): string {
+    return this.isWatched ? wrap(text, this.columns, indent) : text
   }
 
   bold(text: string): string {

@@ -27,7 +27,7 @@ import {
   type Timestamp,
   timestampAuthor,
 } from '@blindcopy/protocol'
-import { forwardKey, quarantineKey, versionKey } from '@blindcopy/secondary'
+import { forwardKey, versionKey } from '@blindcopy/secondary'
 import {
   type Arrival,
   type ArrivalContext,
@@ -89,7 +89,9 @@ export class CarriedIntake {
   /** Takes versions, in any order. Each time it returns, what it took is stored as a whole. */
   async take(envelopes: readonly Uint8Array[]): Promise<void> {
     const arrivals = this.#openAll(envelopes)
-    await this.#state.run(() => this.#takeBatch(arrivals))
+    for (const round of inRounds(arrivals)) {
+      await this.#state.run(() => this.#takeBatch(round, false))
+    }
     for (const { timestamp } of arrivals) {
       if (!this.#state.clock.isAhead(timestamp)) this.#note(timestamp)
     }
@@ -116,9 +118,14 @@ export class CarriedIntake {
       const carried = page.filter(
         ({ reason }) => reason === 'clock-ahead' || reason === 'writes-wait',
       )
-      const { clock } = this.#state
-      const due = carried.filter(({ timestamp }) => !clock.isAhead(timestamp))
-      if (due.length > 0) await this.take(due.map(({ envelope }) => envelope))
+      const due = carried.filter(({ timestamp }) => !this.#state.clock.isAhead(timestamp))
+      const arrivals = openArrivals(
+        due.map(({ envelope }) => envelope),
+        this.#open,
+      ).filter(isOpened)
+      for (const round of inRounds(arrivals)) {
+        await this.#state.run(() => this.#takeBatch(round, true))
+      }
     }
   }
 
@@ -143,7 +150,7 @@ export class CarriedIntake {
     this.#seen.set(author, timestamp.slice() as Timestamp)
   }
 
-  async #takeBatch(arrivals: readonly Opened[]): Promise<void> {
+  async #takeBatch(arrivals: readonly Opened[], isAside: boolean): Promise<void> {
     const state = this.#state
     const batch = await state.readRows(arrivals.map(({ recordId }) => recordId))
     const context = await contextOf(state, batch, arrivals)
@@ -152,7 +159,10 @@ export class CarriedIntake {
     for (const arrival of arrivals) {
       const outcome = takeOne(taking, arrival)
       if (outcome === 'news') this.counts.news++
-      if (outcome === 'aside') this.counts.aside++
+      if (outcome === 'aside' && !isAside) this.counts.aside++
+      if (outcome !== 'aside' && isAside) {
+        batch.deleteQuarantined(arrival.recordId, arrival.timestamp)
+      }
     }
     if (batch.ops.length === 0 && context.meetings.length === 0) return
     const { seen: _later, ...next } = finishArrivals(state, { arrivals, context, isTorn: false })
@@ -161,6 +171,21 @@ export class CarriedIntake {
     for (const number of meetings.added) state.outbox.added(number)
     await state.evictConflicts()
   }
+}
+
+/** One version of each record at a time: what comes of the first is what the second meets. */
+function inRounds(arrivals: readonly Opened[]): Opened[][] {
+  const rounds: Opened[][] = []
+  const countById = new Map<string, number>()
+  for (const arrival of arrivals) {
+    const id = idText(arrival.recordId)
+    const round = countById.get(id) ?? 0
+    countById.set(id, round + 1)
+    const held = rounds[round]
+    if (held === undefined) rounds.push([arrival])
+    else held.push(arrival)
+  }
+  return rounds
 }
 
 const isOpened = (arrival: Arrival): arrival is Opened => arrival.opening.type === 'opened'
@@ -221,21 +246,19 @@ function takeNewer(taking: Taking, slot: Slot, arrival: Opened): Outcome {
   const { recordId, timestamp, opening, envelope } = arrival
   const { row } = slot
   const mine = shown.get(idText(recordId))
-  const isWrittenOn = isBaseOf(opening, row.current)
-  if (!isWrittenOn && mine !== undefined) {
-    if (mustAnswer(row, opening)) return putAside(batch, arrival, 'writes-wait')
-    if (opening.merges === true && row.pending > 0) {
-      context.meetings.push({ slot, older: mine, newer: envelope as Envelope })
-      return 'news'
-    }
+  if (mustAnswer(row, opening)) return putAside(batch, arrival, 'writes-wait')
+  const isMet = mine !== undefined && !isBaseOf(opening, row.current)
+  if (isMet && opening.merges === true && row.pending > 0) {
+    context.meetings.push({ slot, older: mine, newer: envelope as Envelope })
+    return 'news'
   }
   if (batch.isOwn(timestamp)) context.isCopied = true
-  if (!isWrittenOn && mine !== undefined) judgeShown(taking, slot, { arrival, mine })
+  if (isMet) judgeShown(taking, slot, { arrival, mine })
   showCarried(batch, slot, arrival)
   return 'news'
 }
 
-/** Writes that wait, and that only a policy may put beside another version. */
+/** Writes that wait, and that only a policy may bring together with another version. */
 const mustAnswer = ({ pending, policy }: Row, { merges }: Opened['opening']): boolean =>
   pending > 0 && policy !== 0 && merges !== true
 
@@ -264,7 +287,6 @@ function showCarried(batch: RowBatch, slot: Slot, arrival: Opened): void {
   const tombstone = isTombstone(envelope as Envelope)
   batch.putVersion(recordId, timestamp, envelope as Envelope)
   batch.show(recordId, { tag: opening.tag, timestamp, tombstone })
-  batch.ops.push({ type: 'delete', key: quarantineKey(recordId, timestamp) })
   const base = before.pending > 0 ? timestamp : before.base
   batch.setRow(slot, { ...before, current: timestamp, base })
   if (isLater(timestamp, before.confirmed)) {
@@ -284,7 +306,6 @@ function takeOlder(taking: Taking, slot: Slot, arrival: Opened): Outcome {
   if (opening.merges !== true && isPast) return 'known'
   const isUnderWrites = isLater(timestamp, row.base) && isLater(timestamp, row.confirmed)
   if (isUnderWrites && mustAnswer(row, opening)) return putAside(batch, arrival, 'writes-wait')
-  batch.ops.push({ type: 'delete', key: quarantineKey(recordId, timestamp) })
   if (opening.merges === true) context.meetings.push({ slot, older: envelope, newer: mine })
   else logLost(taking, recordId, { loser: timestamp, winner: row.current, envelope })
   return 'news'

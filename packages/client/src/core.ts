@@ -2,6 +2,8 @@
  * What the client is on every platform: the same as the package, but for the doors that choose one.
  */
 export type { Fields, Value } from '@blindcopy/protocol'
+export type { BundleProgress, BundleReport, BundleSource } from './bundle.ts'
+export type { CarriedReport } from './carrier.ts'
 export { Collection, type CollectionOptions, type IndexOf } from './collection.ts'
 export type { ConflictPolicy, ConflictSides, CustomPolicy } from './conflict-policy.ts'
 export type { Migrate } from './declaration.ts'
@@ -11,6 +13,8 @@ export type { QueryTrace } from './find-records.ts'
 export { createHttpTransport, type WebSocketLike } from './http-transport.ts'
 export type { Notice, NoticeCode } from './local-meta.ts'
 export type { Mutation, Mutations } from './mutation.ts'
+export type { ExchangeProgress } from './peer-exchange.ts'
+export type { PeerStream } from './peer-line.ts'
 export type { FolderContent, Platform, VaultFolder } from './platform.ts'
 export type { Condition, Direction, Item, OrderBy, Query, Where } from './query.ts'
 export type { RemoteView, SeenRecord } from './remote-view.ts'

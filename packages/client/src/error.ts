@@ -33,6 +33,10 @@ export type ClientErrorCode =
   | 'not-a-remote'
   /** The phrase is well formed, and the remote holds no vault of it. */
   | 'wrong-phrase'
+  /** The bundle, or the device at the other end, is of another vault. */
+  | 'wrong-vault'
+  /** The bundle is cut, or not what was written. */
+  | 'bundle-damaged'
   /** Sync has stopped until the person acts; `problem` says why. */
   | 'sync-stopped'
   /** The remote refused a write that was awaited; it needs attention. */

@@ -17,6 +17,7 @@ import { ClientError } from './error.ts'
 import { createHttpTransport } from './http-transport.ts'
 import { readKeychainEntries, type StoredVersion } from './local-reading.ts'
 import { LocalSecondary } from './local-secondary.ts'
+import { fileMeetingsOf } from './meeting.ts'
 import type { Membership } from './membership.ts'
 import { type Mutations, runMutation } from './mutation.ts'
 import type { Platform } from './platform.ts'
@@ -31,6 +32,7 @@ import type { Tabs } from './tabs.ts'
 import { runTransaction, type Transaction, type WriteContext } from './transaction.ts'
 import { uuidV7 } from './uuid.ts'
 import { attentionOf, type VaultAttention } from './vault-attention.ts'
+import { carryingOf, type VaultCarrying } from './vault-carrying.ts'
 import { conflictsOf, type VaultConflicts } from './vault-conflicts.ts'
 import { durableOf, syncOf, type VaultSync } from './vault-sync.ts'
 import { createWriting, type Writing } from './writing.ts'
@@ -62,6 +64,10 @@ export class Vault implements AsyncDisposable {
   readonly deviceId: string
   readonly remote: string
   readonly sync: VaultSync
+  /** Other devices without a remote: over a byte stream, or as a file. */
+  readonly exchange: VaultCarrying['exchange']
+  readonly exportBundle: VaultCarrying['exportBundle']
+  readonly importBundle: VaultCarrying['importBundle']
   /** Versions that lost to others, and conflicts that wait for a choice. */
   readonly conflicts: VaultConflicts
   /** Writes that the remote refused. */
@@ -122,6 +128,19 @@ export class Vault implements AsyncDisposable {
     const checkOpen = (): void => this.#checkOpen()
     const changed = (): void => this.#syncing.noteWrite()
     this.conflicts = conflictsOf(this.#context, checkOpen)
+    const carrier = {
+      ...{ vaultId: options.vaultId, local, membership, random, nowMs: platform.nowMs },
+      open: sealer.openArrival,
+      fileMeetings: fileMeetingsOf(() => local.state, options.writing.keys),
+    }
+    const carrying = carryingOf(carrier, {
+      checkOpen,
+      ended: this.#end.signal,
+      onTaken: () => engine.noteForwards(),
+    })
+    this.exchange = carrying.exchange
+    this.exportBundle = carrying.exportBundle
+    this.importBundle = carrying.importBundle
     this.attention = attentionOf(this.#context, { checkOpen, changed })
     this.#endListening = [
       local.onChange(() => this.#syncing.noteWrite()),

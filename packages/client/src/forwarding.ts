@@ -15,6 +15,13 @@ import type { NamedVersion } from './healing.ts'
 import type { LocalState } from './local-state.ts'
 import { isLater, parseRow, type Row } from './row.ts'
 
+export type ForwardAnswer = {
+  /** The versions that some of them met at the remote, by their place. */
+  readonly newerByOp: ReadonlyMap<number, Timestamp>
+  /** What the cursor becomes. */
+  readonly position: LogPosition
+}
+
 export type ForwardedVersion = NamedVersion & { readonly envelope: Envelope }
 
 /** Each may have a megabyte. */
@@ -45,13 +52,21 @@ export async function* readForwards(store: Store): AsyncGenerator<readonly Forwa
 }
 
 /**
- * Inside `run`. The remote has these now: they are confirmed, in one batch with the cursor. Of a
+ * The remote has these now: they are confirmed, in one batch with the cursor. Of a
  * record of which it has a newer version nothing changes: that one arrives, and ends the listing.
  */
 export async function settleForwards(
   state: LocalState,
   versions: readonly NamedVersion[],
-  answer: { newerByOp: ReadonlyMap<number, Timestamp>; position: LogPosition },
+  answer: ForwardAnswer,
+): Promise<void> {
+  await state.run(() => settle(state, versions, answer))
+}
+
+async function settle(
+  state: LocalState,
+  versions: readonly NamedVersion[],
+  answer: ForwardAnswer,
 ): Promise<void> {
   const batch = await state.readRows(versions.map(({ recordId }) => recordId))
   versions.forEach(({ recordId, timestamp }, i) => {

@@ -214,7 +214,7 @@ export async function findUnopened(
 }
 
 /**
- * Inside `run`. These versions are not at the remote and cannot be brought there: each row falls
+ * These versions are not at the remote and cannot be brought there: each row falls
  * back to the newest older version that is held. With `isKept` the version itself stays, listed to
  * be passed on later.
  */
@@ -223,7 +223,14 @@ export async function unconfirmVersions(
   versions: readonly NamedVersion[],
   options: { isKept: boolean },
 ): Promise<void> {
-  if (versions.length === 0) return
+  if (versions.length > 0) await state.run(() => unconfirm(state, versions, options))
+}
+
+async function unconfirm(
+  state: LocalState,
+  versions: readonly NamedVersion[],
+  options: { isKept: boolean },
+): Promise<void> {
   const batch = await state.readRows(versions.map(({ recordId }) => recordId))
   for (const { recordId, timestamp } of versions) {
     const slot = batch.slotOf(recordId)
@@ -246,15 +253,16 @@ function fallbackOf({ confirmed, current, pending, base }: Row): Timestamp {
   return isLater(confirmed, held) ? held : TIMESTAMP_NONE
 }
 
-/** Inside `run`. Entries of the keychain that were taken and came by another way than the log. */
+/** Entries of the keychain that were taken and came by another way than the log. */
 export async function storeKeychain(state: LocalState, taken: TakenEntries): Promise<void> {
   if (taken.length === 0) return
-  await state.writeOps(
-    taken.map(({ index, entry }) => ({ type: 'put', key: keychainKey(index), value: entry })),
+  const puts = taken.map(
+    ({ index, entry }) => ({ type: 'put', key: keychainKey(index), value: entry }) as const,
   )
+  await state.run(() => state.writeOps(puts))
 }
 
-/** Inside `run`. All is worked off: the cursor moves to the remote's log as it now is. */
+/** All is worked off: the cursor moves to the remote's log as it now is. */
 export async function finishHealing(
   state: LocalState,
   healed: {
@@ -262,10 +270,12 @@ export async function finishHealing(
     readonly notice: Omit<Notice, 'atMs'>
   },
 ): Promise<void> {
-  const batch = await state.readRows([])
-  // Their numbers are those of the log as it was; what they miss came by another way or never will.
-  for (const parked of state.parking.values()) await unpark(batch, parked)
-  const notices = state.withNotice(healed.notice)
-  const cursor = healed.cursor === null ? {} : { cursor: healed.cursor }
-  await state.write(batch, { ...cursor, notices, parking: new Map(), sync: true })
+  await state.run(async () => {
+    const batch = await state.readRows([])
+    // Their numbers are those of the log as it was; what they miss came by another way or never will.
+    for (const parked of state.parking.values()) await unpark(batch, parked)
+    const notices = state.withNotice(healed.notice)
+    const cursor = healed.cursor === null ? {} : { cursor: healed.cursor }
+    await state.write(batch, { ...cursor, notices, parking: new Map(), sync: true })
+  })
 }

@@ -29,16 +29,7 @@ import {
 } from './conflict-log.ts'
 import type { Committed, Draft, ReadVersions } from './draft.ts'
 import { codeOf } from './error.ts'
-import { settleForwards } from './forwarding.ts'
-import {
-  finishHealing,
-  type NamedVersion,
-  recountConfirmed,
-  storeKeychain,
-  type TakenEntries,
-  takeReconciled,
-  unconfirmVersions,
-} from './healing.ts'
+import { takeReconciled } from './healing.ts'
 import { type Cursor, type Notice, putClockOffset, putSentBelow, putSynced } from './local-meta.ts'
 import {
   holdsAll,
@@ -67,6 +58,7 @@ import {
 import { type Rebased, rebaseOutbox } from './rebase.ts'
 import { resealUnsent } from './reseal.ts'
 import type { RewriteKeys } from './rewrite.ts'
+import { idText } from './row-batch.ts'
 import { type Settled, settleTransactions, thawAnswered } from './settlement.ts'
 
 export type LocalSecondaryOptions = LocalStateOptions & {
@@ -178,6 +170,12 @@ export class LocalSecondary implements AsyncDisposable {
     }
   }
 
+  /** Whether a record of the collection may have a schema version. */
+  isVersioned(tag: Uint8Array): boolean {
+    const { versionedTags } = this.state
+    return versionedTags.size > 0 && versionedTags.has(idText(tag))
+  }
+
   /** Whether everything a transaction has read is still as it was, at one moment. */
   isUnchanged(readVersions: ReadVersions): Promise<boolean> {
     return this.state.run(async () => {
@@ -219,40 +217,12 @@ export class LocalSecondary implements AsyncDisposable {
     })
   }
 
-  /** Scans what is confirmed, and sets its stored count right (healing.ts). */
-  recountConfirmed(): ReturnType<typeof recountConfirmed> {
-    return recountConfirmed(this.state)
-  }
-
   /** Takes versions that a reconciliation found at the other end: newer ones are confirmed. */
   takeReconciled(envelopes: readonly Uint8Array[], open: OpenArrival): Promise<void> {
     return this.state.run(async () => {
       await takeReconciled(this.state, envelopes, { open, fileMeetings: this.#fileMeetings })
       await this.state.evictConflicts()
     })
-  }
-
-  /** These versions are not at the remote, and cannot be brought there. */
-  unconfirm(versions: readonly NamedVersion[], options: { isKept: boolean }): Promise<void> {
-    return this.state.run(() => unconfirmVersions(this.state, versions, options))
-  }
-
-  /** Keychain entries that came by another way than the log. */
-  storeKeychain(taken: TakenEntries): Promise<void> {
-    return this.state.run(() => storeKeychain(this.state, taken))
-  }
-
-  /** The remote has versions that were passed on to it (forwarding.ts). */
-  settleForwards(
-    versions: readonly NamedVersion[],
-    answer: Parameters<typeof settleForwards>[2],
-  ): Promise<void> {
-    return this.state.run(() => settleForwards(this.state, versions, answer))
-  }
-
-  /** All differences are worked off. */
-  finishHealing(healed: Parameters<typeof finishHealing>[1]): Promise<void> {
-    return this.state.run(() => finishHealing(this.state, healed))
   }
 
   /** At the head of the log: shows what waited to be whole. Returns how many were torn. */

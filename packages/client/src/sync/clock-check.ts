@@ -10,9 +10,8 @@
  * A minute is far more than an answer takes, and far less than the five that a remote refuses. What
  * was agreed to once counts as right: a later correction is measured from it.
  */
-import type { LocalState } from '../local-state.ts'
-import type { Failure } from './failure.ts'
-import { remedyOf } from './failure.ts'
+import type { LocalSecondary } from '../local-secondary.ts'
+import { type Failure, remedyOf } from './failure.ts'
 import type { AnswerTime } from './transport.ts'
 
 export type ClockJudgement =
@@ -48,27 +47,76 @@ function measure({ remoteMs, sentMs, receivedMs }: AnswerTime): number | null {
   return Math.round(remoteMs - (sentMs + receivedMs) / 2)
 }
 
-/** Follows another clock from now on, and tells the person. Returns how many were re-stamped. */
-export async function tellCorrection(
-  state: LocalState,
-  { remoteMs, receivedMs }: AnswerTime,
-  offsetMs: number,
-): Promise<void> {
-  const message =
-    offsetMs === 0
-      ? `the clock of this device is right again: it showed ${shown(receivedMs)}, the remote's ${shown(remoteMs)}`
-      : `the clock of this device is wrong: it showed ${shown(receivedMs)}, the remote's ${shown(remoteMs)}; new writes follow the remote's`
-  await state.run(async () => {
-    const notices = state.withNotice({ code: 'clock-corrected', message })
-    await state.writeOps([], { notices })
-  })
-}
-
-export function clockWrong({ remoteMs, receivedMs }: AnswerTime): Failure {
+function clockWrong({ remoteMs, receivedMs }: AnswerTime): Failure {
   return {
     code: 'clock-wrong',
     message: `the clock of this device showed ${shown(receivedMs)}, that of the remote ${shown(remoteMs)}: one of them is wrong by more than a day`,
     remedy: remedyOf('clock-wrong'),
+  }
+}
+
+/** Judges the clock when asked to, and follows the remote's where it may. */
+export class ClockDesk {
+  readonly #local: LocalSecondary
+  readonly #answer: () => AnswerTime | null
+  readonly #random: (size: number) => Uint8Array
+  #isAccepted = false
+
+  constructor(options: {
+    readonly local: LocalSecondary
+    readonly answer: () => AnswerTime | null
+    readonly random: (size: number) => Uint8Array
+  }) {
+    this.#local = options.local
+    this.#answer = options.answer
+    this.#random = options.random
+  }
+
+  /**
+   * Returns what the person must decide, or null. With `isRefused`, what waits is re-stamped even
+   * if the clock is right now: it was not when they were written.
+   */
+  async check({ isRefused }: { isRefused: boolean }): Promise<Failure | null> {
+    const answer = this.#answer()
+    const { offsetMs } = this.#local.state.clock
+    const judged = judgeClock(answer, { offsetMs, isAccepted: this.#isAccepted })
+    if (answer !== null && judged.type === 'ask') return clockWrong(answer)
+    if (answer !== null && judged.type === 'correct') {
+      await this.#follow(judged.offsetMs)
+      await this.#tell(answer, judged.offsetMs)
+    } else if (isRefused) {
+      await this.#follow(offsetMs)
+    }
+    return null
+  }
+
+  /** The person takes the remote's clock for right; what was refused for its time is sent again. */
+  async accept(): Promise<void> {
+    this.#isAccepted = true
+    await this.check({ isRefused: false })
+    for await (const page of this.#local.attentionPages()) {
+      for (const { number, code } of page) {
+        if (code === 'clock-drift') await this.#local.retryAttention(number)
+      }
+    }
+    await this.#follow(this.#local.state.clock.offsetMs)
+  }
+
+  async #follow(offsetMs: number): Promise<void> {
+    await this.#local.correctClock({ offsetMs, tail: this.#random(4) })
+  }
+
+  async #tell({ remoteMs, receivedMs }: AnswerTime, offsetMs: number): Promise<void> {
+    const both = `it showed ${shown(receivedMs)}, that of the remote ${shown(remoteMs)}`
+    const message =
+      offsetMs === 0
+        ? `the clock of this device is right again: ${both}`
+        : `the clock of this device is wrong: ${both}; new writes follow the remote's`
+    const { state } = this.#local
+    await state.run(async () => {
+      const notices = state.withNotice({ code: 'clock-corrected', message })
+      await state.writeOps([], { notices })
+    })
   }
 }
 

@@ -16,7 +16,7 @@ import { ClientError, codeOf } from '../error.ts'
 import { hasForwards } from '../forwarding.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
 import type { AgainCode } from '../verdict.ts'
-import { clockWrong, judgeClock, tellCorrection } from './clock-check.ts'
+import { ClockDesk } from './clock-check.ts'
 import type { Facts } from './decision.ts'
 import type { Failure } from './failure.ts'
 import { forwardVersions } from './forward.ts'
@@ -27,6 +27,7 @@ import { openSession } from './login.ts'
 import { pullChanges } from './pull.ts'
 import { type Pushed, pushOutbox } from './push.ts'
 import { healMismatch, healWith } from './reconcile.ts'
+import { Refusals } from './refusals.ts'
 import type { SyncPhase, SyncProgress } from './status.ts'
 import type { DataRequest, Transport } from './transport.ts'
 
@@ -74,9 +75,6 @@ type Known = Pick<
   | 'isSocketOpen'
 >
 
-/** A conflict may well come again; for its time or epoch nothing is refused so often by honest ends. */
-const REFUSALS_MAX = 3
-
 /** What a push meets when a version that waits is no longer what was sealed. */
 const DISK_CODES: ReadonlySet<string> = new Set(['malformed', 'vault-damaged'])
 
@@ -94,10 +92,8 @@ export class Exchange {
   #pushBytesMax = PUSH_BYTES_MAX
   #isBehind = true
   #hasMismatch = false
-  #again: Set<AgainCode> = new Set()
-  /** How often in a row writes were refused, by the reason. */
-  readonly #refusals = new Map<AgainCode, number>()
-  #isClockAccepted = false
+  readonly #refusals = new Refusals()
+  readonly #clock: ClockDesk
   #hasForwards = false
   #live: { connection: LiveConnection; isReady: boolean } | null = null
 
@@ -107,6 +103,11 @@ export class Exchange {
     this.#identity = options.identity
     this.#timers = options.timers
     this.#events = options.events
+    this.#clock = new ClockDesk({
+      local: options.local,
+      answer: () => options.transport.lastAnswer?.() ?? null,
+      random: options.timers.random,
+    })
   }
 
   facts(): Known {
@@ -117,11 +118,12 @@ export class Exchange {
       hasSentUnanswered,
       isBehind: this.#isBehind,
       hasFrames: this.#live?.connection.hasFrames ?? false,
-      mustCorrectClock: this.#again.has('clock-drift'),
-      mustReseal: this.#again.has('epoch-old'),
-      isRebaseDue: state.isRebaseDue || this.#again.has('conflict'),
+      mustCorrectClock: this.#refusals.has('clock-drift'),
+      mustReseal: this.#refusals.has('epoch-old'),
+      isRebaseDue: state.isRebaseDue || this.#refusals.has('conflict'),
       hasPending: pendingCount > 0,
-      awaitsPull: this.#isBehind && (this.#again.has('conflict') || this.#again.has('epoch-old')),
+      awaitsPull:
+        this.#isBehind && (this.#refusals.has('conflict') || this.#refusals.has('epoch-old')),
       hasForwards: this.#hasForwards,
       isSocketOpen: this.#live !== null,
     }
@@ -167,7 +169,7 @@ export class Exchange {
     this.#hasMismatch = false
     if (head[0] !== this.#local.cursor.position.seq) this.#isBehind = true
     this.#hasForwards = await hasForwards(this.#local.state.store)
-    await this.#checkClock({ isRefused: false })
+    this.#events.onConcern('clock', await this.#clock.check({ isRefused: false }))
   }
 
   async reconcile(options: { mayPush: boolean }): Promise<void> {
@@ -234,7 +236,7 @@ export class Exchange {
       transport: this.#transport,
       bytesMax: this.#pushBytesMax,
       data: () => this.#data(),
-      final: this.#finalCodes,
+      final: this.#refusals.final,
       onSettled: (count: number) => {
         done += count
         const rest = done + this.#local.pendingCount
@@ -256,22 +258,12 @@ export class Exchange {
     if (!isMissing && this.#local.pendingCount === 0) await this.#events.onSynced()
   }
 
-  /** What putting it right has not helped against: such a write goes to attention. */
-  get #finalCodes(): ReadonlySet<AgainCode> {
-    const codes: readonly AgainCode[] = ['clock-drift', 'epoch-old']
-    return new Set(codes.filter((code) => (this.#refusals.get(code) ?? 0) >= REFUSALS_MAX))
-  }
-
   #noteAgain(again: ReadonlySet<AgainCode>): void {
-    for (const code of again) {
-      this.#again.add(code)
-      this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1)
-    }
+    const count = this.#refusals.note(again)
+    if (again.size === 0) return
     // What they were refused for came after the cursor.
-    if (again.size > 0) this.#isBehind = true
-    else this.#refusals.clear()
-    const refusalCount = Math.max(0, ...this.#refusals.values())
-    if (again.size > 0 && refusalCount > 1) this.#events.onRefusedAgain(refusalCount)
+    this.#isBehind = true
+    if (count > 1) this.#events.onRefusedAgain(count)
   }
 
   /** A version that the disk has spoiled must not hold up the others. */
@@ -297,53 +289,27 @@ export class Exchange {
   /** What waits, under the newest epoch. */
   async resealOutbox(): Promise<void> {
     await this.#local.resealOutbox(this.#identity.reseal)
-    this.#again.delete('epoch-old')
+    this.#refusals.putRight('epoch-old')
   }
 
   /** What waits, on top of what has arrived. */
   async rebase(): Promise<void> {
     await this.#local.rebase()
-    this.#again.delete('conflict')
+    this.#refusals.putRight('conflict')
     // The app writes faster than what waits can be rewritten.
     if (this.#local.state.isRebaseDue) this.#events.onRefusedAgain(2)
   }
 
   /** A write was refused for its time: it is re-stamped, once, if the clock can be believed. */
   async correctClock(): Promise<void> {
-    this.#again.delete('clock-drift')
-    this.#refusals.set('clock-drift', REFUSALS_MAX)
-    await this.#checkClock({ isRefused: true })
+    this.#refusals.exhaust('clock-drift')
+    this.#events.onConcern('clock', await this.#clock.check({ isRefused: true }))
   }
 
   /** The person takes the remote's time for right, however far it is from this device's. */
   async acceptClock(): Promise<void> {
-    this.#isClockAccepted = true
-    await this.#checkClock({ isRefused: false })
-    for await (const page of this.#local.attentionPages()) {
-      for (const { number, code } of page) {
-        if (code === 'clock-drift') await this.#local.retryAttention(number)
-      }
-    }
-    await this.#restamp(this.#local.state.clock.offsetMs)
-  }
-
-  async #checkClock({ isRefused }: { isRefused: boolean }): Promise<void> {
-    const answer = this.#transport.lastAnswer?.() ?? null
-    const { offsetMs } = this.#local.state.clock
-    const judged = judgeClock(answer, { offsetMs, isAccepted: this.#isClockAccepted })
-    const isAsked = judged.type === 'ask' && answer !== null
-    this.#events.onConcern('clock', isAsked ? clockWrong(answer) : null)
-    if (isAsked) return
-    if (judged.type === 'correct' && answer !== null) {
-      await this.#restamp(judged.offsetMs)
-      await tellCorrection(this.#local.state, answer, judged.offsetMs)
-    } else if (isRefused) {
-      await this.#restamp(offsetMs)
-    }
-  }
-
-  async #restamp(offsetMs: number): Promise<void> {
-    await this.#local.correctClock({ offsetMs, tail: this.#timers.random(4) })
+    await this.#clock.accept()
+    this.#events.onConcern('clock', null)
   }
 
   /** What came here by another way than the remote is looked for. */

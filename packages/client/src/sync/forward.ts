@@ -2,7 +2,7 @@
  * Forward: passes versions on that came here by another way than the remote (forwarding.ts).
  */
 import { opens } from '../arrival.ts'
-import { readForwards } from '../forwarding.ts'
+import { readForwards, settleForwards } from '../forwarding.ts'
 import { type ReconcileContext, renewKeychain } from './reconcile.ts'
 import type { DataRequest } from './transport.ts'
 import { followBatch, VersionPush } from './version-push.ts'
@@ -36,7 +36,7 @@ export async function forwardVersions(context: ForwardContext): Promise<Forwarde
       const { position } = local.cursor
       const next = followBatch(position, versions, stated)
       if (next === undefined || newerByOp.size > 0) isBehind = true
-      await local.settleForwards(versions, { newerByOp, position: next ?? position })
+      await settleForwards(local.state, versions, { newerByOp, position: next ?? position })
       done += versions.length
       context.onProgress(done, done)
     },

@@ -23,9 +23,16 @@ import {
   type RecordId,
 } from '@blindcopy/protocol'
 import { opens } from '../arrival.ts'
-import { confirmedSource } from '../confirmed-source.ts'
+import { type ConfirmedScan, confirmedSource } from '../confirmed-source.ts'
 import { ClientError } from '../error.ts'
-import { findUnopened, readConfirmed } from '../healing.ts'
+import {
+  findUnopened,
+  finishHealing,
+  readConfirmed,
+  recountConfirmed,
+  storeKeychain,
+  unconfirmVersions,
+} from '../healing.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
 import type { SyncIdentity } from './identity.ts'
 import { registerVault } from './session.ts'
@@ -61,7 +68,7 @@ const READ_AT_ONCE = 32
 /** Heals with a remote under a SyncId that is not the cursor's, and adopts it. */
 export async function healWith(context: ReconcileContext): Promise<Reconciled> {
   const { local, data } = context
-  const scan = await local.recountConfirmed()
+  const scan = await recountConfirmed(local.state)
   await offerKeychain(context, scan.greatestMs)
   // With nothing to bring, all there is comes by the ordinary pull.
   const reconciled =
@@ -70,7 +77,7 @@ export async function healWith(context: ReconcileContext): Promise<Reconciled> {
       : await reconcile(context, scan)
   await renewKeychain(context)
   const cursor = { syncId: data.syncId, position: reconciled.position }
-  await local.finishHealing({ cursor, notice: { code: 'healed', message: HEALED } })
+  await finishHealing(local.state, { cursor, notice: { code: 'healed', message: HEALED } })
   return { ...reconciled, wasMiscounted: scan.wasWrong }
 }
 
@@ -80,10 +87,10 @@ const HEALED =
 /** Heals under the cursor's SyncId, after count or fingerprint differed at the head. */
 export async function healMismatch(context: ReconcileContext): Promise<Reconciled> {
   const { local } = context
-  const scan = await local.recountConfirmed()
+  const scan = await recountConfirmed(local.state)
   const reconciled = await reconcile(context, scan)
   if (reconciled.differenceCount > 0) {
-    await local.finishHealing({
+    await finishHealing(local.state, {
       cursor: null,
       notice: { code: 'mismatch-healed', message: MISMATCH },
     })
@@ -102,7 +109,7 @@ async function offerKeychain(context: ReconcileContext, greatestMs: number): Pro
     greatestMs,
     registrationToken: await identity.registrationToken(),
   })
-  await local.storeKeychain(identity.takeKeychain(entries))
+  await storeKeychain(local.state, identity.takeKeychain(entries))
 }
 
 /** Entries that were appended since: some may stand in the log before where the cursor will be. */
@@ -112,12 +119,12 @@ export async function renewKeychain(
   const { local, transport, identity, data } = context
   const held = await identity.keychainEntries()
   const entries = await transport.keychain(data.token, held.length)
-  await local.storeKeychain(identity.takeKeychain(entries))
+  await storeKeychain(local.state, identity.takeKeychain(entries))
 }
 
 async function reconcile(
   context: ReconcileContext,
-  scan: Awaited<ReturnType<LocalSecondary['recountConfirmed']>>,
+  scan: ConfirmedScan,
 ): Promise<Omit<Reconciled, 'wasMiscounted'>> {
   const { local, transport, data } = context
   const reconciliation = new Reconciliation(confirmedSource(local.state, scan.summary))
@@ -165,7 +172,7 @@ class DifferenceDesk {
       },
       onRefused: async (version, code) => {
         this.refusal = code
-        await local.unconfirm([version], { isKept: true })
+        await unconfirmVersions(local.state, [version], { isKept: true })
       },
     })
   }
@@ -190,7 +197,7 @@ class DifferenceDesk {
     const mine = differences.filter(isMineToGive).map(({ recordId }) => recordId)
     if (mayPush) {
       const unopened = await findUnopened(local.state.store, mine)
-      await local.unconfirm(unopened, { isKept: false })
+      await unconfirmVersions(local.state, unopened, { isKept: false })
     }
     const theirs = differences.filter((difference) => difference.theirs !== null)
     await fetchRecords(
@@ -211,7 +218,7 @@ class DifferenceDesk {
           await this.#push.add({ ...version, envelope })
         } else {
           // Spoiled on this disk: another device may still have it.
-          await local.unconfirm([version], { isKept: false })
+          await unconfirmVersions(local.state, [version], { isKept: false })
         }
       }
     }

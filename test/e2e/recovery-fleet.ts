@@ -254,6 +254,10 @@ export async function noticesOf(device: DeviceProcess): Promise<string[]> {
   return notices.map(({ code }) => code)
 }
 
+/** When the device last told the person that it had healed with the remote; 0 for never. */
+export const healedMsOf = ({ notices }: SyncStatus): number =>
+  Math.max(0, ...notices.filter(({ code }) => code === 'healed').map(({ atMs }) => atMs))
+
 /** Resolves once a status fits: the present one, or one that comes. */
 export async function untilStatus(
   device: DeviceProcess,

@@ -36,7 +36,9 @@ export function judgeClock(
   if (changeMs === 0 || (offsetMs !== 0 && changeMs <= CLOCK_TOLERANCE_MS)) {
     return { type: 'as-it-is' }
   }
-  const mayCorrect = offsetMs === 0 || changeMs <= CLOCK_CORRECTION_MS_MAX || options.isAccepted
+  // Of its own, or since the person last agreed.
+  const beyondMs = Math.min(Math.abs(offsetMs), changeMs)
+  const mayCorrect = beyondMs <= CLOCK_CORRECTION_MS_MAX || options.isAccepted
   return { type: mayCorrect ? 'correct' : 'ask', offsetMs }
 }
 

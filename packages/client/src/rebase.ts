@@ -219,6 +219,8 @@ class Plan {
     if (op.compareAndSet) return undefined
     const batch = this.#batch as RowBatch
     const { confirmed } = batch.slotOf(op.recordId).row
+    // What it has itself replaced never wins against it, however far its own time is set back.
+    if (!isLater(confirmed, op.replaced)) return undefined
     if (!isLater(confirmed, this.#writtenAt(entry))) return undefined
     return { timestamp: confirmed, isOwn: batch.isOwn(confirmed) }
   }

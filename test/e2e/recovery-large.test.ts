@@ -70,10 +70,6 @@ it(
     await persist(second)
     await persist(first)
     for (const gate of gates) expect(bothWays(gate)).toBeLessThan(wholeBytes / 20)
-    console.log(
-      wholeBytes,
-      gates.map((g) => ({ ...g.bytes })),
-    )
     for (const [i, device] of fleet.devices.entries()) {
       const status = await device.status()
       expect(status).toMatchObject({ pending: 0, problem: null })

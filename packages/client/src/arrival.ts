@@ -72,6 +72,8 @@ export type Opening =
       readonly transactionSize?: number
       /** Whether its fields carry clocks, so that it is merged and not just replaced. */
       readonly merges?: boolean
+      /** Whether it has a schema version. */
+      readonly isVersioned?: boolean
     }
   | { readonly type: 'closed'; readonly reason: QuarantineReason }
 

@@ -88,17 +88,21 @@ export class Collection<T extends object = Fields, Input extends object = T> {
 
   /** Stores a record under a key, in place of what was there. */
   async put(key: string, fields: Input): Promise<void> {
+    const { local, sealer } = this.#context
     const declaration = declarationOf(this.#context, this.name)
     const { policyCode, version } = declaration
-    if (this.schema !== undefined || policyCode === 1 || version !== undefined) {
+    const place = sealer.placeOf(this.name, key)
+    const isPlain = this.schema === undefined && policyCode !== 1 && version === undefined
+    if (!isPlain || local.isVersioned(place.tag)) {
       await this.#run((transaction) => transaction.collection(this).put(key, fields))
       return
     }
     // Encoded before anything is awaited: the record is what the fields are now.
-    const { local, sealer } = this.#context
-    const place = sealer.placeOf(this.name, key)
     const draft = sealer.draft(place, fields as Fields, { declaration })
-    await local.commit([draft])
+    const { type } = await local.commit([draft])
+    if (type === 'committed') return
+    // Records with a schema version have come meanwhile: this one may have to keep its own.
+    await this.#run((transaction) => transaction.write(place, draft.fields() as Fields))
   }
 
   /** Changes some fields of a record and returns all of them. Throws `not-found`. */

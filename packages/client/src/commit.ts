@@ -24,6 +24,7 @@ import { ClientError } from './error.ts'
 import type { LocalState } from './local-state.ts'
 import { encodeOutboxEntry, parseOutboxEntry } from './outbox.ts'
 import { idText, type RowBatch } from './row-batch.ts'
+import { withTags } from './versioned-tags.ts'
 
 export type CommitOptions = {
   /** What the transaction has read: when any of it has changed, nothing is written. */
@@ -52,16 +53,22 @@ export async function commitDrafts(
     ({ timestamp }, i) => !equalBytes(batch.slot(sorted.length + i).row.current, timestamp),
   )
   if (isOutrun) return { type: 'outrun' }
+  if (mayLoseVersion(state, sorted)) return { type: 'outrun' }
   const { timestamp, state: clock } = state.clock.next(greatestOf(batch, state.clock))
   const replaced = intent === null ? await findReplaced(state, batch, sorted) : []
   const number = state.outbox.nextNumber
+  const versionedTags = withTags(
+    state.versionedTags,
+    sorted.filter(({ schemaVersion }) => (schemaVersion ?? 0) > 0).map(({ tag }) => tag),
+  )
+  const versions = versionedTags === state.versionedTags ? {} : { versionedTags }
   const { ops, sizeBytes } = fileDrafts(batch, sorted, { timestamp, number, replaced })
   if (sizeBytes > TRANSACTION_BYTES_MAX) throw tooLarge(`${TRANSACTION_BYTES_MAX} bytes`)
   for (const dropped of replaced) {
     batch.ops.push({ type: 'delete', key: numberedKey('outbox', dropped.number) })
   }
   if (ops.length === 0) {
-    await state.write(batch, { clock })
+    await state.write(batch, { clock, ...versions })
     if (replaced.length > 0) state.outbox.dropped(replaced.length, 0)
     return { type: 'committed', timestamp, number: null }
   }
@@ -69,13 +76,21 @@ export async function commitDrafts(
   batch.ops.push({ type: 'put', key: numberedKey('outbox', number), value: entry })
   state.outbox.added(number, replaced.length)
   try {
-    await state.write(batch, { clock, nextNumber: number + 1 })
+    await state.write(batch, { clock, nextNumber: number + 1, ...versions })
   } catch (error) {
     state.outbox.notAdded(replaced.length)
     throw error
   }
   return { type: 'committed', timestamp, number }
 }
+
+/** Whether one was made without reading what may have a schema version by now. */
+const mayLoseVersion = ({ versionedTags }: LocalState, drafts: readonly Draft[]): boolean =>
+  versionedTags.size > 0 &&
+  drafts.some(
+    ({ schemaVersion, tombstone, tag }) =>
+      schemaVersion === undefined && !tombstone && versionedTags.has(idText(tag)),
+  )
 
 /** What a mutation wrote is right only on top of what it read. */
 function asMutation(draft: Draft): Draft {

@@ -32,6 +32,8 @@ export type Draft = {
   readonly policy?: PolicyCode
   /** Pushed with the version it replaces as base; by default when the policy is not lww. */
   readonly compareAndSet?: boolean
+  /** Undefined when it is not known which version the record had that it replaces. */
+  readonly schemaVersion?: number | undefined
   /** Sealed and stored, never pushed. */
   readonly isLocalOnly?: boolean
   seal(place: SealPlace): Envelope

@@ -42,6 +42,7 @@ import { Mutex } from './mutex.ts'
 import { OutboxState } from './outbox-state.ts'
 import { type Parking, readParking } from './parking.ts'
 import { type RecordChange, RowBatch } from './row-batch.ts'
+import { putVersionedTags, readVersionedTags, type VersionedTags } from './versioned-tags.ts'
 
 /** One holder at a time, in the order they asked. */
 export interface StateLock {
@@ -69,6 +70,7 @@ export type NextState = {
   readonly notices?: readonly Notice[]
   readonly seen?: ReadonlyMap<string, Timestamp>
   readonly isRebaseDue?: boolean
+  readonly versionedTags?: VersionedTags
   /** What is parked once the batch, which stores it, is written. */
   readonly parking?: Parking
   /** On the disk before the write returns. */
@@ -94,6 +96,8 @@ export class LocalState {
   seen: ReadonlyMap<string, Timestamp>
   /** Whether a write that waits must be rewritten on top of what arrived. */
   isRebaseDue: boolean
+  /** Collections in which a record may have a schema version. */
+  versionedTags: VersionedTags
   conflictCount: number
   /** Of them: those that wait for a choice, and count towards no bound. */
   openConflictCount: number
@@ -122,6 +126,7 @@ export class LocalState {
     this.parking = stored.parking
     this.seen = meta.seen
     this.isRebaseDue = meta.isRebaseDue
+    this.versionedTags = stored.versionedTags
     this.conflictCount = stored.conflicts.all
     this.openConflictCount = stored.conflicts.open
     this.#generation = stored.generation
@@ -209,6 +214,7 @@ export class LocalState {
     if (next.notices !== undefined) ops.push(putNotices(next.notices))
     if (next.seen !== undefined) ops.push(putSeen(next.seen))
     if (next.isRebaseDue !== undefined) ops.push(putRebaseDue(next.isRebaseDue))
+    if (next.versionedTags !== undefined) ops.push(putVersionedTags(next.versionedTags))
     const generation = this.#lock.isShared ? this.#generation + 1 : this.#generation
     if (this.#lock.isShared) ops.push(putGeneration(generation))
     await this.store.write(ops, { sync: next.sync ?? false })
@@ -220,6 +226,7 @@ export class LocalState {
     this.notices = notices
     this.seen = next.seen ?? this.seen
     this.isRebaseDue = next.isRebaseDue ?? this.isRebaseDue
+    this.versionedTags = next.versionedTags ?? this.versionedTags
     this.parking = next.parking ?? this.parking
   }
 
@@ -249,6 +256,7 @@ export class LocalState {
     this.parking = stored.parking
     this.seen = meta.seen
     this.isRebaseDue = meta.isRebaseDue
+    this.versionedTags = stored.versionedTags
     this.conflictCount = stored.conflicts.all
     this.openConflictCount = stored.conflicts.open
     await this.#caughtUp()
@@ -270,20 +278,23 @@ type Stored = {
   readonly pending: Awaited<ReturnType<typeof countOutbox>>
   readonly attention: Awaited<ReturnType<typeof countNumbered>>
   readonly parking: Parking
+  readonly versionedTags: VersionedTags
   readonly conflicts: Awaited<ReturnType<typeof countConflicts>>
 }
 
 async function readStored(store: Store, vaultId: VaultId): Promise<Stored> {
   // Together: in a browser each is a transaction, and a tab reads them under the lock of all.
-  const [meta, generation, pending, attention, parking, conflicts] = await Promise.all([
-    readMeta(store, vaultId),
-    readGeneration(store),
-    countOutbox(store),
-    countNumbered(store, 'attention'),
-    readParking(store),
-    countConflicts(store),
-  ])
-  return { meta, generation, pending, attention, parking, conflicts }
+  const [meta, generation, pending, attention, parking, conflicts, versionedTags] =
+    await Promise.all([
+      readMeta(store, vaultId),
+      readGeneration(store),
+      countOutbox(store),
+      countNumbered(store, 'attention'),
+      readParking(store),
+      countConflicts(store),
+      readVersionedTags(store),
+    ])
+  return { meta, generation, pending, attention, parking, conflicts, versionedTags }
 }
 
 const outboxOf = ({ meta, pending, attention }: Stored): OutboxState =>

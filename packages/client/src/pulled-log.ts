@@ -40,6 +40,7 @@ import type { LocalState, NextState } from './local-state.ts'
 import { deleteParked, type ParkedOp, type ParkedTransaction, putParked } from './parking.ts'
 import { isLater, isNone } from './row.ts'
 import { idText, type RowBatch, type Slot } from './row-batch.ts'
+import { withTags } from './versioned-tags.ts'
 
 /** Files what two versions of a merge record make together, as a write of this device. */
 export type FileMeetings = (
@@ -341,8 +342,13 @@ export function finishArrivals(
     notices = state.withNotice({ code: 'folder-copied', message: COPIED })
   }
   if (taken.isTorn) notices = state.withNotice({ code: 'transaction-torn', message: TORN })
+  const tags = taken.arrivals.flatMap(({ opening }) =>
+    opening.type === 'opened' && opening.isVersioned === true ? [opening.tag] : [],
+  )
+  const versionedTags = withTags(state.versionedTags, tags)
   return {
     clock,
+    ...(versionedTags === state.versionedTags ? {} : { versionedTags }),
     ...(isSeenChanged ? { seen } : {}),
     ...(taken.context.isRebaseDue ? { isRebaseDue: true } : {}),
     ...(notices === state.notices ? {} : { notices }),

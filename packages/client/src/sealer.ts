@@ -53,8 +53,13 @@ export type RecordPlace = {
 /** What the seal of a draft follows beside its fields. */
 export type SealOptions = {
   readonly declaration?: Declaration | undefined
-  /** The version it replaces, of a record that is merged. */
-  readonly previous?: { readonly record: VaultRecord; readonly timestamp: Timestamp } | undefined
+  /** The version it replaces, null for none; absent when it was not read. */
+  readonly previous?:
+    | { readonly record: VaultRecord; readonly timestamp: Timestamp }
+    | null
+    | undefined
+  /** Of fields that are of another version than the app has declared. */
+  readonly schemaVersion?: number | undefined
 }
 
 /** A draft that its own transaction can read again, in a copy. */
@@ -103,17 +108,23 @@ export class Sealer {
     const { declaration = NOT_DECLARED } = options
     const { collection, key, recordId, tag } = place
     const fieldClocks = declaration.policyCode === 1 ? clocksOf(fields, options.previous) : null
-    const schemaVersion = fields === null ? 0 : (declaration.version ?? 0)
+    const schemaVersion = fields === null ? 0 : schemaVersionOf(declaration, options)
     return {
       fields: () => (encoded === null ? undefined : (decodeValue(encoded.cbor) as Fields)),
       recordId,
       tag,
       tombstone: fields === null,
       policy: declaration.policyCode,
+      schemaVersion,
       isLocalOnly: declaration.isLocalOnly,
       seal: ({ timestamp, base, transactionSize }) => {
         const names = { collection, key, base, transactionSize }
-        const record = { ...names, fields: encoded, fieldClocks, schemaVersion }
+        const record = {
+          ...names,
+          fields: encoded,
+          fieldClocks,
+          schemaVersion: schemaVersion ?? 0,
+        }
         return this.seal(record, timestamp)
       },
     }
@@ -167,9 +178,16 @@ export class Sealer {
     try {
       const opened = openEnvelope(this.#membership.keyring, envelope)
       if (opened.type === 'unknown-epoch') return { type: 'closed', reason: 'unknown-epoch' }
-      const { collection, base, transactionSize, fieldClocks } = opened.record
+      const { collection, base, transactionSize, fieldClocks, schemaVersion } = opened.record
       const tag = this.tagOf(collection)
-      return { type: 'opened', tag, base, transactionSize, merges: fieldClocks !== null }
+      return {
+        type: 'opened',
+        tag,
+        base,
+        transactionSize,
+        merges: fieldClocks !== null,
+        isVersioned: schemaVersion > 0,
+      }
     } catch (error) {
       const isRefused = error instanceof VaultError || error instanceof ClientError
       if (!isRefused) throw error
@@ -178,8 +196,16 @@ export class Sealer {
   }
 }
 
+/** A record keeps its version where the app has declared none. */
+function schemaVersionOf({ version }: Declaration, options: SealOptions): number | undefined {
+  const { previous, schemaVersion } = options
+  if (schemaVersion !== undefined) return schemaVersion
+  if (version !== undefined || previous === undefined) return version
+  return previous?.record.schemaVersion ?? 0
+}
+
 function clocksOf(fields: Fields | null, previous: SealOptions['previous']): FieldClocks {
-  if (fields === null || previous === undefined) return CLOCKS_OWN
+  if (fields === null || previous === undefined || previous === null) return CLOCKS_OWN
   return changedBy(mergeStateOf(previous.record, previous.timestamp), fields)
 }
 

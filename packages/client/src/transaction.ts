@@ -112,16 +112,20 @@ export class Transaction {
   }
 
   /** Internal: the last write of a record counts. */
-  async write(place: RecordPlace, fields: Fields): Promise<void> {
+  async write(
+    place: RecordPlace,
+    fields: Fields,
+    options: { readonly schemaVersion?: number | undefined } = {},
+  ): Promise<void> {
     this.#checkOpen()
     const { sealer } = this.#context
     const declaration = declarationOf(this.#context, place.collection)
     // Encoded before anything is awaited, to be refused where it is handed over.
-    const draft = sealer.draft(place, fields, { declaration })
+    const draft = sealer.draft(place, fields, { ...options, declaration })
     const previous = await this.#readPrevious(place, declaration)
     const kept = draft.fields()
     const isPlain = previous === undefined || kept === undefined
-    this.#file(isPlain ? draft : sealer.draft(place, kept, { declaration, previous }))
+    this.#file(isPlain ? draft : sealer.draft(place, kept, { ...options, declaration, previous }))
   }
 
   /** Internal. */
@@ -132,14 +136,20 @@ export class Transaction {
     this.#file(this.#context.sealer.deletion(place, { declaration, previous }))
   }
 
-  /** What a write must know of the version it replaces. Throws `schema-newer`. */
+  /**
+   * What a write must know of the version it replaces: null when there is none, undefined when it
+   * need not know. Throws `schema-newer`.
+   */
   async #readPrevious(
     place: RecordPlace,
     declaration: Declaration,
-  ): Promise<OpenedVersion | undefined> {
-    if (declaration.policyCode !== 1 && declaration.version === undefined) return undefined
+  ): Promise<OpenedVersion | null | undefined> {
+    const { policyCode, version } = declaration
+    const isVersioned = version !== undefined || this.#context.local.isVersioned(place.tag)
+    if (policyCode !== 1 && !isVersioned) return undefined
     const previous = await this.readStored(place)
-    if (previous !== undefined) checkVersion(previous.record, declaration)
+    if (previous === undefined) return null
+    checkVersion(previous.record, declaration)
     return previous
   }
 

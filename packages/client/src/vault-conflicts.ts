@@ -15,8 +15,10 @@ import {
 } from '@blindcopy/protocol'
 import type { VaultRecord } from '@blindcopy/vault'
 import type { ConflictEvent, ConflictKind, LoggedConflict } from './conflict-log.ts'
+import { upgradedRecord } from './declaration.ts'
 import { ClientError } from './error.ts'
 import {
+  checkVersion,
   declarationOf,
   runTransaction,
   type Transaction,
@@ -74,8 +76,14 @@ export function conflictsOf(context: WriteContext, checkOpen: () => void): Vault
   }
   const settle = async (conflict: LoggedConflict, choice: ConflictChoice): Promise<void> => {
     const record = sealer.decode(conflict.envelope)
-    if (choice === 'mine') await write(context, record, record.fields)
-    else if (choice !== 'theirs') await write(context, record, choice.fields)
+    if (choice === 'mine') {
+      const declaration = declarationOf(context, record.collection)
+      checkVersion(record, declaration)
+      const { fields, schemaVersion } = upgradedRecord(record, declaration)
+      await write(context, record, { fields, schemaVersion })
+    } else if (choice !== 'theirs') {
+      await write(context, record, { fields: choice.fields })
+    }
     await local.dropConflict(conflict.recordId, conflict.timestamp)
   }
   return {
@@ -103,33 +111,45 @@ export function conflictsOf(context: WriteContext, checkOpen: () => void): Vault
     },
     onChange: (listener) =>
       local.onConflict((event) => {
-        void describeEvent(context, event).then((change) => {
-          if (change !== undefined) listener(change)
-        })
+        // What cannot be read is not told: the vault was closed, or its disk fails elsewhere too.
+        const described = describeEvent(context, event).catch(() => undefined)
+        void described.then((change) => change !== undefined && listener(change))
       }),
   }
 }
 
 /** Undefined where the disk no longer holds what it did. */
 async function describe(
-  { local, sealer }: WriteContext,
+  context: WriteContext,
   conflict: LoggedConflict,
 ): Promise<Conflict | undefined> {
+  const { local, sealer } = context
   const { recordId, timestamp, kind, notedMs, note, envelope } = conflict
   if (sealer.tagOfEnvelope(envelope) === undefined) return undefined
-  const { collection, key, fields } = sealer.decode(envelope)
+  const lost = sealer.decode(envelope)
+  const { collection, key } = lost
   const version = await local.read(recordId)
+  const isWhole = version !== undefined && sealer.tagOfEnvelope(version.envelope) !== undefined
   const reason = readNote(sealer, note)
   return {
     id: formatBase64Url(concat(timestamp, recordId)),
     kind,
     collection,
     key,
-    lost: fields,
+    lost: fieldsOf(context, lost),
     lostMs: timestampMilliseconds(timestamp),
-    current: version === undefined ? null : sealer.open(version).fields,
+    current: isWhole ? fieldsOf(context, sealer.open(version)) : null,
     notedMs,
     ...(reason === undefined ? {} : { reason }),
+  }
+}
+
+/** As the app knows them; as they are where it does not know their version. */
+function fieldsOf(context: WriteContext, record: VaultRecord): Fields | null {
+  try {
+    return upgradedRecord(record, declarationOf(context, record.collection)).fields
+  } catch {
+    return record.fields
   }
 }
 
@@ -146,12 +166,16 @@ async function describeEvent(
 }
 
 /** On top of what is there now: the person has seen it. */
-function write(context: WriteContext, record: VaultRecord, fields: Fields | null): Promise<void> {
+function write(
+  context: WriteContext,
+  record: VaultRecord,
+  { fields, schemaVersion }: { fields: Fields | null; schemaVersion?: number },
+): Promise<void> {
   const place = context.sealer.placeOf(record.collection, record.key)
   return runTransaction(context, async (transaction: Transaction) => {
     if (declarationOf(context, record.collection).policyCode === 0) await transaction.read(place)
     if (fields === null) await transaction.erase(place)
-    else await transaction.write(place, fields)
+    else await transaction.write(place, fields, { schemaVersion })
   })
 }
 

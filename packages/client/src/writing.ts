@@ -67,6 +67,7 @@ export function createWriting(options: {
 /** The reason that `sealNote` sealed. */
 export function readNote(sealer: Sealer, note: Envelope | null): string | undefined {
   if (note === null) return undefined
+  if (sealer.tagOfEnvelope(note) === undefined) return undefined
   const reason = sealer.decode(note).fields?.reason
   return typeof reason === 'string' ? reason : undefined
 }

@@ -13,11 +13,11 @@ export const FEATURES = {
    * A transaction of which a part is missing is not shown in part, and no head check is made while
    * a pull has met a push that moved a record past the head.
    */
-  parking: false,
+  parking: true,
   /** Collections with other policies than the newest write, and custom mutations. */
-  policies: false,
+  policies: true,
   /** Two processes with the keys of one device. */
-  copiedFolders: false,
+  copiedFolders: true,
 }
 
 const NETWORK = [

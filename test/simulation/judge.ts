@@ -3,7 +3,7 @@
  */
 import type { Vault } from '@blindcopy/client'
 import type { Fields } from '@blindcopy/protocol'
-import type { Card, Choice, Counter } from './collections.ts'
+import { type Card, type Choice, type Counter, writesIn } from './collections.ts'
 import { clockOf, type Ledger } from './ledger.ts'
 import type { Hex } from './lens.ts'
 
@@ -24,8 +24,8 @@ export async function recordsOf(vault: Vault): Promise<Map<string, Fields>> {
 export async function listConflicts(vaults: readonly Vault[]): Promise<Listed> {
   const listed = new Set<number>()
   for (const vault of vaults) {
-    for (const { lost } of await vault.conflicts.list()) {
-      if (typeof lost?.w === 'number') listed.add(lost.w)
+    for (const { collection, lost } of await vault.conflicts.list()) {
+      for (const write of writesIn(collection, lost)) listed.add(write)
     }
   }
   return listed
@@ -35,7 +35,7 @@ export async function listConflicts(vaults: readonly Vault[]): Promise<Listed> {
 export function judge(
   held: ReadonlyMap<string, Fields>,
   ledger: Ledger,
-  options: { listed: Listed; mayRepeat: boolean },
+  options: Omit<Case, 'recordId'>,
 ): string[] {
   const problems: string[] = []
   const seen = new Set<string>()
@@ -52,7 +52,17 @@ export function judge(
   return problems
 }
 
-type Case = { recordId: Hex; listed: Listed; mayRepeat: boolean }
+type Case = {
+  readonly recordId: Hex
+  readonly listed: Listed
+  /** A folder was copied or put back: what it had not sent then may have been sent since. */
+  readonly mayRepeat: boolean
+  /**
+   * A remote was put back: of two versions that it had both confirmed the newer one stands, and the
+   * other is listed.
+   */
+  readonly mayBeListed: boolean
+}
 
 function judgeOne(fields: Fields | null, ledger: Ledger, options: Case): string[] {
   switch (ledger.kindOf(options.recordId)) {
@@ -89,7 +99,9 @@ function judgeIds(held: Counter | null, ledger: Ledger, options: Case): string[]
   const problems: string[] = []
   const ids = held?.ids ?? []
   const kept = ledger.keptWrites(options.recordId)
-  const missing = [...kept].filter((id) => !ids.includes(id))
+  const { listed, mayBeListed } = options
+  const isFound = (id: number): boolean => ids.includes(id) || (mayBeListed && listed.has(id))
+  const missing = [...kept].filter((id) => !isFound(id))
   if (missing.length > 0) problems.push(`the writes ${missing} are lost`)
   const isRepeated = new Set(ids).size < ids.length
   if (isRepeated && !options.mayRepeat) problems.push(`a write counts twice: ${ids}`)

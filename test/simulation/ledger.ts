@@ -39,8 +39,11 @@ export type Version = {
   isGone: boolean
 }
 
-/** Whoever still holds something: the versions of a record. */
-export type Holder = (recordId: Hex) => Iterable<Hex>
+/** Whoever still holds something: the versions of a record, and those in its log of conflicts. */
+export type Holder = {
+  held(recordId: Hex): Iterable<Hex>
+  logged(recordId: Hex): Iterable<Hex>
+}
 
 /** Where a version was seen. */
 export type Sighting = { readonly batch: object; readonly at: 'author' | 'other' | 'remote' }
@@ -92,25 +95,32 @@ export class Ledger {
    * The author has put another version in the place of one that nobody else can have: stamped anew,
    * or merged with what came meanwhile. What it said must be in the new one.
    */
-  rewrite(recordId: Hex, before: Hex, after: Hex): void {
+  rewrite(recordId: Hex, before: Hex, after: readonly Hex[]): void {
     const versions = this.#versionsOf(recordId)
-    const [old, next] = [versions.get(before), versions.get(after)]
-    if (old === undefined || next === undefined || old.isPublic) return
-    old.isGone ||= isCarried(old, next)
+    const old = versions.get(before)
+    if (old === undefined || old.isPublic) return
+    const next = after.flatMap((timestamp) => versions.get(timestamp) ?? [])
+    old.isGone ||= next.some((one) => isCarried(old, one))
   }
 
   /** A fault took something from a disk: what no one holds any more, no one has to have. */
   forget(holders: readonly Holder[]): void {
     for (const [recordId, versions] of this.versionsById) {
-      const held = new Set(holders.flatMap((holder) => [...holder(recordId)]))
-      const greatest = [...held].sort().at(-1) ?? ''
-      const heldVersions = [...held].flatMap((timestamp) => versions.get(timestamp) ?? [])
+      const held = holders.flatMap((holder) => [...holder.held(recordId)])
+      const logged = holders.flatMap((holder) => [...holder.logged(recordId)])
+      const versionsOf = (timestamps: readonly Hex[]): Version[] =>
+        timestamps.flatMap((timestamp) => versions.get(timestamp) ?? [])
+      const heldVersions = versionsOf(held)
+      const readable = [...heldVersions, ...versionsOf(logged)]
+      const greatest = held.sort().at(-1) ?? ''
       const isKept = keeperOf(heldVersions)
+      // A batch that rewrote it may be lost, and not what it rewrote.
+      for (const version of heldVersions) version.isGone = false
       for (const version of versions.values()) {
         const isLww = kindOf(version.collection) === 'lww'
         version.isGone ||= isLww ? version.timestamp > greatest : !isKept(version)
         for (const write of writesIn(version.collection, version.fields)) {
-          if (!heldVersions.some((one) => holds(one, write))) this.#lostWrites.add(write)
+          if (!readable.some((one) => holds(one, write))) this.#lostWrites.add(write)
         }
       }
     }
@@ -181,7 +191,8 @@ export const clockOf = ({ clocks, timestamp }: Version, field: string): Hex =>
 /** Whether a version says all that another says, or newer. */
 function isCarried(old: Version, next: Version): boolean {
   if (kindOf(old.collection) === 'lww') {
-    return JSON.stringify(old.fields) === JSON.stringify(next.fields)
+    const isSame = JSON.stringify(old.fields) === JSON.stringify(next.fields)
+    return isSame || next.timestamp > old.timestamp
   }
   return Object.entries(old.fields ?? {}).every(
     ([field, value]) =>

@@ -19,8 +19,8 @@ const NOTHING = new Uint8Array(0)
 /** Told of each version in the order in which it reaches the disk. */
 export type VersionListener = (envelope: Envelope, batch: readonly StoreOp[]) => void
 
-/** Told of a record whose version was deleted in the batch that brought another. */
-export type RewriteListener = (recordId: Hex, before: Hex, after: Hex) => void
+/** Told of a version that was deleted in the batch that brought others of its record. */
+export type RewriteListener = (recordId: Hex, before: Hex, after: readonly Hex[]) => void
 
 export class DeviceLens implements DiskObserver {
   readonly rows = new Map<Hex, Row>()
@@ -69,17 +69,24 @@ export class DeviceLens implements DiskObserver {
     for (const [key, value] of entries) this.#take(key, value)
   }
 
-  /** The versions of a record that are held here, whatever for. */
+  /** The versions of a record that are held here. */
   held(recordId: Hex): Iterable<Hex> {
-    return [...(this.versions.get(recordId) ?? []), ...(this.lost.get(recordId) ?? [])]
+    return this.versions.get(recordId) ?? []
+  }
+
+  /** Those in the log of conflicts. */
+  logged(recordId: Hex): Iterable<Hex> {
+    return this.lost.get(recordId) ?? []
   }
 
   #tellRewrites(batch: readonly StoreOp[]): void {
-    const puts = new Map<Hex, Hex>()
+    const puts = new Map<Hex, Hex[]>()
     const versions = batch.filter(({ key }) => letter(key) === 'v')
     for (const { type, key } of versions) {
       const { recordId, timestamp } = parseVersionKey(key)
-      if (type === 'put') puts.set(formatHex(recordId), formatHex(timestamp))
+      if (type === 'delete') continue
+      const id = formatHex(recordId)
+      puts.set(id, [...(puts.get(id) ?? []), formatHex(timestamp)])
     }
     for (const { type, key } of versions) {
       const { recordId, timestamp } = parseVersionKey(key)
@@ -175,6 +182,16 @@ export class RemoteLens implements DiskObserver {
     this.chains.clear()
     this.head = undefined
     for (const [key, value] of entries) this.#take(key, value)
+  }
+
+  held(recordId: Hex): Iterable<Hex> {
+    const version = this.records.get(recordId)
+    return version === undefined ? [] : [version.timestamp]
+  }
+
+  /** A remote has none. */
+  logged(): Iterable<Hex> {
+    return []
   }
 
   #take(key: Uint8Array, value: Uint8Array = NOTHING): void {

@@ -33,6 +33,8 @@ const JOIN_CODES = [
   'storage-full',
   'store-full',
   'keychain-race',
+  // The remote has been wiped, and nobody has brought the vault back yet.
+  'wrong-phrase',
 ]
 
 type Process = { isAlive: boolean; vault: Vault | undefined }

@@ -9,10 +9,10 @@ import { parseVaultIdText, validateKeychain } from '@blindcopy/protocol'
 import { deriveRoot, openKeyring, parsePhrase, verifySignature } from '@blindcopy/vault'
 import { chanceOf } from './chance.ts'
 import { CANARY, cardsOf, declare } from './collections.ts'
-import { FEATURES, Tally } from './faults.ts'
+import { type Fault, FEATURES, Tally } from './faults.ts'
 import { RemoteHost } from './host.ts'
 import { judge, type Listed, listConflicts, recordsOf } from './judge.ts'
-import { type Holder, Ledger } from './ledger.ts'
+import { Ledger } from './ledger.ts'
 import { Machine, type MachineParts } from './machine.ts'
 import { Person } from './person.ts'
 import { Scheduler } from './scheduler.ts'
@@ -72,7 +72,7 @@ class Run {
   #stillSinceMs = 0
   readonly fail = (what: string): void => {
     this.#trace.note('world', `✗ ${what}`)
-    this.failure ??= what
+    this.#failure ??= what
   }
 
   constructor(seed: number, { stormMs, turnsPerEvent = 1 }: RunOptions) {
@@ -93,7 +93,7 @@ class Run {
       hash: this.#trace.hash(),
       trace: this.#trace,
       tally: this.#tally,
-      failure: this.failure,
+      failure: this.#failure,
       virtualMs: this.#scheduler.nowMs,
       eventCount: this.#scheduler.eventCount,
     }
@@ -117,8 +117,9 @@ class Run {
     storm.end()
     for (const machine of this.#machines) this.#wantLive(machine)
     const isAtRest = await this.#pass(() => this.#isStill(), REST_MS_MAX)
-    if (this.failure !== undefined) return
-    if (!isAtRest) this.fail(`it does not come to rest: ${this.#machines.map(stateOf).join('; ')}`)
+    if (this.#failure !== undefined) return
+    if (!isAtRest)
+      return this.fail(`it does not come to rest: ${this.#machines.map(stateOf).join('; ')}`)
     if (!FEATURES.parking) await this.#syncAgain()
     await this.#checkEnd()
     if (this.#chance.fork('newcomer').oneIn(4)) await this.#checkNewcomer()
@@ -231,7 +232,7 @@ class Run {
   #pass(isDone: () => boolean, durationMs: number): Promise<boolean> {
     const check = (): boolean => {
       for (const truth of this.#truths) truth.checkStatus()
-      return this.failure !== undefined || isDone()
+      return this.#failure !== undefined || isDone()
     }
     return this.#scheduler.run(check, this.#scheduler.nowMs + durationMs)
   }
@@ -248,17 +249,7 @@ class Run {
   }
 
   #forget(): void {
-    this.#mustLedger().forget([
-      (recordId) => {
-        const version = this.#host.lens.records.get(recordId)
-        return version === undefined ? [] : [version.timestamp]
-      },
-      ...this.#machines.map(
-        ({ lens }): Holder =>
-          (recordId) =>
-            lens.held(recordId),
-      ),
-    ])
+    this.#mustLedger().forget([this.#host.lens, ...this.#machines.map(({ lens }) => lens)])
   }
 
   /** A pull that met a push may have told of a mismatch that there is not: see FEATURES. */
@@ -289,9 +280,11 @@ class Run {
       this.fail(`${name} rests with ${JSON.stringify(vault.sync.status)}`)
     }
     if (problem !== null) this.fail(`${name} rests with a problem: ${problem.message}`)
-    const mayRepeat =
-      this.#tally.counts.has('folder put back') || this.#tally.counts.has('folder copied')
-    const options = { listed: this.#listed, mayRepeat }
+    const options = {
+      listed: this.#listed,
+      mayRepeat: this.#hadFault('folder put back', 'folder copied'),
+      mayBeListed: this.#hadFault('remote put back', 'remote wiped'),
+    }
     const problems = judge(await recordsOf(vault), this.#mustLedger(), options)
     if (problems.length > 0) this.fail(`${name} holds something else:\n  ${problems.join('\n  ')}`)
     for (const [recordId, { timestamp }] of this.#host.lens.records) {
@@ -300,6 +293,10 @@ class Run {
     }
     const quarantined = await vault.quarantined()
     if (quarantined.length > 0) this.fail(`${name} has ${quarantined.length} put aside`)
+  }
+
+  #hadFault(...faults: readonly Fault[]): boolean {
+    return faults.some((fault) => this.#tally.counts.has(fault))
   }
 
   /** Whoever comes last gets all of it. */
@@ -311,7 +308,7 @@ class Run {
     if (!(await this.#pass(() => this.#isStill(), REST_MS_MAX))) {
       this.fail(`a newcomer does not come to rest: ${stateOf(newcomer)}`)
     }
-    if (this.failure === undefined) await this.#checkDevice(newcomer)
+    if (this.#failure === undefined) await this.#checkDevice(newcomer)
   }
 }
 

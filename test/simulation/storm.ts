@@ -6,6 +6,7 @@ import type { Chance } from './chance.ts'
 import type { DiskImage } from './crash-disk.ts'
 import { type Fault, FEATURES, type Tally } from './faults.ts'
 import type { RemoteHost } from './host.ts'
+import type { Position } from './lens.ts'
 import type { Machine } from './machine.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { Trace } from './trace.ts'
@@ -19,6 +20,10 @@ const HOURS_MS = 9 * 3_600_000
 const WRITES_BEFORE_CRASH = 12
 const SLOW_MS = 400
 const COPIES_MAX = 2
+/** A device makes a remote begin a new SyncId a few times a day only. */
+const SPOILS_MAX = 3
+const LOOK_MS = 500
+const LOOKS_MAX = 200
 
 export type StormParts = {
   readonly scheduler: Scheduler
@@ -42,6 +47,7 @@ export class Storm {
   readonly #images = new Map<Machine | RemoteHost, DiskImage>()
   #isOver = false
   #copyCount = 0
+  #spoilCount = 0
 
   constructor(parts: StormParts) {
     this.#parts = parts
@@ -109,7 +115,7 @@ export class Storm {
       [() => this.#moveClock(), () => this.#moveRemoteClock()],
       [() => this.#takeFolderImage(), () => this.#putFolderBack(), () => this.#deleteFolder()],
       ...(FEATURES.copiedFolders ? [[() => this.#copyFolder()]] : []),
-      ...(FEATURES.healing ? [[() => this.#spoilRemote()]] : []),
+      ...(FEATURES.healing ? [[() => this.#spoilRemote(), () => this.#spoilRemote()]] : []),
     ]
   }
 
@@ -277,9 +283,14 @@ export class Storm {
   }
 
   async #deleteFolder(): Promise<void> {
-    // Somebody has to have the vault: until remotes are healed, the remote itself.
+    // Somebody else has to have the vault.
     const machine = this.#machine()
-    if (!this.#chance.oneIn(2) || this.#parts.host.lens.head === undefined) return
+    const isElsewhere =
+      this.#parts.host.lens.head !== undefined ||
+      this.#parts.machines.some((other) => other !== machine && other.disk.config !== undefined)
+    // Whoever joins a remote that has forgotten members makes a fork of the keychain, which only
+    // the phrase can mend.
+    if (this.#spoilCount > 0 || !this.#chance.oneIn(2) || !isElsewhere) return
     this.#note(machine.name, 'folder deleted')
     machine.kill()
     this.#images.delete(machine)
@@ -303,17 +314,36 @@ export class Storm {
   async #spoilRemote(): Promise<void> {
     const { host } = this.#parts
     const image = this.#images.get(host)
-    if (image === undefined || this.#chance.oneIn(3)) {
+    const isEnough = this.#spoilCount >= SPOILS_MAX
+    if (image === undefined || isEnough || this.#chance.oneIn(3)) {
       this.#parts.trace.note('remote', 'an image of the disk is taken')
       this.#images.set(host, await host.disk.image())
       return
     }
+    if (!this.#parts.machines.every(({ disk }) => disk.config !== undefined)) return
+    this.#spoilCount++
     const isWiped = this.#chance.oneIn(2)
     this.#note('remote', isWiped ? 'remote wiped' : 'remote put back')
     host.kill()
     await host.disk.putBack(isWiped ? { ...image, entries: [] } : image)
     this.#parts.onLoss()
     this.#later(1, () => host.start())
+    if (!isWiped) this.#watchPutBack(host.lens.head, LOOKS_MAX)
+  }
+
+  /** Whether somebody writes to it before it has met anybody who knows more. */
+  #watchPutBack(back: Position | undefined, looksLeft: number): void {
+    const { machines, host, scheduler } = this.#parts
+    const { head, chains } = host.lens
+    if (looksLeft === 0 || back?.syncId !== head?.syncId) return
+    const isForked = machines.some(({ lens: { cursor } }) => {
+      return cursor?.syncId === head?.syncId && chains.get(cursor?.seq ?? 0) !== cursor?.chain
+    })
+    if (isForked && head !== undefined && head.seq > (back?.seq ?? 0)) {
+      this.#note('remote', 'remote put back under new writes')
+      return
+    }
+    scheduler.after(LOOK_MS, () => this.#watchPutBack(back, looksLeft - 1))
   }
 
   // --- around ---

@@ -4,6 +4,7 @@
  *   cursor    moves forward only, under one SyncId; everything of the log up to it is here
  *   status    pending and attention are what waits on the disk; `live` means nothing waits;
  *             `initialSyncComplete` only after the head, as it was when the pull began, was reached
+ *   shown     the version that a record shows is on the disk
  *   whole     what one transaction wrote is shown whole
  *   canary    no plaintext on a wire or on the remote's disk
  */
@@ -14,6 +15,8 @@ import type { Hex, Position } from './lens.ts'
 import type { Machine } from './machine.ts'
 
 const CANARY_BYTES = Buffer.from(CANARY)
+
+const NONE = '0'.repeat(32)
 
 export type Fail = (what: string) => void
 
@@ -44,7 +47,10 @@ export class DeviceTruth {
     this.#fail = fail
     machine.lens.onCursor = (before, after) => this.#checkCursor(before, after)
     machine.lens.onSynced = () => this.#checkSynced()
-    machine.lens.onWrote = () => this.#checkWhole()
+    machine.lens.onWrote = () => {
+      this.#checkShown()
+      this.#checkWhole()
+    }
   }
 
   /** A pull of this device has reached the remote. */
@@ -83,6 +89,14 @@ export class DeviceTruth {
       this.#fail(
         `the cursor of ${name} is at ${after.seq} and skipped version ${timestamp} of ${recordId} at ${seq}`,
       )
+    }
+  }
+
+  #checkShown(): void {
+    const { name, lens } = this.#machine
+    for (const [recordId, { current }] of lens.rows) {
+      if (current === NONE || lens.versions.get(recordId)?.has(current) === true) continue
+      this.#fail(`${name} shows version ${current} of ${recordId}, which its disk does not hold`)
     }
   }
 

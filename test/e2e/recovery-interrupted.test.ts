@@ -1,0 +1,222 @@
+/**
+ * A healing that is interrupted: at the k-th request the device is killed, or the remote, before the
+ * request arrives or after it was answered, and then goes on. Nothing is lost, both ends end with the
+ * same set, and nobody is told in between that all is in step.
+ *
+ * Which moments are tried is drawn from SEED; SLOW=1 tries every one.
+ *
+ * Lessons: A5, A11, A12, A15, A19; C1, C3.
+ */
+import type { SyncStatus } from '@blindcopy/client'
+import { describe, expect, it } from 'vitest'
+import { chanceOf } from '../simulation/chance.ts'
+import type { CallError, DeviceProcess } from './processes.ts'
+import { Fleet, healedMsOf, LONG, persist, SEED, SLOW } from './recovery-fleet.ts'
+import { free, type Gate, type Moment, startGate } from './recovery-gate.ts'
+
+const text = (words: string): object => ({ text: words })
+/** A healing with a request for every kind of step takes fewer. */
+const REQUESTS_MAX = 40
+const TRIES = SLOW ? REQUESTS_MAX * 2 : 5
+
+type Interruption = { readonly number: number; readonly moment: Moment }
+
+/** A vault of two devices that both hold what the other has too, and a remote that lost much. */
+type Loss = {
+  readonly name: string
+  /** The remote loses again what it has. */
+  lose(fleet: Fleet): Promise<void>
+}
+
+const LOSSES: readonly Loss[] = [
+  { name: 'a wiped remote', lose: (fleet) => fleet.wipeRemote() },
+  {
+    name: 'a remote put back from a backup, to which another has written since',
+    async lose(fleet) {
+      const backup = await fleet.backUpRemote()
+      const [healing, other] = fleet.devices as [DeviceProcess, DeviceProcess]
+      await healing.put('both', text('newer here'))
+      await healing.put('gone', text('to be deleted'))
+      await persist(healing)
+      await healing.call('delete', { collection: 'notes', key: 'gone' })
+      await persist(healing)
+      await fleet.putRemoteBack(backup, { newSyncId: true })
+      await other.put('both', text('written to the old state, and so the newest'))
+      await persist(other)
+    },
+  },
+]
+
+/** The first request of a healing: what comes before is of a session that ended with the remote. */
+const FIRST_ROUTE = 'GET /v1/capabilities'
+
+/** Ends `victim` at that moment of the healing that comes, and whatever is asked afterwards. */
+function interruptAt(
+  gate: Gate,
+  { number, moment }: Interruption,
+  victim: () => Promise<void>,
+): { isReached: () => boolean } {
+  let isReached = false
+  gate.forget()
+  gate.toll = async (passing) => {
+    if (isReached) return 'cut'
+    const before = gate.routes.indexOf(FIRST_ROUTE)
+    const isThere = before >= 0 && passing.number - before === number
+    if (!isThere || passing.moment !== moment) return 'pass'
+    isReached = true
+    await victim()
+    return 'cut'
+  }
+  return { isReached: () => isReached }
+}
+
+/** Syncs once, and once more where the session had ended with the remote. Resolves to a code. */
+async function codeOfSync(device: DeviceProcess): Promise<string | null> {
+  for (let attempt = 0; ; attempt++) {
+    const code = await device.sync().then(
+      () => 'no error',
+      (error: CallError) => error.code,
+    )
+    if (code !== 'session-required' || attempt > 0) return code
+  }
+}
+
+/** All of them, or some, in an order drawn from the seed. */
+function draw(all: readonly Interruption[], name: string): readonly Interruption[] {
+  const chance = chanceOf(SEED, name)
+  const left = [...all]
+  const drawn: Interruption[] = []
+  while (left.length > 0 && drawn.length < TRIES) {
+    drawn.push(...left.splice(chance.below(left.length), 1))
+  }
+  return drawn
+}
+
+/** What the device says of itself until it ends: no moment of it may claim that all is done. */
+function noteStatuses(device: DeviceProcess): SyncStatus[] {
+  const statuses: SyncStatus[] = []
+  device.onEvent((event) => {
+    if (event.event === 'status') statuses.push(event.status as SyncStatus)
+  })
+  return statuses
+}
+
+async function launch(): Promise<{ fleet: Fleet; gate: Gate }> {
+  const gate = await startGate()
+  const fleet = await Fleet.launch(2, { gates: [gate] })
+  const [healing, other] = fleet.devices as [DeviceProcess, DeviceProcess]
+  const fields = { collection: 'many', prefix: 'm', first: 0, count: 300, text: '.'.repeat(200) }
+  await healing.call('fill', fields)
+  await healing.put('both', text('first'))
+  for (const device of [healing, other, healing]) await persist(device)
+  return { fleet, gate }
+}
+
+/** How many requests a healing takes that nothing interrupts. */
+async function countRequests(fleet: Fleet, gate: Gate, { lose }: Loss): Promise<number> {
+  await lose(fleet)
+  gate.forget()
+  await persist(fleet.device(0))
+  const { length } = gate.routes.slice(gate.routes.indexOf(FIRST_ROUTE))
+  expect(length).toBeGreaterThan(5)
+  expect(length).toBeLessThan(REQUESTS_MAX)
+  return length
+}
+
+const momentsOf = (count: number): readonly Interruption[] =>
+  Array.from({ length: count }, (_, i) => i + 1).flatMap((number) =>
+    (['asked', 'answered'] as const).map((moment) => ({ number, moment })),
+  )
+
+for (const loss of LOSSES) {
+  describe(`the healing of ${loss.name}`, () => {
+    it(
+      `goes on wherever the device was killed (SEED=${SEED})`,
+      async () => {
+        const { fleet, gate } = await launch()
+        const count = await countRequests(fleet, gate, loss)
+        for (const at of draw(momentsOf(count), `device ${loss.name}`)) {
+          const key = `pending-${at.number}-${at.moment}`
+          await loss.lose(fleet)
+          const device = fleet.device(0)
+          if (hasPending(at)) await device.put(key, text(key))
+          const before = await device.status()
+          const lostMs = Date.now()
+          const statuses = noteStatuses(device)
+          await device.call('watchStatus')
+          const { isReached } = interruptAt(gate, at, () => device.kill())
+          expect(await codeOfSync(device), key).toBe('killed')
+          expect(isReached(), key).toBe(true)
+          expectNoClaim(statuses, lostMs, key)
+          gate.toll = free
+          const again = await fleet.reopen(0)
+          expectNoClaim([await again.status()], lostMs, key)
+          await persist(again)
+          expect(healedMsOf(await again.status()), key).toBeGreaterThan(healedMsOf(before))
+          await expectOneSet(fleet, hasPending(at) ? [key] : [])
+        }
+        const shown = await fleet.converge()
+        expect(shown.has('notes/gone')).toBe(false)
+        expect([...shown.keys()].filter((place) => place.startsWith('many/'))).toHaveLength(300)
+      },
+      SLOW ? 10 * LONG : LONG,
+    )
+
+    it(
+      `goes on wherever the remote was killed (SEED=${SEED})`,
+      async () => {
+        const { fleet, gate } = await launch()
+        const count = await countRequests(fleet, gate, loss)
+        for (const at of draw(momentsOf(count), `remote ${loss.name}`)) {
+          const key = `pending-${at.number}-${at.moment}`
+          await loss.lose(fleet)
+          const device = fleet.device(0)
+          if (hasPending(at)) await device.put(key, text(key))
+          const before = await device.status()
+          const lostMs = Date.now()
+          const { isReached } = interruptAt(gate, at, () => fleet.stopRemote())
+          expect(await codeOfSync(device), key).toBe('network')
+          expect(isReached(), key).toBe(true)
+          const status = await device.status()
+          expect(status.problem?.code, key).toBe('network')
+          expectNoClaim([status], lostMs, key)
+          gate.toll = free
+          await fleet.startRemote()
+          await persist(device)
+          expect(healedMsOf(await device.status()), key).toBeGreaterThan(healedMsOf(before))
+          await expectOneSet(fleet, hasPending(at) ? [key] : [])
+        }
+        const shown = await fleet.converge()
+        expect(shown.has('notes/gone')).toBe(false)
+        expect([...shown.keys()].filter((place) => place.startsWith('many/'))).toHaveLength(300)
+      },
+      SLOW ? 10 * LONG : LONG,
+    )
+  })
+}
+
+/** Nobody who reads one of these, after the loss, may believe that all is exchanged. */
+function expectNoClaim(statuses: readonly SyncStatus[], lostMs: number, where: string): void {
+  expect(statuses.length, where).toBeGreaterThan(0)
+  for (const { phase, pending, lastSyncedMs } of statuses) {
+    expect(phase, where).not.toBe('live')
+    // The head may have been reached before what waits was sent.
+    expect((lastSyncedMs ?? 0) >= lostMs && pending === 0, where).toBe(false)
+  }
+}
+
+/** Without a write that waits, reaching the head alone would be a claim that all is done. */
+const hasPending = ({ number }: Interruption): boolean => number % 2 === 0
+
+/** The other device, which nothing interrupts, meets the remote that was healed. */
+async function expectOneSet(fleet: Fleet, keys: readonly string[]): Promise<void> {
+  const [healed, other] = fleet.devices as [DeviceProcess, DeviceProcess]
+  await persist(other)
+  await persist(healed)
+  const exported = await other.export()
+  expect(await healed.export()).toBe(exported)
+  for (const key of keys) expect(exported).toContain(key)
+  for (const device of fleet.devices) {
+    expect(await device.status()).toMatchObject({ pending: 0, problem: null })
+  }
+}

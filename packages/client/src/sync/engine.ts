@@ -165,6 +165,7 @@ export class SyncEngine {
 
   #ask(): void {
     this.#stop = null
+    this.#renewals = []
     this.#exchange.expectNews()
     this.#resume()
     this.#run()

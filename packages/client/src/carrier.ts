@@ -17,6 +17,7 @@ import {
 import { verifySignature } from '@blindcopy/vault'
 import type { OpenArrival } from './arrival.ts'
 import { CarriedIntake } from './carried.ts'
+import { storeKeychain } from './healing.ts'
 import type { LocalSecondary } from './local-secondary.ts'
 import type { Membership } from './membership.ts'
 import type { FileMeetings } from './pulled-log.ts'
@@ -29,6 +30,7 @@ export type Carrier = {
   readonly fileMeetings: FileMeetings
   readonly random: (size: number) => Uint8Array
   readonly nowMs: () => number
+  readonly setTimer: (callback: () => void, delayMs: number) => () => void
 }
 
 export type CarriedReport = {
@@ -94,7 +96,7 @@ export async function takeKeychain(
 ): Promise<void> {
   const known = membership.keychain.hashes.length
   const isNews = entries.some((entry) => parseKeychainEntry(entry).index >= known)
-  if (isNews) await local.storeKeychain(membership.take(entries))
+  if (isNews) await storeKeychain(local.state, membership.take(entries))
 }
 
 /** Whether a member of the chain has signed this. */

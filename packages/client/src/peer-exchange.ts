@@ -55,7 +55,7 @@ export async function exchangeWithPeer(
   stream: PeerStream,
   options: ExchangeOptions,
 ): Promise<CarriedReport> {
-  const line = new PeerLine(stream, options.signal)
+  const line = new PeerLine(stream, { signal: options.signal, setTimer: carrier.setTimer })
   try {
     const { isAsker } = await greet(line, carrier)
     const report = await withIntake(carrier, async (intake) => {

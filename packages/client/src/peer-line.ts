@@ -32,15 +32,25 @@ const TOLD_PROTOCOL: readonly ProtocolErrorCode[] = [
   'too-large',
 ]
 
+export type PeerLineOptions = {
+  readonly signal: AbortSignal
+  readonly setTimer: (callback: () => void, delayMs: number) => () => void
+}
+
+/** Between two pieces of what is waited for; storing a batch takes the other end less. */
+const SILENCE_MS_MAX = 60_000
+
 export class PeerLine {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>
   readonly #frames = new FrameReader(PEER_MESSAGE_BYTES_MAX)
   readonly #items: Uint8Array[] = []
   readonly #stopListening: () => void
+  readonly #setTimer: PeerLineOptions['setTimer']
 
-  /** Takes both ways over. Ends when `signal` aborts. */
-  constructor({ readable, writable }: PeerStream, signal: AbortSignal) {
+  /** Takes both ways over. Ends when `signal` aborts, or when the other end is silent for long. */
+  constructor({ readable, writable }: PeerStream, { signal, setTimer }: PeerLineOptions) {
+    this.#setTimer = setTimer
     this.#reader = readable.getReader()
     this.#writer = writable.getWriter()
     this.#writer.closed.catch(() => undefined)
@@ -107,11 +117,14 @@ export class PeerLine {
   }
 
   async #read(): Promise<{ done: boolean; value: Uint8Array }> {
+    const stopTimer = this.#setTimer(() => this.#drop(silent()), SILENCE_MS_MAX)
     try {
       const { done, value } = await this.#reader.read()
       return { done, value: value ?? new Uint8Array(0) }
     } catch (cause) {
       throw lost(cause)
+    } finally {
+      stopTimer()
     }
   }
 
@@ -127,6 +140,9 @@ function toldError(code: string): Error {
   const told = TOLD_PROTOCOL.find((known) => known === code)
   return told === undefined ? new ClientError('network', message) : new ProtocolError(told, message)
 }
+
+const silent = (): ClientError =>
+  new ClientError('network', 'the other device has been silent for a minute')
 
 function lost(cause: unknown): ClientError {
   return new ClientError(

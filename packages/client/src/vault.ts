@@ -129,7 +129,9 @@ export class Vault implements AsyncDisposable {
     const changed = (): void => this.#syncing.noteWrite()
     this.conflicts = conflictsOf(this.#context, checkOpen)
     const carrier = {
-      ...{ vaultId: options.vaultId, local, membership, random, nowMs: platform.nowMs },
+      ...{ vaultId: options.vaultId, local, membership, random },
+      nowMs: platform.nowMs,
+      setTimer: platform.setTimer,
       open: sealer.openArrival,
       fileMeetings: fileMeetingsOf(() => local.state, options.writing.keys),
     }

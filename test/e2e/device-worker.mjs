@@ -31,6 +31,10 @@ const OPS = {
   async open(options) {
     vault = await openVault(options)
   },
+  /** From now on the clock of this machine stands still; before a vault is opened. */
+  freeze({ ms }) {
+    Date.now = () => ms
+  },
   /** How an app declares its collections: `{name: options}`. */
   declare({ collections }) {
     for (const [name, options] of Object.entries(collections)) vault.collection(name, options)

@@ -30,7 +30,8 @@ import {
 } from './processes.ts'
 import type { Gate } from './recovery-gate.ts'
 
-export const LONG = 60_000
+/** For a machine that has much else to do. */
+export const LONG = 120_000
 export const SEED = Number(process.env.SEED ?? 20_260)
 /** Runs the long variants too. */
 export const SLOW = process.env.SLOW === '1'
@@ -43,6 +44,9 @@ export type FleetOptions = {
   /** What stands between each device and the remote; those without one reach it directly. */
   readonly gates?: readonly Gate[]
 }
+
+/** `frozenMs`: where the clock of the machine stands, and stays. */
+export type Opening = { readonly frozenMs?: number }
 
 export class Fleet {
   readonly root: string
@@ -151,20 +155,16 @@ export class Fleet {
   }
 
   /** A copy that is used beside the folder it was made of: another device of the fleet. */
-  async openCopy(copy: string): Promise<DeviceProcess> {
-    const device = new DeviceProcess(copy)
-    await device.open()
-    await this.#declare(device)
+  async openCopy(copy: string, opening: Opening = {}): Promise<DeviceProcess> {
+    const device = await this.#open(copy, opening)
     this.devices.push(device)
     return device
   }
 
   /** The process is gone, as by a power cut; another opens the same folder. */
-  async reopen(index: number): Promise<DeviceProcess> {
+  async reopen(index: number, opening: Opening = {}): Promise<DeviceProcess> {
     await this.device(index).kill()
-    const device = new DeviceProcess(this.device(index).folder)
-    await device.open()
-    await this.#declare(device)
+    const device = await this.#open(this.device(index).folder, opening)
     this.devices[index] = device
     return device
   }
@@ -211,6 +211,14 @@ export class Fleet {
     await device.restore(address, this.#recoveryPhrase)
     await this.#declare(device)
     await device.sync()
+    return device
+  }
+
+  async #open(folder: string, { frozenMs }: Opening): Promise<DeviceProcess> {
+    const device = new DeviceProcess(folder)
+    if (frozenMs !== undefined) await device.call('freeze', { ms: frozenMs })
+    await device.open()
+    await this.#declare(device)
     return device
   }
 

@@ -227,6 +227,30 @@ describe('a folder that was copied and is used twice', () => {
   )
 
   it(
+    'gives no timestamp twice, though the clocks of both stand at the same moment',
+    async () => {
+      const { fleet, gates } = await launchWatched(1)
+      await fleet.device(0).put('before', text('before the copy'))
+      await fleet.device(0).sync()
+      const copy = await fleet.copyDevice(0)
+      // All that is left to tell the two apart is what each drew when it was opened.
+      const frozen = { frozenMs: Date.now() }
+      const original = await fleet.reopen(0, frozen)
+      const twin = await fleet.openCopy(copy, frozen)
+      for (let i = 0; i < 20; i++) {
+        await original.put(`original-${i}`, text('original'))
+        await twin.put(`twin-${i}`, text('twin'))
+      }
+      await Promise.all([persist(original), persist(twin)])
+      const shown = await fleet.converge()
+      expect(shown.size).toBe(41)
+      for (const device of fleet.devices) expect(await noticesOf(device)).toEqual(['folder-copied'])
+      await expectNoTimestampTwice(fleet, gates, 42)
+    },
+    LONG,
+  )
+
+  it(
     'serves both while they are live, and through a wiped remote',
     async () => {
       const { fleet, gates } = await launchWatched(2)

@@ -103,6 +103,15 @@ export class Ledger {
     old.isGone ||= next.some((one) => isCarried(old, one))
   }
 
+  /**
+   * The author has taken back a version that nobody else can have, and lists it. Its time was wrong:
+   * set right, it was older than what had come meanwhile.
+   */
+  takeBack(recordId: Hex, timestamp: Hex): void {
+    const version = this.versionsById.get(recordId)?.get(timestamp)
+    if (version !== undefined && !version.isPublic) version.isGone = true
+  }
+
   /** A fault took something from a disk: what no one holds any more, no one has to have. */
   forget(holders: readonly Holder[]): void {
     for (const [recordId, versions] of this.versionsById) {

@@ -34,6 +34,8 @@ export class DeviceLens implements DiskObserver {
   isSynced = false
   onVersion: VersionListener = () => undefined
   onRewrite: RewriteListener = () => undefined
+  /** A version went from what is shown to the log of conflicts. */
+  onLogged: (recordId: Hex, timestamp: Hex) => void = () => undefined
   onCursor: (before: Position | undefined, after: Position) => void = () => undefined
   onSynced: () => void = () => undefined
   /** After each batch. */
@@ -81,6 +83,11 @@ export class DeviceLens implements DiskObserver {
 
   #tellRewrites(batch: readonly StoreOp[]): void {
     const puts = new Map<Hex, Hex[]>()
+    const logged = batch.filter(({ type, key }) => type === 'put' && letter(key) === 'x')
+    for (const { key } of logged) {
+      const { recordId, timestamp } = parseVersionKey(key)
+      this.onLogged(formatHex(recordId), formatHex(timestamp))
+    }
     const versions = batch.filter(({ key }) => letter(key) === 'v')
     for (const { type, key } of versions) {
       const { recordId, timestamp } = parseVersionKey(key)

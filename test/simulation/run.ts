@@ -42,6 +42,7 @@ const PACES = [
   { stormMs: 100_000, pauseMs: 4_000 },
   { stormMs: 240_000, pauseMs: 12_000 },
 ] as const
+const WRONG_CLOCKS: readonly Fault[] = ['clock skewed', 'clock frozen', 'remote clock jumped']
 const REST_MS_MAX = 15 * 60_000
 /** How long nothing may change before it counts as rest. */
 const STILL_MS = 3_000
@@ -176,6 +177,10 @@ class Run {
       this.#ledger?.observe(envelope, { batch, at: isBy(machine, envelope) ? 'author' : 'other' })
     }
     machine.lens.onRewrite = (...rewrite) => this.#ledger?.rewrite(...rewrite)
+    machine.lens.onLogged = (...version) => {
+      // With clocks that are right, what lost was older from the beginning.
+      if (this.#hadFault(...WRONG_CLOCKS)) this.#ledger?.takeBack(...version)
+    }
     machine.onOpened = declare
     this.#machines.push(machine)
     const truth = new DeviceTruth(machine, this.#host, {

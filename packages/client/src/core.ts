@@ -20,7 +20,7 @@ export type { Condition, Direction, Item, OrderBy, Query, Where } from './query.
 export type { RemoteView, SeenRecord } from './remote-view.ts'
 export type { AnySchema, InputOf, OutputOf, Schema } from './schema.ts'
 export { decide, type Facts, type Step } from './sync/decision.ts'
-export type { OnceOptions, StartOptions } from './sync/engine.ts'
+export type { OnceOptions, StartOptions } from './sync/modes.ts'
 export type { Direction as SyncDirection } from './sync/requests.ts'
 export type { SyncPhase, SyncProblem, SyncProgress, SyncStatus } from './sync/status.ts'
 export type { Transport } from './sync/transport.ts'

@@ -166,7 +166,14 @@ export class ScriptedRemote {
 export const network = (): Error => new ClientError('network', 'cut')
 
 /** An engine over an empty device, a scripted remote and virtual time. */
-export async function makeEngine(random: (size: number) => Uint8Array = (n) => new Uint8Array(n)) {
+export async function makeEngine(
+  random: (size: number) => Uint8Array = (n) => new Uint8Array(n),
+): Promise<{
+  engine: SyncEngine
+  local: LocalSecondary
+  remote: ScriptedRemote
+  timers: VirtualTimers
+}> {
   const timers = new VirtualTimers()
   const remote = new ScriptedRemote()
   const local = await LocalSecondary.open({

@@ -11,6 +11,7 @@
  * Nothing here deletes a record because the remote does not have it.
  */
 import {
+  concat,
   type Envelope,
   equalBytes,
   type LogPosition,
@@ -27,14 +28,8 @@ import {
   type Store,
   versionKey,
 } from '@blindcopy/secondary'
-import {
-  type Arrival,
-  type ArrivalContext,
-  type OpenArrival,
-  openArrivals,
-  type TakeKeychain,
-  takeArrival,
-} from './arrival.ts'
+import { keepAcknowledged, logLoser, type Met, readMine } from './acknowledged.ts'
+import { type OpenArrival, openArrivals, type TakeKeychain, takeArrival } from './arrival.ts'
 import { type ConfirmedScan, scanConfirmed } from './confirmed-source.ts'
 import { type Notice, putConfirmedSet } from './local-meta.ts'
 import type { LocalState } from './local-state.ts'
@@ -99,48 +94,6 @@ export async function takeReconciled(
   for (const number of meetings.added) state.outbox.added(number)
 }
 
-/** The versions that are shown of the records that arrive. */
-async function readMine(
-  store: Store,
-  batch: RowBatch,
-  arrivals: readonly Arrival[],
-): Promise<ReadonlyMap<string, Envelope>> {
-  const shown = arrivals.flatMap(({ recordId }) => {
-    const { current } = batch.slotOf(recordId).row
-    return isNone(current) ? [] : [{ recordId, key: versionKey(recordId, current) }]
-  })
-  const envelopes = await store.getMany(shown.map(({ key }) => key))
-  const mine = new Map<string, Envelope>()
-  shown.forEach(({ recordId }, i) => {
-    const envelope = envelopes[i]
-    if (envelope !== undefined) mine.set(idText(recordId), envelope as Envelope)
-  })
-  return mine
-}
-
-type Met = {
-  readonly arrival: Arrival
-  readonly context: ArrivalContext
-  /** The envelope of what is shown. */
-  readonly current: Envelope | undefined
-}
-
-/** Logs mine, where a newer version takes its place whose writer had not seen it. */
-function keepAcknowledged(
-  batch: RowBatch,
-  { row }: Slot,
-  { arrival, context, current }: Met,
-): void {
-  const { opening, timestamp } = arrival
-  // What waits is judged where it arrives, and what merges loses nothing.
-  if (opening.type === 'closed' || opening.merges === true || row.pending > 0) return
-  if (current === undefined || !equalBytes(row.current, row.confirmed)) return
-  if (opening.base !== undefined && opening.base !== null) {
-    if (equalBytes(opening.base, row.current)) return
-  }
-  logLoser(batch, { arrival, context, loser: row.current, winner: timestamp, envelope: current })
-}
-
 function meetOlder(batch: RowBatch, slot: Slot, met: Met & { open: OpenArrival }): void {
   const { arrival, context, current, open } = met
   const { row } = slot
@@ -159,27 +112,6 @@ function meetOlder(batch: RowBatch, slot: Slot, met: Met & { open: OpenArrival }
       : false
   if (isBase || context.wasSeen(timestamp)) return
   logLoser(batch, { arrival, context, loser: timestamp, winner: row.current, envelope })
-}
-
-function logLoser(
-  batch: RowBatch,
-  lost: {
-    readonly arrival: Arrival
-    readonly context: ArrivalContext
-    readonly loser: Timestamp
-    readonly winner: Timestamp
-    readonly envelope: Envelope
-  },
-): void {
-  batch.logConflict({
-    recordId: lost.arrival.recordId,
-    timestamp: lost.loser,
-    kind: 'overwritten',
-    notedMs: lost.context.nowMs,
-    winner: lost.winner,
-    note: null,
-    envelope: lost.envelope,
-  })
 }
 
 /** The confirmed versions of records, where they are still confirmed. Without the lock. */
@@ -241,7 +173,7 @@ async function unconfirm(
     batch.setRow(slot, { ...row, confirmed: fallback })
     const isShown = equalBytes(row.current, timestamp) && row.pending === 0
     if (options.isKept && isShown) {
-      batch.ops.push({ type: 'put', key: forwardKey(recordId), value: new Uint8Array(0) })
+      batch.ops.push({ type: 'put', key: forwardKey(recordId), value: concat(timestamp) })
     }
   }
   await state.write(batch)

@@ -19,6 +19,7 @@ import {
   timestampAuthor,
 } from '@blindcopy/protocol'
 import { forwardKey, versionKey } from '@blindcopy/secondary'
+import { keepAcknowledged, readMine } from './acknowledged.ts'
 import {
   type Arrival,
   type ArrivalContext,
@@ -78,9 +79,15 @@ export async function applyPulled(
   // The first pull shows what it has as it comes: there is no earlier state to keep whole.
   const parked = state.synced.complete ? await candidatesOf(batch, opened) : new Map()
   const context = await contextOf(state, batch, arrivals)
+  const healing = opened.flatMap(({ step, arrivals: own }) => (step.id === null ? own : []))
+  const mine = await readMine(state.store, batch, healing)
   for (const { step, arrivals: own } of opened) {
     const isHidden = parked.has(step.seq)
     for (const arrival of own) {
+      const current = mine.get(idText(arrival.recordId))
+      if (step.id === null) {
+        keepAcknowledged(batch, batch.slotOf(arrival.recordId), { arrival, context, current })
+      }
       takeArrival(batch, batch.slotOf(arrival.recordId), { arrival, context, isHidden })
     }
   }

@@ -12,7 +12,8 @@
  * waits to be sent) is read from the store.
  */
 import { ClientError } from './error.ts'
-import type { OnceOptions, StartOptions, SyncEngine } from './sync/engine.ts'
+import type { SyncEngine } from './sync/engine.ts'
+import { checkStartOptions, type OnceOptions, type StartOptions } from './sync/modes.ts'
 import { StatusBoard, type SyncStatus } from './sync/status.ts'
 import { type SetTimer, type SharedState, TabHints } from './tab-hints.ts'
 import type { TabFailure, TabMessage, Tabs } from './tabs.ts'
@@ -102,6 +103,7 @@ export class TabSync implements Syncing {
   }
 
   start(options?: StartOptions): void {
+    checkStartOptions(options)
     if (this.#isLeading) this.#engine.start(options)
     else this.#tabs.post({ type: 'start' })
     this.#started = { options }

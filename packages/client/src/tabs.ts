@@ -5,7 +5,7 @@
  * other are hints that make them look: the store is what is true (decision 0017).
  */
 import type { StateLock } from './local-state.ts'
-import type { OnceOptions } from './sync/engine.ts'
+import type { OnceOptions } from './sync/modes.ts'
 import type { SyncStatus } from './sync/status.ts'
 
 export type TabMessage =

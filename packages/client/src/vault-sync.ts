@@ -3,7 +3,7 @@
  */
 import { endWith } from './collection.ts'
 import { type DurabilityTier, untilDurable } from './durability.ts'
-import type { OnceOptions, StartOptions } from './sync/engine.ts'
+import type { OnceOptions, StartOptions } from './sync/modes.ts'
 import type { SyncStatus } from './sync/status.ts'
 import type { Syncing } from './tab-sync.ts'
 import type { WriteContext } from './transaction.ts'

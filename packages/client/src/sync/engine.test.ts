@@ -113,20 +113,34 @@ describe('a failure', () => {
 
   it('that only the person can end stops it, with a remedy and without a timer', async () => {
     const { engine, remote, timers } = await makeEngine()
-    remote.behave = () => new ProtocolError('registration-required', 'a token')
+    remote.behave = () => new ProtocolError('keychain-forked', 'another list')
     engine.start()
     await settle()
-    expect(engine.status).toMatchObject({
-      phase: 'stopped',
-      problem: { code: 'registration-required' },
-    })
-    expect(engine.status.problem?.remedy).toMatch(/token/)
+    expect(engine.status).toMatchObject({ phase: 'stopped', problem: { code: 'keychain-forked' } })
+    expect(engine.status.problem?.remedy).toMatch(/phrase/)
+    expect(timers.delaysMs).toEqual([])
     await timers.pass(60 * MINUTE_MS)
     expect(remote.count('login')).toBe(1)
     // What the person was asked for is there: one call goes on.
     remote.behave = () => undefined
     engine.start()
     await settle()
+    expect(engine.status).toMatchObject({ phase: 'live', problem: null })
+    await engine.stop()
+  })
+
+  it('that may be ended on another device is looked at again, and shown until then', async () => {
+    const { engine, remote, timers } = await makeEngine((size) => new Uint8Array(size).fill(255))
+    remote.behave = () => new ProtocolError('registration-required', 'a token')
+    engine.start()
+    const asked = engine.once()
+    await expect(asked).rejects.toMatchObject({ code: 'sync-stopped' })
+    await timers.pass(10 * MINUTE_MS)
+    expect(engine.status).toMatchObject({ phase: 'stopped' })
+    expect(engine.status.problem?.remedy).toMatch(/token/)
+    expect(remote.count('login')).toBeLessThan(20)
+    remote.behave = () => undefined
+    await timers.pass(MINUTE_MS)
     expect(engine.status).toMatchObject({ phase: 'live', problem: null })
     await engine.stop()
   })

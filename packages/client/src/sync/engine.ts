@@ -15,12 +15,14 @@ import {
   describeFailure,
   type Failure,
   isPassing,
+  mayEndElsewhere,
   remedyOf,
   retryAfterOf,
   stoppedError,
 } from './failure.ts'
 import type { SyncIdentity, Timers } from './identity.ts'
-import { type Direction, Requests } from './requests.ts'
+import { checkStartOptions, INTERVAL_MS, type OnceOptions, type StartOptions } from './modes.ts'
+import { Requests } from './requests.ts'
 import { StatusBoard, type SyncPhase, type SyncProblem, type SyncStatus } from './status.ts'
 import type { Transport } from './transport.ts'
 
@@ -30,17 +32,6 @@ export type EngineOptions = {
   readonly identity: SyncIdentity
   readonly timers: Timers
 }
-
-export type StartOptions = {
-  /** `live`, the default: changes arrive as they are made; `interval`: every so often. */
-  readonly mode?: 'live' | 'interval'
-  /** Between two exchanges of the mode `interval`; 15 minutes if it is not said. */
-  readonly everyMs?: number
-  /** Both ways by default. */
-  readonly direction?: Direction
-}
-
-export type OnceOptions = { readonly direction?: Direction }
 
 /** The steps that do something, and not wait. */
 type Action = Exclude<Step, 'rest' | 'wait' | 'listen' | 'finish' | 'rest-between'>
@@ -54,11 +45,6 @@ const RENEWALS_MAX: Readonly<Record<string, number>> = {
   'not-a-member': 3,
 }
 const RENEWAL_MS = 60_000
-const INTERVAL_MS = 15 * 60_000
-/** More would be no interval but a busy remote; longer, and a timer of the platform does not wait. */
-const INTERVAL_MS_MIN = 1_000
-const INTERVAL_MS_MAX = 24 * 60 * 60_000
-
 const ONE_WAY: Failure = {
   code: 'one-way',
   message:
@@ -107,11 +93,9 @@ export class SyncEngine {
   }
 
   /** Stays in step from now on. Throws `invalid-argument`. */
-  start({ mode = 'live', everyMs = INTERVAL_MS, direction = 'both' }: StartOptions = {}): void {
-    if (!(everyMs >= INTERVAL_MS_MIN && everyMs <= INTERVAL_MS_MAX)) {
-      const text = `everyMs must be between ${INTERVAL_MS_MIN} and ${INTERVAL_MS_MAX} milliseconds`
-      throw new ClientError('invalid-argument', text)
-    }
+  start(options: StartOptions = {}): void {
+    checkStartOptions(options)
+    const { mode = 'live', everyMs = INTERVAL_MS, direction = 'both' } = options
     this.#started = { mode, everyMs }
     this.#requests.direction = direction
     if (mode === 'interval') this.#exchange.closeLive()
@@ -267,6 +251,7 @@ export class SyncEngine {
       onRefusedAgain: (count) => {
         this.#pause(refusalPauseMs(count, this.#timers.random), 'backing-off')
       },
+      onCounts: () => this.#board.set(this.#counts()),
       onWake: () => this.#wake(),
       onClosed: (error) => {
         this.#fail(error)
@@ -334,7 +319,8 @@ export class SyncEngine {
     this.#board.set({ problem: this.#problem })
     const isOver = !isPassing(error)
     this.#requests.reject(isOver ? stoppedError(this.#failure, error) : error)
-    if (isOver) {
+    const isFinal = isOver && !(this.#started !== null && mayEndElsewhere(error))
+    if (isFinal) {
       this.#stop = this.#failure
       this.#show('stopped')
     } else if (this.#started === null) {
@@ -343,7 +329,8 @@ export class SyncEngine {
       this.#failureCount++
       const retryAfterMs = retryAfterOf(error)
       const { random } = this.#timers
-      this.#pause(backoffMs(this.#failureCount, { random, retryAfterMs }), 'backing-off')
+      const pauseMs = backoffMs(this.#failureCount, { random, retryAfterMs })
+      this.#pause(pauseMs, isOver ? 'stopped' : 'backing-off')
     }
   }
 

@@ -54,6 +54,8 @@ export type ExchangeEvents = {
   onConcern(concern: Concern, problem: Failure | null): void
   /** Refused for the same reason again: not at once. */
   onRefusedAgain(count: number): void
+  /** What waits may be more than before. */
+  onCounts(): void
   /** Facts have changed. */
   onWake(): void
   onClosed(error: Error): void
@@ -190,6 +192,7 @@ export class Exchange {
       bytesMax: this.#pushBytesMax,
       mayPush: options.mayPush,
       onProgress: (done, total) => this.#events.onProgress({ direction: 'reconcile', done, total }),
+      onTaken: () => this.#events.onCounts(),
     })
     this.#hasMismatch = false
     this.#isBehind = true

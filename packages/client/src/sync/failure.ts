@@ -21,6 +21,14 @@ const PASSING: ReadonlySet<string> = new Set([
 
 export const isPassing = (error: unknown): boolean => PASSING.has(codeOf(error) ?? '')
 
+/** What a person may end on any device of the vault: whoever stays on looks again. */
+const ENDED_ANYWHERE: ReadonlySet<string> = new Set([
+  'registration-required',
+  'registration-closed',
+])
+
+export const mayEndElsewhere = (error: unknown): boolean => ENDED_ANYWHERE.has(codeOf(error) ?? '')
+
 export function retryAfterOf(error: unknown): number | undefined {
   if (!(error instanceof ProtocolError)) return undefined
   const { retryAfterMs } = error.details

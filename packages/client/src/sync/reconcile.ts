@@ -48,6 +48,8 @@ export type ReconcileContext = {
   readonly bytesMax: number
   readonly mayPush: boolean
   readonly onProgress: (done: number, total: number) => void
+  /** Versions were taken; what they made together may wait to be sent. */
+  readonly onTaken: () => void
 }
 
 export type Reconciled = {
@@ -153,6 +155,8 @@ class DifferenceDesk {
   readonly #startOf: () => LogPosition
   readonly #push: VersionPush
   #waiting: Difference[] = []
+  /** Of what was pushed, the records of which the remote has newer versions. */
+  readonly #outrun: RecordId[] = []
   #position: LogPosition | undefined
   differenceCount = 0
   refusal: string | null = null
@@ -167,8 +171,13 @@ class DifferenceDesk {
       bytesMax,
       reseal: identity.reseal,
       renewKeychain: () => renewKeychain(context),
-      onStored: async (versions, { position }) => {
+      onStored: async (versions, { position, newerByOp }) => {
         this.#position = followBatch(this.position, versions, position) ?? this.position
+        // Pushed since they were compared: met as a difference, like those that were there before.
+        for (const op of newerByOp.keys()) {
+          const version = versions[op]
+          if (version !== undefined) this.#outrun.push(version.recordId)
+        }
       },
       onRefused: async (version, code) => {
         this.refusal = code
@@ -190,6 +199,7 @@ class DifferenceDesk {
   async finish(): Promise<void> {
     await this.#workOff(this.#waiting.splice(0))
     await this.#push.flush()
+    await fetchRecords(this.#context, this.#outrun.splice(0))
   }
 
   async #workOff(differences: readonly Difference[]): Promise<void> {
@@ -230,14 +240,10 @@ const isMineToGive = ({ mine, theirs }: Difference): boolean =>
 
 /** Fetches the newest versions of records, and takes them. */
 export async function fetchRecords(
-  {
-    local,
-    transport,
-    identity,
-    data,
-  }: Omit<ReconcileContext, 'bytesMax' | 'mayPush' | 'onProgress'>,
+  context: Pick<ReconcileContext, 'local' | 'transport' | 'identity' | 'data' | 'onTaken'>,
   recordIds: readonly RecordId[],
 ): Promise<void> {
+  const { local, transport, identity, data } = context
   for (let first = 0; first < recordIds.length; ) {
     const asked = recordIds.slice(first, first + RECORDS_BY_ID_MAX)
     const answered = await transport.records(data, asked)
@@ -246,6 +252,7 @@ export async function fetchRecords(
       bytes === null ? [] : [checkRecord(bytes, asked[i] as RecordId)],
     )
     await local.takeReconciled(envelopes, identity.open)
+    context.onTaken()
     first += answered.length
   }
 }

@@ -57,15 +57,29 @@ describe('the README', () => {
 
   it('names every command with its options, and every exit code', () => {
     for (const command of createProgram('0', new Terminal(true)).commands) {
-      const row = README.split('\n').find((line) => line.includes(`\`${command.name()} `))
-      expect(row ?? README, command.name()).toContain(command.name())
-      for (const { long } of command.options) expect(row, command.name()).toContain(long)
+      expectRow(command.name(), command.options)
+      for (const part of command.commands) {
+        expectRow(command.name(), part.options)
+        expect(README).toMatch(new RegExp(`\`${command.name()} \\[?${part.name()}[\\]\` ]`))
+      }
     }
     for (const { exit } of Object.values(OUTCOMES)) {
       expect(README).toMatch(new RegExp(`^\\| ${exit}[ ,]`, 'm'))
     }
   })
 })
+
+/** One row of a table names a command, and all of its options. */
+function expectRow(name: string, options: readonly { readonly long?: string | undefined }[]): void {
+  const rows = README.split('\n').filter((line) => line.includes(`\`${name} `))
+  expect(rows.length > 0 || README.includes(`| \`${name}\` |`), name).toBe(true)
+  for (const { long } of options) {
+    expect(
+      rows.some((row) => row.startsWith('|') && row.includes(long ?? '')),
+      long,
+    ).toBe(true)
+  }
+}
 
 /** As forges make them of headings. */
 function anchorsOf(path: string): string[] {

@@ -24,7 +24,7 @@ async function withNote(count: number, fields: Note): Promise<Fleet> {
   return fleet
 }
 
-const runs = (numRuns: number) => ({ numRuns: process.env.SLOW ? numRuns * 20 : numRuns })
+const runs = (numRuns: number) => ({ numRuns: process.env.SLOW ? numRuns * 7 : numRuns })
 
 describe('three devices that edit different fields offline', () => {
   it('keep all edits in every order, and stop writing', async () => {

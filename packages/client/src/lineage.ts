@@ -6,6 +6,7 @@ import type { RecordId, Timestamp } from '@blindcopy/protocol'
 import type { Store } from '@blindcopy/secondary'
 import { readAttentions } from './attention.ts'
 import { type OutboxEntry, type OutboxOp, tryParseEntry } from './outbox.ts'
+import type { Renamed } from './rewrite.ts'
 import { idText } from './row-batch.ts'
 
 /** Of one version to what stands in its place. */
@@ -13,6 +14,8 @@ const HOPS_MAX = 1_000
 
 export class Lineage {
   readonly #renamed = new Map<string, Timestamp>()
+  /** Of those, what says the same as before: whatever was written on it stands as it is. */
+  readonly #same = new Map<string, Timestamp>()
   /** What the refused versions had replaced. */
   readonly #refused = new Map<string, Timestamp>()
 
@@ -32,8 +35,10 @@ export class Lineage {
     }
   }
 
-  noteRenamed(recordId: RecordId, before: Timestamp, after: Timestamp): void {
-    this.#renamed.set(versionText(recordId, before), after)
+  noteRenamed(before: Timestamp, { recordId, timestamp, isSame }: Renamed): void {
+    const text = versionText(recordId, before)
+    this.#renamed.set(text, timestamp)
+    if (isSame) this.#same.set(text, timestamp)
   }
 
   /** The new timestamp of a version that was rewritten. */
@@ -50,7 +55,7 @@ export class Lineage {
     for (let hops = 0; hops < HOPS_MAX; hops++) {
       const text = versionText(recordId, now)
       const refused = intent === null ? this.#refused.get(text) : undefined
-      const next = this.#renamed.get(text) ?? refused
+      const next = this.#same.get(text) ?? refused
       if (next === undefined) break
       now = next
     }

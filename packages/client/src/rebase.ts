@@ -12,18 +12,16 @@
  * one batch if nothing else was written meanwhile; otherwise it is planned again.
  */
 import {
-  type ClockState,
   type Envelope,
-  encodeTimestamp,
   equalBytes,
   isTombstone,
   type RecordId,
   TIMESTAMP_NONE,
   type Timestamp,
-  timestampMilliseconds,
 } from '@blindcopy/protocol'
 import { numberedKey, numberedRange, parseNumberedKey, versionKey } from '@blindcopy/secondary'
 import { putAttention } from './attention.ts'
+import { readConflict } from './conflict-log.ts'
 import { Lineage, versionText } from './lineage.ts'
 import type { LocalState, NextState } from './local-state.ts'
 import {
@@ -33,6 +31,7 @@ import {
   type OutboxOp,
   parseOutboxEntry,
 } from './outbox.ts'
+import { RebaseClock } from './rebase-clock.ts'
 import {
   type Rewrite,
   type RewriteContext,
@@ -92,9 +91,7 @@ class Plan {
   readonly #unsentVersions = new Set<string>()
   readonly #remaining = new Map<string, { count: number; number: number; op: OutboxOp }>()
   readonly #touched = new Map<string, RecordId>()
-  #clock: ClockState
-  /** Of re-stamped transactions, which keep their order and not the present. */
-  #shiftedClock: ClockState = { milliseconds: 0, counter: 0 }
+  readonly #clock: RebaseClock
   #batch: RowBatch | undefined
   #goneCount = 0
   #attentionCount = 0
@@ -104,7 +101,7 @@ class Plan {
     this.#keys = keys
     this.#shiftMs = options.shiftMs
     this.#writeCount = state.writeCount
-    this.#clock = state.clock.state
+    this.#clock = new RebaseClock(state.clock, options.shiftMs)
   }
 
   async walk(): Promise<void> {
@@ -131,7 +128,7 @@ class Plan {
     if (batch === undefined) return false
     const isDue = this.#state.isRebaseDue
     if (this.rewrittenCount === 0 && !isDue) return true
-    const next: NextState = { clock: this.#clock, isRebaseDue: false }
+    const next: NextState = { clock: this.#clock.state, isRebaseDue: false }
     this.#state.outbox.dropped(this.#goneCount, this.#attentionCount)
     try {
       await this.#state.write(batch, next)
@@ -169,12 +166,16 @@ class Plan {
       under,
       isExpected: (index) =>
         this.#isExpected(entry.ops[index] as OutboxOp, entry, under[index] as Standing),
+      isLogged: async (index) => {
+        const { recordId } = entry.ops[index] as OutboxOp
+        return (await readConflict(this.#state.store, recordId, entry.timestamp)) !== undefined
+      },
       winnerOf: (index) => this.#winnerOf(entry.ops[index] as OutboxOp, entry),
       isRestamped: this.#shiftMs !== undefined,
       newOf: (recordId, clock) => this.#lineage.renamed(recordId, clock),
       stored: async (recordId, timestamp) => (await this.#versionOf(recordId, timestamp)).envelope,
       read: (recordId) => this.#readStanding(recordId),
-      next: (replaced) => this.#nextTimestamp(entry, replaced),
+      next: (replaced) => this.#clock.next(entry, replaced),
       nowMs: this.#state.nowMs(),
     })
     this.rewrittenCount++
@@ -210,7 +211,7 @@ class Plan {
 
   /** Plain last-write-wins stands on anything older. */
   #isMoved(op: OutboxOp, entry: OutboxEntry, under: Standing): boolean {
-    if (op.compareAndSet) return !this.#isExpected(op, entry, under)
+    if (op.compareAndSet) return !equalBytes(op.replaced, under.timestamp)
     return isLater(under.timestamp, entry.timestamp)
   }
 
@@ -221,20 +222,8 @@ class Plan {
     const { confirmed } = batch.slotOf(op.recordId).row
     // What it has itself replaced never wins against it, however far its own time is set back.
     if (!isLater(confirmed, op.replaced)) return undefined
-    if (!isLater(confirmed, this.#writtenAt(entry))) return undefined
+    if (!isLater(confirmed, this.#clock.writtenAt(entry))) return undefined
     return { timestamp: confirmed, isOwn: batch.isOwn(confirmed) }
-  }
-
-  /** When a transaction was written, by the clock that is right. */
-  #writtenAt({ timestamp }: OutboxEntry): Timestamp {
-    if (this.#shiftMs === undefined) return timestamp
-    const state = { milliseconds: this.#shifted(timestamp), counter: 0 }
-    return encodeTimestamp(state, this.#state.clock.identity)
-  }
-
-  #shifted(timestamp: Timestamp): number {
-    const shiftedMs = timestampMilliseconds(timestamp) + (this.#shiftMs ?? 0)
-    return Math.max(0, Math.min(Math.floor(this.#state.clock.nowMs()), shiftedMs))
   }
 
   async #versionOf(recordId: RecordId, timestamp: Timestamp): Promise<Standing> {
@@ -276,20 +265,6 @@ class Plan {
     })
   }
 
-  #nextTimestamp(entry: OutboxEntry, replaced: readonly Timestamp[]): Timestamp {
-    const { clock } = this.#state
-    if (this.#shiftMs === undefined) {
-      const next = clock.next(greatestTimestamp([...replaced, entry.timestamp]), this.#clock)
-      this.#clock = next.state
-      return next.timestamp
-    }
-    const nowMs = this.#shifted(entry.timestamp)
-    const next = clock.next(greatestTimestamp(replaced), this.#shiftedClock, nowMs)
-    this.#shiftedClock = next.state
-    this.#clock = laterClock(this.#clock, next.state)
-    return next.timestamp
-  }
-
   async #take(
     { number, entry }: Unsent,
     under: readonly Standing[],
@@ -302,9 +277,7 @@ class Plan {
       // For what is written on top of it, unless the rewrite writes the record again.
       this.#standing.set(idText(recordId), under[i] as Standing)
     })
-    for (const [recordId, timestamp] of rewrite.renamed) {
-      this.#lineage.noteRenamed(recordId, entry.timestamp, timestamp)
-    }
+    for (const renamed of rewrite.renamed) this.#lineage.noteRenamed(entry.timestamp, renamed)
     for (const conflict of rewrite.conflicts) batch.logConflict(conflict)
     for (const kind of rewrite.events) batch.conflictEvents.push(kind)
     await batch.include(rewrite.ops.map(({ op }) => op.recordId))
@@ -390,11 +363,3 @@ class Plan {
     else batch.show(recordId, { tag, timestamp, tombstone: isTombstone(envelope) })
   }
 }
-
-const greatestTimestamp = (timestamps: readonly Timestamp[]): Timestamp =>
-  timestamps.reduce((a, b) => (isLater(b, a) ? b : a), TIMESTAMP_NONE)
-
-const laterClock = (a: ClockState, b: ClockState): ClockState =>
-  a.milliseconds > b.milliseconds || (a.milliseconds === b.milliseconds && a.counter >= b.counter)
-    ? a
-    : b

@@ -17,17 +17,10 @@ import type { RecordDraft, VaultRecord } from '@blindcopy/vault'
 import type { ConflictEvent, ConflictKind, LoggedConflict } from './conflict-log.ts'
 import type { Resolution } from './conflict-policy.ts'
 import type { Draft } from './draft.ts'
-import {
-  clockGroups,
-  joinStates,
-  lostFields,
-  type MergeState,
-  mergeStateOf,
-  sameState,
-} from './merge.ts'
-import { restampClocks } from './merge-restamp.ts'
+import { clockGroups, type MergeState, mergeStateOf, sameState } from './merge.ts'
 import type { OutboxEntry, OutboxOp } from './outbox.ts'
 import type { Standing } from './rebase.ts'
+import { mergeOp, restampedClocks } from './rewrite-merge.ts'
 import { isNone } from './row.ts'
 import { upgradeBoth, versionOf } from './upgrade.ts'
 
@@ -72,6 +65,8 @@ export type RewriteContext = {
   readonly under: readonly Standing[]
   /** Whether an op still stands on what it was written on. */
   isExpected(index: number): boolean
+  /** Whether the version of an op stands in the conflict log already. */
+  isLogged(index: number): Promise<boolean>
   /** The newer version that took the place of an op of plain last-write-wins. */
   winnerOf(index: number): { readonly timestamp: Timestamp; readonly isOwn: boolean } | undefined
   /** The clock was wrong: what was written keeps its content and gets another time. */
@@ -83,13 +78,20 @@ export type RewriteContext = {
   readonly nowMs: number
 }
 
+/** What now stands for the old version of a record. */
+export type Renamed = {
+  readonly recordId: RecordId
+  readonly timestamp: Timestamp
+  /** Only its time is another: nothing was merged into it. */
+  readonly isSame: boolean
+}
+
 export type Rewrite = {
   readonly timestamp: Timestamp
   /** By record id; none when the transaction is over. */
   readonly ops: readonly { readonly op: OutboxOp; readonly envelope: Envelope }[]
   readonly intent: Envelope | null
-  /** What now stands for the old version of a record. */
-  readonly renamed: readonly (readonly [RecordId, Timestamp])[]
+  readonly renamed: readonly Renamed[]
   readonly conflicts: readonly LoggedConflict[]
   readonly events: readonly ConflictEvent[]
   /** Moved there whole, when nobody here can rewrite it. */
@@ -97,7 +99,7 @@ export type Rewrite = {
 }
 
 /** What an op comes to. */
-type Outcome =
+export type Outcome =
   | {
       readonly type: 'kept'
       readonly record: VaultRecord
@@ -106,12 +108,12 @@ type Outcome =
     }
   /** What is there already says all of it. */
   | { readonly type: 'adopted'; readonly losers?: readonly Loser[] }
-  /** A newer version took its place; undefined: one that this device wrote on top of it. */
+  /** A newer version took its place; undefined: one that was written on top of it, or is known. */
   | { readonly type: 'lost'; readonly winner: Timestamp | undefined }
   | { readonly type: 'open'; readonly reason: string | null }
 
 /** A version of which a merge took over less than its writer had written. */
-type Loser = { readonly envelope: Envelope; readonly isMine: boolean }
+export type Loser = { readonly envelope: Envelope; readonly isMine: boolean }
 
 const NOTHING = { ops: [], intent: null, renamed: [], conflicts: [], events: [], attention: null }
 
@@ -153,7 +155,8 @@ async function resolveOp(
   const record = keys.decode(envelopes[index] as Envelope)
   const winner = context.winnerOf(index)
   if (winner !== undefined) {
-    return { type: 'lost', winner: winner.isOwn ? undefined : winner.timestamp }
+    const isTold = winner.isOwn || (await context.isLogged(index))
+    return { type: 'lost', winner: isTold ? undefined : winner.timestamp }
   }
   // Where nothing is there any more, there is nothing it could conflict with.
   const isFree = !op.compareAndSet || standing.envelope === undefined
@@ -188,63 +191,6 @@ async function baseOf(
   }
 }
 
-async function mergeOp(
-  keys: RewriteKeys,
-  context: RewriteContext,
-  met: {
-    index: number
-    timestamp: Timestamp
-    mine: VaultRecord
-    theirs: VaultRecord
-    standing: Standing
-  },
-): Promise<Outcome> {
-  const { entry, envelopes, isRestamped } = context
-  const { index, timestamp, mine, standing } = met
-  const op = entry.ops[index] as OutboxOp
-  const theirs = mergeStateOf(met.theirs, standing.timestamp)
-  const written = mergeStateOf(mine, entry.timestamp)
-  const fieldClocks = restampedClocks(context, { record: mine, recordId: op.recordId, timestamp })
-  const own = isRestamped ? mergeStateOf({ ...mine, fieldClocks }, timestamp) : written
-  const joined = joinStates(own, theirs)
-  const base = await baseStateOf(keys, context, op)
-  const losers: Loser[] = []
-  if (lostFields(written, joined, base).length > 0) {
-    losers.push({ envelope: envelopes[index] as Envelope, isMine: true })
-  }
-  if (lostFields(theirs, joined, base).length > 0 && standing.envelope !== undefined) {
-    losers.push({ envelope: standing.envelope, isMine: false })
-  }
-  if (sameState(joined, theirs)) return { type: 'adopted', losers }
-  const { fields } = joined
-  const schemaVersion = versionOf(fields, mine, met.theirs)
-  const merged = { ...mine, fields, fieldClocks: clockGroups(joined, timestamp), schemaVersion }
-  return { type: 'kept', record: merged, isMerged: true, losers }
-}
-
-/** The clocks of a record of the transaction once it has a new time for an old moment. */
-function restampedClocks(
-  { entry, newOf }: RewriteContext,
-  {
-    record,
-    recordId,
-    timestamp,
-  }: { record: VaultRecord; recordId: RecordId; timestamp: Timestamp },
-): VaultRecord['fieldClocks'] {
-  const renewed = (clock: Timestamp): Timestamp | undefined => newOf(recordId, clock)
-  return restampClocks(record, { from: entry.timestamp, to: timestamp, newOf: renewed })
-}
-
-async function baseStateOf(
-  keys: RewriteKeys,
-  context: RewriteContext,
-  { recordId, replaced }: OutboxOp,
-): Promise<MergeState | undefined> {
-  const envelope = isNone(replaced) ? undefined : await context.stored(recordId, replaced)
-  if (envelope === undefined || keys.tagOf(envelope) === undefined) return undefined
-  return mergeStateOf(keys.decode(envelope), replaced)
-}
-
 /** Any moment: only what is said of fields counts. */
 const SOME_TIME = new Uint8Array(16).fill(0xff) as Uint8Array as Timestamp
 
@@ -264,7 +210,7 @@ function sealOutcomes(
   const { entry, under, nowMs } = context
   const kept = outcomes.filter(({ type }) => type === 'kept')
   const ops: { op: OutboxOp; envelope: Envelope }[] = []
-  const renamed: [RecordId, Timestamp][] = []
+  const renamed: Renamed[] = []
   const conflicts: LoggedConflict[] = []
   const events: ConflictEvent[] = []
   outcomes.forEach((outcome, i) => {
@@ -280,10 +226,10 @@ function sealOutcomes(
       const fieldClocks = clocksOf(context, { outcome, recordId, timestamp })
       const record = { ...outcome.record, base, transactionSize: kept.length, fieldClocks }
       ops.push({ op: { ...op, replaced }, envelope: keys.seal(record, timestamp) })
-      renamed.push([recordId, timestamp])
+      renamed.push({ recordId, timestamp, isSame: !outcome.isMerged })
       if (outcome.isMerged) events.push({ kind: 'merged', recordId, timestamp })
     } else if (outcome.type === 'adopted') {
-      renamed.push([recordId, replaced])
+      renamed.push({ recordId, timestamp: replaced, isSame: false })
       events.push({ kind: 'merged', recordId, timestamp: replaced })
     } else if (outcome.type === 'lost' && outcome.winner !== undefined) {
       const { winner } = outcome
@@ -332,7 +278,7 @@ async function rerun(
     const envelope = draft.seal({ timestamp, base, transactionSize: drafts.length })
     return { op: { recordId, replaced, policy, compareAndSet: true }, envelope }
   })
-  const renamed = ops.map(({ op }) => [op.recordId, timestamp] as const)
+  const renamed = ops.map(({ op: { recordId } }) => ({ recordId, timestamp, isSame: false }))
   const events = ops.map(
     ({ op }) => ({ kind: 'merged', recordId: op.recordId, timestamp }) as const,
   )

@@ -152,7 +152,9 @@ for (const loss of LOSSES) {
           const again = await fleet.reopen(0)
           expectNoClaim([await again.status()], lostMs, key)
           await persist(again)
-          expect(healedMsOf(await again.status()), key).toBeGreaterThan(healedMsOf(before))
+          const healed = await again.status()
+          expect(healed, key).toMatchObject({ pending: 0, problem: null })
+          expect(healedMsOf(healed), key).toBeGreaterThan(healedMsOf(before))
           await expectOneSet(fleet, hasPending(at) ? [key] : [])
         }
         const shown = await fleet.converge()
@@ -183,7 +185,9 @@ for (const loss of LOSSES) {
           gate.toll = free
           await fleet.startRemote()
           await persist(device)
-          expect(healedMsOf(await device.status()), key).toBeGreaterThan(healedMsOf(before))
+          const healed = await device.status()
+          expect(healed, key).toMatchObject({ pending: 0, problem: null })
+          expect(healedMsOf(healed), key).toBeGreaterThan(healedMsOf(before))
           await expectOneSet(fleet, hasPending(at) ? [key] : [])
         }
         const shown = await fleet.converge()

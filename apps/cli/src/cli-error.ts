@@ -12,6 +12,10 @@ export type CliErrorCode =
   | 'invalid-line'
   /** A file or folder to import is not there, or cannot be read. */
   | 'unreadable'
+  /** A file is there already, and would be written over. */
+  | 'file-exists'
+  /** A file cannot be written. */
+  | 'unwritable'
   /** The port is taken. */
   | 'address-in-use'
   /** The host or the port is not this program's to listen on. */

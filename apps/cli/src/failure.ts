@@ -23,6 +23,8 @@ const USAGE: Readonly<Record<string, Outcome>> = {
   'invalid-json': { exit: 2, remedy: 'Give one JSON object, such as \'{"title":"Hello"}\'.' },
   'invalid-line': { exit: 2, remedy: 'Nothing was written: mend that line, and import again.' },
   unreadable: { exit: 2, remedy: 'Check the path and its permissions.' },
+  'file-exists': { exit: 2, remedy: 'Name another file, or give --force to write over it.' },
+  unwritable: { exit: 1, remedy: 'Check the folder, its permissions, and the room on the disk.' },
   'address-in-use': { exit: 1, remedy: 'Choose another --port, or 0 for any that is free.' },
   'address-refused': { exit: 2, remedy: 'Check --host, and take a --port of 1024 or above.' },
   'needs-attention': {

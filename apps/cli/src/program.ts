@@ -3,6 +3,7 @@
  * loaded when it is called, so that `serve` never loads what could open an envelope.
  */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { BundleExportOptions } from './bundle.ts'
 import type { ResolveOptions } from './conflicts.ts'
 import type { ImportOptions } from './import.ts'
 import type { InitOptions } from './init.ts'
@@ -32,6 +33,7 @@ export function createProgram(version: string, terminal: Terminal): Command {
   addRestore(program, terminal)
   addRecords(program, terminal)
   addFiles(program, terminal)
+  addBundle(program, terminal)
   addSync(program, terminal)
   addConflicts(program, terminal)
   addAttention(program, terminal)
@@ -142,6 +144,27 @@ function addFiles(program: Command, terminal: Terminal): void {
     .action(async (collection: string | undefined, ...rest: [unknown, Command]) => {
       const { exportRecords } = await import('./export.ts')
       await exportRecords(collection, vaultOptions(rest), terminal)
+    })
+}
+
+function addBundle(program: Command, terminal: Terminal): void {
+  const bundle = program
+    .command('bundle')
+    .description('all of the vault, sealed, as a file for another of its devices')
+  bundle
+    .command('export <FILE>')
+    .description('write everything this device holds; - writes to stdout')
+    .option('--force', 'write over a file that is there')
+    .action(async (path: string, _options: BundleExportOptions, command: Command) => {
+      const { exportBundle } = await import('./bundle.ts')
+      await exportBundle(path, command.optsWithGlobals<BundleExportOptions>(), terminal)
+    })
+  bundle
+    .command('import <FILE>')
+    .description('take what is new in a bundle; - reads from stdin')
+    .action(async (path: string, ...rest: [unknown, Command]) => {
+      const { importBundle } = await import('./bundle.ts')
+      await importBundle(path, vaultOptions(rest), terminal)
     })
 }
 

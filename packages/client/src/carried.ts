@@ -156,17 +156,23 @@ export class CarriedIntake {
     const context = await contextOf(state, batch, arrivals)
     const shown = await readShown(state, batch, arrivals)
     const taking = { state, batch, context, shown, open: this.#open }
+    const met: { readonly slot: Slot; readonly before: Timestamp }[] = []
     for (const arrival of arrivals) {
       const outcome = takeOne(taking, arrival)
+      if (outcome === 'met') {
+        const slot = batch.slotOf(arrival.recordId)
+        met.push({ slot, before: slot.row.current })
+      }
       if (outcome === 'news') this.counts.news++
       if (outcome === 'aside' && !isAside) this.counts.aside++
       if (outcome !== 'aside' && isAside) {
         batch.deleteQuarantined(arrival.recordId, arrival.timestamp)
       }
     }
-    if (batch.ops.length === 0 && context.meetings.length === 0) return
     const { seen: _later, ...next } = finishArrivals(state, { arrivals, context, isTorn: false })
     const meetings = this.#fileMeetings(batch, context.meetings)
+    this.counts.news += met.filter(({ slot, before }) => slot.row.current !== before).length
+    if (batch.ops.length === 0) return
     await state.write(batch, { ...next, ...pick(meetings) })
     for (const number of meetings.added) state.outbox.added(number)
     await state.evictConflicts()
@@ -210,7 +216,8 @@ async function readShown(
   return shown
 }
 
-type Outcome = 'known' | 'news' | 'aside'
+/** `met`: news if merging the two has made anything of it. */
+type Outcome = 'known' | 'news' | 'met' | 'aside'
 
 function takeOne(taking: Taking, arrival: Opened): Outcome {
   const { state, batch, context } = taking
@@ -250,7 +257,7 @@ function takeNewer(taking: Taking, slot: Slot, arrival: Opened): Outcome {
   const isMet = mine !== undefined && !isBaseOf(opening, row.current)
   if (isMet && opening.merges === true && row.pending > 0) {
     context.meetings.push({ slot, older: mine, newer: envelope as Envelope })
-    return 'news'
+    return 'met'
   }
   if (batch.isOwn(timestamp)) context.isCopied = true
   if (isMet) judgeShown(taking, slot, { arrival, mine })
@@ -306,8 +313,11 @@ function takeOlder(taking: Taking, slot: Slot, arrival: Opened): Outcome {
   if (opening.merges !== true && isPast) return 'known'
   const isUnderWrites = isLater(timestamp, row.base) && isLater(timestamp, row.confirmed)
   if (isUnderWrites && mustAnswer(row, opening)) return putAside(batch, arrival, 'writes-wait')
-  if (opening.merges === true) context.meetings.push({ slot, older: envelope, newer: mine })
-  else logLost(taking, recordId, { loser: timestamp, winner: row.current, envelope })
+  if (opening.merges === true) {
+    context.meetings.push({ slot, older: envelope, newer: mine })
+    return 'met'
+  }
+  logLost(taking, recordId, { loser: timestamp, winner: row.current, envelope })
   return 'news'
 }
 

@@ -10,6 +10,7 @@ import { concat, decodeUint32, encodeUint32 } from './bytes.ts'
 import { ProtocolError } from './error.ts'
 
 const LENGTH_BYTES = 4
+const JOINED_BYTES = 64 * 1024
 
 export function encodeFrame(item: Uint8Array): Uint8Array {
   return concat(encodeUint32(item.length), item)
@@ -27,10 +28,10 @@ export class FrameReader {
 
   /** The items that `chunk` completes; views onto bytes that nobody changes any more. */
   push(chunk: Uint8Array): Uint8Array[] {
-    this.#held.push(chunk)
+    this.#hold(chunk)
     this.#heldBytes += chunk.length
     if (this.#heldBytes < this.#neededBytes()) return []
-    const bytes = this.#held.length === 1 ? chunk : concat(...this.#held)
+    const bytes = this.#held.length === 1 ? (this.#held[0] as Uint8Array) : concat(...this.#held)
     const items: Uint8Array[] = []
     let offset = 0
     while (bytes.length - offset >= LENGTH_BYTES) {
@@ -50,9 +51,22 @@ export class FrameReader {
     return this.#heldBytes === 0
   }
 
+  /** Small pieces are joined on the way: a stream may come a byte at a time. */
+  #hold(chunk: Uint8Array): void {
+    let piece = chunk
+    while (piece.length < JOINED_BYTES) {
+      const last = this.#held[this.#held.length - 1]
+      if (last === undefined || last.length > 2 * piece.length) break
+      this.#held.pop()
+      piece = concat(last, piece)
+    }
+    this.#held.push(piece)
+  }
+
   #neededBytes(): number {
     const first = this.#held[0]
-    if (first === undefined || first.length < LENGTH_BYTES) return LENGTH_BYTES
+    if (first === undefined || this.#heldBytes < LENGTH_BYTES) return LENGTH_BYTES
+    if (first.length < LENGTH_BYTES) return this.#heldBytes
     return LENGTH_BYTES + this.#itemLength(first, 0)
   }
 

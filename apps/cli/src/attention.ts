@@ -26,7 +26,7 @@ const REASONS: Readonly<Record<string, string>> = {
 }
 
 const HINT =
-  '\n`blindcopy attention retry [ID]` sends again, `export [ID]` prints, `discard ID` gives up.'
+  '\n`blindcopy attention retry [ID]` sends again, `export [ID]` prints what it holds,\n`discard ID` gives it up.'
 
 export async function listRefused(options: VaultOptions, terminal: Terminal): Promise<void> {
   const refused = await withVault(options, terminal, (vault) => vault.attention.list())
@@ -34,7 +34,7 @@ export async function listRefused(options: VaultOptions, terminal: Terminal): Pr
     for (const write of refused) await terminal.print(formatJson(machineForm(write)))
     return
   }
-  if (refused.length === 0) return terminal.note('The remote has refused nothing.')
+  if (refused.length === 0) return terminal.note('Nothing was refused.')
   await terminal.print(formatList(refused, terminal))
   if (!terminal.isPiped) terminal.note(terminal.dim(HINT))
 }
@@ -108,9 +108,9 @@ function formatList(refused: readonly RefusedWrite[], terminal: Terminal): strin
   const nowMs = Date.now()
   const columns = terminal.isPiped ? Number.POSITIVE_INFINITY : terminal.columns
   const blocks = refused.map(({ id, code, writtenMs, refusedMs, sizeBytes, records }) => {
-    const why = REASONS[code] === undefined ? code : `${REASONS[code]} [${code}]`
+    const why = REASONS[code] === undefined ? '' : `: ${REASONS[code]}`
     const rows = [
-      [`${id}`, terminal.bold(why)],
+      [`${id}`, `${code}${why}`],
       ['', `written ${formatAgo(writtenMs, nowMs)}, refused ${formatAgo(refusedMs, nowMs)}`],
       ['', `${count(records.length, 'record')}, ${formatSize(sizeBytes)}: ${placesOf(records)}`],
     ]

@@ -68,8 +68,8 @@ function describeWork(
     ['to send', pending === 0 ? 'nothing' : count(pending, 'transaction')],
   ]
   if (attention > 0) {
-    const text = `${count(attention, 'transaction')}, kept here: \`blindcopy attention\``
-    rows.push(['refused', text])
+    const text = `${count(attention, 'transaction')} not sent, kept here: \`blindcopy attention\``
+    rows.push(['attention', text])
   }
   if (conflicts > 0) {
     const text = `${count(conflicts, 'version')} lost, or waiting for a choice:`

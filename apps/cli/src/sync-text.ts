@@ -37,7 +37,7 @@ export function describeProgress({ direction, done, total }: SyncProgress): stri
 export function describeWaiting({ pending, attention, conflicts }: SyncStatus): string[] {
   return [
     pending > 0 ? `${count(pending, 'transaction')} to send` : 'all sent',
-    ...(attention > 0 ? [`${attention} refused`] : []),
+    ...(attention > 0 ? [`${attention} not sent`] : []),
     ...(conflicts > 0 ? [`${count(conflicts, 'conflict')}`] : []),
   ]
 }

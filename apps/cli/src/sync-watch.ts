@@ -113,7 +113,7 @@ function newsOf(last: SyncStatus, status: SyncStatus): string[] {
   const isNewProblem = problem !== null && !isSame(problem, last.problem)
   return [
     ...newNotices(last, status).map(({ code, message }) => `${message} [${code}]`),
-    ...(refused > 0 ? [`${count(refused, 'transaction')} refused: \`blindcopy attention\``] : []),
+    ...(refused > 0 ? [`${count(refused, 'transaction')} not sent: \`blindcopy attention\``] : []),
     ...(lost > 0 ? [`${count(lost, 'conflict')}: \`blindcopy conflicts\``] : []),
     ...(isNewProblem
       ? [`${problem.message} [${problem.code}]`, `what to do: ${describeRemedy(problem)}`]

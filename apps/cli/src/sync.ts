@@ -65,7 +65,7 @@ async function once(vault: Vault, { direction, token }: Once, terminal: Terminal
     text,
   )
   if (attention > 0) {
-    throw new CliError('needs-attention', `the remote refused ${count(attention, 'transaction')}`)
+    throw new CliError('needs-attention', `${count(attention, 'transaction')} could not be sent`)
   }
 }
 

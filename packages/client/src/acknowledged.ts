@@ -1,6 +1,6 @@
 /**
- * Acknowledged: what a remote had once taken, and a newer version replaces whose writer had not seen
- * it. That happens only where remotes were reset or put back, or a version came round another way;
+ * Acknowledged: what a remote had once taken, and a newer version replaces whose writer had not
+ * seen it. That happens only where remotes were reset or put back, or a version came round another way;
  * in the order of one log it is history. Whoever holds the older one keeps it in the conflict log.
  */
 import { type Envelope, envelopeTimestamp, equalBytes, type Timestamp } from '@blindcopy/protocol'

@@ -67,7 +67,7 @@ export class VirtualTimers {
   }
 }
 
-/** Until nothing is under way but timers. A circle without a pause would never end: it is bounded. */
+/** Until nothing is under way but timers. Bounded: a circle without a pause would never end. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 40; i++) await new Promise<void>((resolve) => setImmediate(resolve))
 }

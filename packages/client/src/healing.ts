@@ -2,8 +2,8 @@
  * Healing, the local side: what a reconciliation with the remote does to the rows.
  *
  *   the stored count is wrong   it is counted again
- *   theirs is newer             an arrival like any other, but mine was acknowledged once too: if the
- *                               writer of theirs had not seen it, it goes to the conflict log
+ *   theirs is newer             an arrival like any other, but mine was acknowledged once too: if
+ *                               the writer of theirs had not seen it, it goes to the conflict log
  *   theirs is older             nothing is confirmed, and mine is pushed; a writer who had not seen
  *                               mine is merged with it, or kept in the conflict log
  *   mine never opened here      it is not mine to give: the row falls back to what did open
@@ -204,7 +204,7 @@ export async function finishHealing(
 ): Promise<void> {
   await state.run(async () => {
     const batch = await state.readRows([])
-    // Their numbers are those of the log as it was; what they miss came by another way or never will.
+    // Their numbers are those of the log as it was; what they miss came another way, or never will.
     for (const parked of state.parking.values()) await unpark(batch, parked)
     const notices = state.withNotice(healed.notice)
     const cursor = healed.cursor === null ? {} : { cursor: healed.cursor }

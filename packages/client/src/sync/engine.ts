@@ -37,7 +37,7 @@ export type EngineOptions = {
 type Action = Exclude<Step, 'rest' | 'wait' | 'listen' | 'finish' | 'rest-between'>
 
 const LAST_SYNCED_GRAIN_MS = 1_000
-/** How many sessions may have been begun again at once within a minute, by why the last one ended. */
+/** How many sessions may be begun again at once within a minute, by why the last one ended. */
 const RENEWALS_MAX: Readonly<Record<string, number>> = {
   'session-required': 1,
   'sync-id-mismatch': 3,

@@ -1,6 +1,6 @@
 /**
  * Login of the engine: a session, after giving the vault to a remote that does not have it, or not
- * with this device in it: it is new, was emptied, or was put back from before this device was added.
+ * with this device in it: it is new, was emptied, or was put back from before it was added.
  */
 import { codeOf } from '../error.ts'
 import type { SyncIdentity } from './identity.ts'

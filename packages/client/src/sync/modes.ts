@@ -17,7 +17,7 @@ export type OnceOptions = { readonly direction?: Direction }
 
 /** Where none is said. */
 export const INTERVAL_MS: number = 15 * 60_000
-/** More would be no interval but a busy remote; longer, and a timer of the platform does not wait. */
+/** More often would only keep a remote busy; a timer of the platform does not wait much longer. */
 const INTERVAL_MS_MIN = 1_000
 const INTERVAL_MS_MAX = 24 * 60 * 60_000
 

@@ -1,5 +1,5 @@
 /**
- * Status: what an app can show of sync, and a person can trust. The states are drawn in decision.ts.
+ * Status: what an app can show of sync, and a person can trust. decision.ts draws the states.
  */
 import type { Notice } from '../local-meta.ts'
 

@@ -16,10 +16,18 @@ const PHASES: Readonly<Record<SyncPhase, string>> = {
   stopped: 'stopped',
 }
 
+const PHASE_OF: Readonly<Record<SyncProgress['direction'], SyncPhase>> = {
+  pull: 'pulling',
+  push: 'pushing',
+  reconcile: 'reconciling',
+}
+
 /** What goes on, with how far it has come. */
 export function describePhase({ phase, progress }: SyncStatus): string {
   const what = PHASES[phase]
-  return progress === null || progress.total <= 0 ? what : `${what}  ${describeProgress(progress)}`
+  // What is left of the step before says nothing of this one.
+  const isOfPhase = progress !== null && PHASE_OF[progress.direction] === phase
+  return isOfPhase && progress.total > 0 ? `${what}  ${describeProgress(progress)}` : what
 }
 
 const BAR_COLUMNS = 20

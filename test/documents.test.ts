@@ -38,4 +38,18 @@ describe('the documents', () => {
     const isShown = (row: string): boolean => /\.test\.ts`/.test(row) || /now: by absence/.test(row)
     expect(rows.filter((row) => !isShown(row))).toEqual([])
   })
+
+  it.each([
+    ['packages/client/src/local-meta.ts', 'NoticeCode', 'docs/protocol.md'],
+    ['packages/client/src/sync/status.ts', 'SyncPhase', 'docs/architecture.md'],
+    ['packages/client/src/conflict-log.ts', 'ConflictKind', 'docs/conflicts.md'],
+    ['packages/secondary/src/local-keyspace.ts', 'NumberedSection', 'docs/architecture.md'],
+  ])('%s: every %s stands in %s', (source, union, path) => {
+    const code = readFileSync(join(root, source), 'utf8')
+    const [, body = ''] = new RegExp(`export type ${union} =([\\s\\S]*?)\\n\\n`).exec(code) ?? []
+    const names = [...body.matchAll(/'([a-z-]+)'/g)].map(([, name = '']) => name)
+    expect(names.length).toBeGreaterThan(2)
+    const text = readFileSync(join(root, path), 'utf8')
+    expect(names.filter((name) => !text.includes(name))).toEqual([])
+  })
 })

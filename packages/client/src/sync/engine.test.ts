@@ -78,6 +78,19 @@ describe('a mode', () => {
   })
 })
 
+describe('the status', () => {
+  it('says "live" only while nothing is unread', async () => {
+    const { engine, remote } = await makeEngine()
+    engine.start()
+    await settle()
+    const digest = new Uint8Array(32)
+    const frame = [0, 1, digest, null, [], new Uint8Array(0)]
+    remote.socket?.onFrame(frame as never)
+    expect(engine.status.phase).toBe('pulling')
+    await engine.stop()
+  })
+})
+
 describe('a failure', () => {
   it('is followed by ever longer pauses, up to a minute, until the network is back', async () => {
     const { engine, remote, timers } = await makeEngine((size) => new Uint8Array(size).fill(255))

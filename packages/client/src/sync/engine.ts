@@ -252,6 +252,10 @@ export class SyncEngine {
         this.#pause(refusalPauseMs(count, this.#timers.random), 'backing-off')
       },
       onCounts: () => this.#board.set(this.#counts()),
+      onUnread: () => {
+        if (this.status.phase === 'live') this.#show('pulling')
+        this.#wake()
+      },
       onWake: () => this.#wake(),
       onClosed: (error) => {
         this.#fail(error)

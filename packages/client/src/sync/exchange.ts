@@ -56,6 +56,8 @@ export type ExchangeEvents = {
   onRefusedAgain(count: number): void
   /** What waits may be more than before. */
   onCounts(): void
+  /** Something has arrived and is not applied yet. */
+  onUnread(): void
   /** Facts have changed. */
   onWake(): void
   onClosed(error: Error): void
@@ -345,7 +347,7 @@ export class Exchange {
         this.#events.onSuccess()
         this.#events.onWake()
       },
-      onFrames: () => this.#events.onWake(),
+      onFrames: () => this.#events.onUnread(),
       onClosed: (error: Error) => {
         this.#live = null
         this.#events.onClosed(error)

@@ -5,9 +5,11 @@
  * that is edited for hours offline is sent once. What was sent stays as it is until its verdict.
  */
 import {
+  type ClockState,
   compareBytes,
   type Envelope,
   equalBytes,
+  type Timestamp,
   TRANSACTION_BYTES_MAX,
   TRANSACTION_RECORDS_MAX,
 } from '@blindcopy/protocol'
@@ -21,7 +23,7 @@ import {
   type Replaced,
 } from './draft.ts'
 import { ClientError } from './error.ts'
-import type { LocalState } from './local-state.ts'
+import type { LocalState, NextState } from './local-state.ts'
 import { encodeOutboxEntry, parseOutboxEntry } from './outbox.ts'
 import { idText, type RowBatch } from './row-batch.ts'
 import { withTags } from './versioned-tags.ts'
@@ -54,34 +56,69 @@ export async function commitDrafts(
   )
   if (isOutrun) return { type: 'outrun' }
   if (mayLoseVersion(state, sorted)) return { type: 'outrun' }
-  const { timestamp, state: clock } = state.clock.next(greatestOf(batch, state.clock))
+  const times = timesOf(state, batch, sorted)
+  const { timestamp, clock } = times
   const replaced = intent === null ? await findReplaced(state, batch, sorted) : []
   const number = state.outbox.nextNumber
-  const versionedTags = withTags(
-    state.versionedTags,
-    sorted.filter(({ schemaVersion }) => (schemaVersion ?? 0) > 0).map(({ tag }) => tag),
-  )
-  const versions = versionedTags === state.versionedTags ? {} : { versionedTags }
-  const { ops, sizeBytes } = fileDrafts(batch, sorted, { timestamp, number, replaced })
+  const { ops, sizeBytes } = fileDrafts(batch, sorted, { ...times, number, replaced })
   if (sizeBytes > TRANSACTION_BYTES_MAX) throw tooLarge(`${TRANSACTION_BYTES_MAX} bytes`)
   for (const dropped of replaced) {
     batch.ops.push({ type: 'delete', key: numberedKey('outbox', dropped.number) })
   }
+  const next = { clock, ...newTags(state, sorted) }
+  const replacedCount = replaced.length
   if (ops.length === 0) {
-    await state.write(batch, { clock, ...versions })
-    if (replaced.length > 0) state.outbox.dropped(replaced.length, 0)
-    return { type: 'committed', timestamp, number: null }
+    await writeCounted(state, { batch, next, number: null, replacedCount })
+    return { type: 'committed', timestamp: times.localTimestamp, number: null }
   }
   const entry = encodeOutboxEntry({ timestamp, ops, refusals: 0, intent })
   batch.ops.push({ type: 'put', key: numberedKey('outbox', number), value: entry })
-  state.outbox.added(number, replaced.length)
+  const counted = { ...next, nextNumber: number + 1 }
+  await writeCounted(state, { batch, next: counted, number, replacedCount })
+  return { type: 'committed', timestamp, number }
+}
+
+/** What is pushed shares one timestamp, and what stays here another. */
+function timesOf(
+  state: LocalState,
+  batch: RowBatch,
+  drafts: readonly Draft[],
+): { timestamp: Timestamp; localTimestamp: Timestamp; clock: ClockState } {
+  const first = state.clock.next(greatestOf(batch, state.clock))
+  const { timestamp } = first
+  const localCount = drafts.filter(({ isLocalOnly }) => isLocalOnly === true).length
+  if (localCount === 0 || localCount === drafts.length) {
+    return { timestamp, localTimestamp: timestamp, clock: first.state }
+  }
+  const second = state.clock.next(timestamp, first.state)
+  return { timestamp, localTimestamp: second.timestamp, clock: second.state }
+}
+
+/** Counted before it is written: who is told of the write reads the count. */
+async function writeCounted(
+  state: LocalState,
+  write: { batch: RowBatch; next: NextState; number: number | null; replacedCount: number },
+): Promise<void> {
+  const { batch, next, number, replacedCount } = write
+  if (number === null) state.outbox.dropped(replacedCount, 0)
+  else state.outbox.added(number, replacedCount)
   try {
-    await state.write(batch, { clock, nextNumber: number + 1, ...versions })
+    await state.write(batch, next)
   } catch (error) {
-    state.outbox.notAdded(replaced.length)
+    if (number === null) state.outbox.dropped(-replacedCount, 0)
+    else state.outbox.notAdded(replacedCount)
     throw error
   }
-  return { type: 'committed', timestamp, number }
+}
+
+/** Collections that have a record with a schema version from now on. */
+function newTags(state: LocalState, drafts: readonly Draft[]): Pick<NextState, 'versionedTags'> {
+  const versioned = drafts.filter(({ schemaVersion }) => (schemaVersion ?? 0) > 0)
+  const versionedTags = withTags(
+    state.versionedTags,
+    versioned.map(({ tag }) => tag),
+  )
+  return versionedTags === state.versionedTags ? {} : { versionedTags }
 }
 
 /** Whether one was made without reading what may have a schema version by now. */

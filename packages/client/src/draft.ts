@@ -74,15 +74,22 @@ export function greatestOf(batch: RowBatch, clock: Pick<LocalClock, 'isAhead'>):
 export function fileDrafts(
   batch: RowBatch,
   drafts: readonly Draft[],
-  commit: { timestamp: Timestamp; number: number; replaced: readonly Replaced[] },
+  commit: {
+    readonly timestamp: Timestamp
+    /** Of what stays here: the versions at the other are those that are pushed. */
+    readonly localTimestamp: Timestamp
+    readonly number: number
+    readonly replaced: readonly Replaced[]
+  },
 ): { ops: OutboxOp[]; sizeBytes: number } {
-  const { timestamp, number } = commit
+  const { number } = commit
   let sizeBytes = 0
   const transactionSize = drafts.filter(({ isLocalOnly }) => isLocalOnly !== true).length
   for (const replaced of commit.replaced) dropReplaced(batch, drafts, replaced)
   const ops: OutboxOp[] = []
   drafts.forEach((draft, i) => {
     const { recordId, tag, tombstone, policy = 0, isLocalOnly = false } = draft
+    const timestamp = isLocalOnly ? commit.localTimestamp : commit.timestamp
     const slot = batch.slot(i)
     const { current: replaced } = slot.row
     const base = isNone(replaced) ? null : replaced

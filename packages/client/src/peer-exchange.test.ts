@@ -1,6 +1,6 @@
 /**
- * Two devices of one vault over a stream: whatever each has written, they end with the same records,
- * wherever the stream is cut; and nothing is taken from whoever does not belong there.
+ * Two devices of one vault over a stream: whatever each has written, they end with the same
+ * records, wherever the stream is cut; and nothing is taken from whoever does not belong there.
  */
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'

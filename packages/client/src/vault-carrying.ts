@@ -9,6 +9,7 @@ import {
   readBundle,
   writeBundle,
 } from './bundle.ts'
+import { CarriedIntake } from './carried.ts'
 import type { CarriedReport, Carrier } from './carrier.ts'
 import { endWith } from './collection.ts'
 import { type ExchangeProgress, exchangeWithPeer } from './peer-exchange.ts'
@@ -41,6 +42,12 @@ export type VaultCarrying = {
   ): Promise<BundleReport>
 }
 
+/** The same, and what sync calls. */
+export type Carrying = VaultCarrying & {
+  /** Tries again what was put aside. */
+  retryAside(): Promise<void>
+}
+
 export function carryingOf(
   carrier: Carrier,
   options: {
@@ -49,7 +56,7 @@ export function carryingOf(
     /** Something came, also where an error followed it: it is to be passed on to the remote. */
     readonly onTaken: () => void
   },
-): VaultCarrying {
+): Carrying {
   const { checkOpen, ended, onTaken } = options
   return {
     async exchange(stream, { signal, onProgress } = {}) {
@@ -60,6 +67,11 @@ export function carryingOf(
     exportBundle(onProgress) {
       checkOpen()
       return writeBundle(carrier, onProgress)
+    },
+    async retryAside() {
+      const intake = new CarriedIntake(carrier)
+      await intake.retryAside()
+      if (intake.counts.news > 0) onTaken()
     },
     async importBundle(source, onProgress) {
       checkOpen()

@@ -118,6 +118,7 @@ export class Vault implements AsyncDisposable {
         takeKeychain: (entries) => membership.take(entries),
         keychainEntries: () => local.keychainEntries(),
         registrationToken: () => readRegistrationToken(this.#context),
+        retryAside: () => carrying.retryAside(),
       },
     })
     const tabSync =

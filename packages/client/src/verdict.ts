@@ -100,7 +100,7 @@ function settleOp(
   batch.releaseVersions(slot, [before.confirmed, before.base, replaced, version.timestamp])
 }
 
-/** Not where it is shown itself, above the writes that wait (carried.ts): then it has no successor. */
+/** Where it is shown itself, above the writes that wait (carried.ts), it has no successor. */
 const isUnconfirmedBase = ({ base, confirmed, current }: Row): boolean =>
   !isNone(base) && isLater(base, confirmed) && !equalBytes(base, current)
 

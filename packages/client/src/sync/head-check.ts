@@ -72,4 +72,5 @@ async function tryQuarantined(context: PullContext): Promise<void> {
     ]
     await local.release(candidates, identity.open)
   }
+  await identity.retryAside?.()
 }

@@ -9,6 +9,8 @@ import type { DamagedRecords } from '../repair.ts'
 export type SyncIdentity = {
   /** Stored versions that readers found spoiled: to be fetched again. */
   readonly damaged?: DamagedRecords
+  /** Tries versions again that came by another way than the remote and wait for their time. */
+  retryAside?(): Promise<void>
   readonly vaultId: VaultId
   readonly memberId: MemberId
   sign(message: Uint8Array): Signature

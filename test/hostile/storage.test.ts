@@ -47,8 +47,10 @@ async function prepare(seed: number): Promise<Prepared> {
   const { world, victim, victimVault, writerVault } = pair
   await put(victimVault, 'gone', { text: 'gone' })
   await victimVault.collection('notes').delete('gone')
-  victim.skewMs = 3_600_000
+  // By more than a day: nobody corrects that unasked.
+  victim.skewMs = 2 * 86_400_000
   await put(victimVault, 'refused', { text: 'refused' })
+  await exchange(victimVault)
   victim.skewMs = 0
   await put(writerVault, 'aside', { text: 'new' })
   await writerVault.sync.once()

@@ -4,25 +4,23 @@
  *
  * Lessons: A8, A9, A14; C5.
  */
-import type { CollectionOptions, Vault } from '@blindcopy/client'
+import type { Collection, CollectionOptions, Schema, Vault } from '@blindcopy/client'
 import type { Fields } from '@blindcopy/protocol'
+import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { makePair } from '../hostile/adversary.ts'
 import { expectInStep, notes } from './recovery.ts'
 
-type Conflict = NonNullable<CollectionOptions<never>['conflict']>
-
-const POLICIES: Readonly<Record<string, Conflict>> = {
+const POLICIES: Readonly<Record<string, CollectionOptions<Schema<Fields>>['conflict']>> = {
   lww: 'lww',
   merge: 'merge',
   manual: 'manual',
-  custom: {
-    custom: ({ local, remote }: never) => ({ ...(remote as Fields), ...(local as Fields) }),
-  },
+  custom: { custom: ({ local, remote }) => ({ ...remote, ...local }) },
 }
 
-const of = (vault: Vault, name: string) =>
-  vault.collection(name, { conflict: POLICIES[name] as Conflict } as never)
+function of(vault: Vault, name: string): Collection<Fields> {
+  return vault.collection<Fields>(name, { conflict: POLICIES[name] ?? 'lww' })
+}
 
 async function carry(from: Vault, to: Vault): Promise<void> {
   const chunks: Uint8Array[] = []
@@ -62,7 +60,7 @@ for (const [i, order] of orders.entries()) {
     expect(await of(a, 'merge').get('n')).toEqual({ first: 'of a', mine: 'a', yours: 'b' })
     expect(await of(a, 'custom').get('n')).toEqual({ first: 'of a', mine: 'a', yours: 'b' })
     for (const name of ['lww', 'manual']) {
-      const kept = [await of(a, name).get('n')]
+      const kept: unknown[] = [await of(a, name).get('n')]
       for (const vault of [a, b]) {
         for (const conflict of await vault.conflicts.list()) {
           if (conflict.collection === name) kept.push(conflict.lost)
@@ -73,3 +71,33 @@ for (const [i, order] of orders.entries()) {
     }
   })
 }
+
+it('any writes, bundles and syncs end alike everywhere', async () => {
+  const step = fc.record({
+    device: fc.nat(1),
+    type: fc.constantFrom('put', 'put', 'put', 'delete', 'carry', 'carry', 'sync'),
+    name: fc.constantFrom(...Object.keys(POLICIES)),
+    key: fc.constantFrom('k0', 'k1'),
+    n: fc.nat(9),
+  })
+  let seed = 5_000
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 14 }), async (steps) => {
+      const { world, writerVault, victimVault } = await makePair(seed++, { shared: { text: 'x' } })
+      const vaults = [writerVault, victimVault] as const
+      for (const { device, type, name, key, n } of steps) {
+        const vault = vaults[device as 0 | 1]
+        const target = of(vault, name)
+        const field = { [`f${n % 3}`]: `${device}${n}` }
+        if (type === 'put') await target.put(key, { ...(await target.get(key)), ...field })
+        if (type === 'delete') await target.delete(key)
+        if (type === 'carry') await carry(vault, vaults[device === 0 ? 1 : 0])
+        if (type === 'sync') await vault.sync.once()
+      }
+      for (let round = 0; round < 3; round++) for (const vault of vaults) await vault.sync.once()
+      await expectInStep(world, vaults)
+      for (const vault of vaults) await vault.close()
+    }),
+    { numRuns: process.env.SLOW === '1' ? 500 : 40 },
+  )
+}, 120_000)

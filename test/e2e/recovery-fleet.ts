@@ -57,7 +57,7 @@ export class Fleet {
   #recoveryPhrase = ''
   #madeCount = 1
   #copyCount = 0
-  #witnessCount = 0
+  #witness: DeviceProcess | undefined
 
   private constructor(remote: RemoteProcess, root: string, options: FleetOptions) {
     this.root = root
@@ -120,11 +120,11 @@ export class Fleet {
     await this.startRemote()
   }
 
-  /** A copy of the remote's folder, made while it was stopped. */
-  async backUpRemote(): Promise<string> {
+  /** A copy of the remote's folder, made while it was stopped; it stays so, if that is wanted. */
+  async backUpRemote({ staysStopped = false } = {}): Promise<string> {
     await this.stopRemote()
     const copy = this.#copy(this.remoteFolder)
-    await this.startRemote()
+    if (!staysStopped) await this.startRemote()
     return copy
   }
 
@@ -137,21 +137,23 @@ export class Fleet {
     await this.startRemote()
   }
 
-  /** A copy of a device's folder, made while its process had it closed. */
+  /** A copy of a device's folder, made while its vault was closed. */
   async copyDevice(index: number): Promise<string> {
-    await this.device(index).kill()
-    const copy = this.#copy(this.device(index).folder)
-    await this.reopen(index)
+    const device = this.device(index)
+    await device.call('close')
+    const copy = this.#copy(device.folder)
+    await this.#openIn(device, {})
     return copy
   }
 
   /** The device goes on with what its folder was when the copy was made. */
   async putDeviceBack(index: number, copy: string): Promise<DeviceProcess> {
-    const { folder } = this.device(index)
-    await this.device(index).kill()
-    rmSync(folder, { recursive: true })
-    cpSync(copy, folder, { recursive: true })
-    return this.reopen(index)
+    const device = this.device(index)
+    await device.call('close')
+    rmSync(device.folder, { recursive: true })
+    cpSync(copy, device.folder, { recursive: true })
+    await this.#openIn(device, {})
+    return device
   }
 
   /** A copy that is used beside the folder it was made of: another device of the fleet. */
@@ -199,11 +201,21 @@ export class Fleet {
       expect(await device.call('quarantined')).toEqual([])
     }
     const texts = await Promise.all(this.devices.map((device) => device.export()))
-    const witness = await this.#join(`witness-${this.#witnessCount++}`, this.#remote.url)
-    const held = await witness.export()
+    const held = await this.#readRemote()
     for (const text of texts) expect(text).toBe(held)
-    await witness.kill()
     return parseShown(held)
+  }
+
+  /** What a device shows that joins now, and so has nothing but what the remote holds. */
+  async #readRemote(): Promise<string> {
+    this.#witness ??= new DeviceProcess(join(this.root, 'witness'))
+    const witness = this.#witness
+    await witness.restore(this.#remote.url, this.#recoveryPhrase)
+    await witness.sync()
+    const held = await witness.export()
+    await witness.call('close')
+    rmSync(witness.folder, { recursive: true })
+    return held
   }
 
   async #join(name: string, address: string): Promise<DeviceProcess> {
@@ -214,12 +226,16 @@ export class Fleet {
     return device
   }
 
-  async #open(folder: string, { frozenMs }: Opening): Promise<DeviceProcess> {
+  async #open(folder: string, opening: Opening): Promise<DeviceProcess> {
     const device = new DeviceProcess(folder)
+    await this.#openIn(device, opening)
+    return device
+  }
+
+  async #openIn(device: DeviceProcess, { frozenMs }: Opening): Promise<void> {
     if (frozenMs !== undefined) await device.call('freeze', { ms: frozenMs })
     await device.open()
     await this.#declare(device)
-    return device
   }
 
   async #declare(device: DeviceProcess): Promise<void> {

@@ -17,30 +17,29 @@ import { free, type Gate, type Moment, startGate } from './recovery-gate.ts'
 const text = (words: string): object => ({ text: words })
 /** A healing with a request for every kind of step takes fewer. */
 const REQUESTS_MAX = 40
-const TRIES = SLOW ? REQUESTS_MAX * 2 : 5
+const TRIES = SLOW ? REQUESTS_MAX * 2 : 4
 
 type Interruption = { readonly number: number; readonly moment: Moment }
 
-/** A vault of two devices that both hold what the other has too, and a remote that lost much. */
+/** What the remote loses, again and again. */
 type Loss = {
   readonly name: string
-  /** The remote loses again what it has. */
-  lose(fleet: Fleet): Promise<void>
+  /** `backup`: of the remote as it was when the devices had just met. */
+  lose(fleet: Fleet, backup: string): Promise<void>
 }
 
 const LOSSES: readonly Loss[] = [
   { name: 'a wiped remote', lose: (fleet) => fleet.wipeRemote() },
   {
     name: 'a remote put back from a backup, to which another has written since',
-    async lose(fleet) {
-      const backup = await fleet.backUpRemote()
+    async lose(fleet, backup) {
       const [healing, other] = fleet.devices as [DeviceProcess, DeviceProcess]
       await healing.put('both', text('newer here'))
       await healing.put('gone', text('to be deleted'))
       await persist(healing)
       await healing.call('delete', { collection: 'notes', key: 'gone' })
       await persist(healing)
-      await fleet.putRemoteBack(backup, { newSyncId: true })
+      await fleet.putRemoteBack(backup)
       await other.put('both', text('written to the old state, and so the newest'))
       await persist(other)
     },
@@ -101,7 +100,7 @@ function noteStatuses(device: DeviceProcess): SyncStatus[] {
   return statuses
 }
 
-async function launch(): Promise<{ fleet: Fleet; gate: Gate }> {
+async function launch(): Promise<{ fleet: Fleet; gate: Gate; backup: string }> {
   const gate = await startGate()
   const fleet = await Fleet.launch(2, { gates: [gate] })
   const [healing, other] = fleet.devices as [DeviceProcess, DeviceProcess]
@@ -109,12 +108,12 @@ async function launch(): Promise<{ fleet: Fleet; gate: Gate }> {
   await healing.call('fill', fields)
   await healing.put('both', text('first'))
   for (const device of [healing, other, healing]) await persist(device)
-  return { fleet, gate }
+  return { fleet, gate, backup: await fleet.backUpRemote() }
 }
 
 /** How many requests a healing takes that nothing interrupts. */
-async function countRequests(fleet: Fleet, gate: Gate, { lose }: Loss): Promise<number> {
-  await lose(fleet)
+async function countRequests(fleet: Fleet, gate: Gate, lose: () => Promise<void>): Promise<number> {
+  await lose()
   gate.forget()
   await persist(fleet.device(0))
   const { length } = gate.routes.slice(gate.routes.indexOf(FIRST_ROUTE))
@@ -133,11 +132,12 @@ for (const loss of LOSSES) {
     it(
       `goes on wherever the device was killed (SEED=${SEED})`,
       async () => {
-        const { fleet, gate } = await launch()
-        const count = await countRequests(fleet, gate, loss)
+        const { fleet, gate, backup } = await launch()
+        const lose = (): Promise<void> => loss.lose(fleet, backup)
+        const count = await countRequests(fleet, gate, lose)
         for (const at of draw(momentsOf(count), `device ${loss.name}`)) {
           const key = `pending-${at.number}-${at.moment}`
-          await loss.lose(fleet)
+          await lose()
           const device = fleet.device(0)
           if (hasPending(at)) await device.put(key, text(key))
           const before = await device.status()
@@ -167,11 +167,12 @@ for (const loss of LOSSES) {
     it(
       `goes on wherever the remote was killed (SEED=${SEED})`,
       async () => {
-        const { fleet, gate } = await launch()
-        const count = await countRequests(fleet, gate, loss)
+        const { fleet, gate, backup } = await launch()
+        const lose = (): Promise<void> => loss.lose(fleet, backup)
+        const count = await countRequests(fleet, gate, lose)
         for (const at of draw(momentsOf(count), `remote ${loss.name}`)) {
           const key = `pending-${at.number}-${at.moment}`
-          await loss.lose(fleet)
+          await lose()
           const device = fleet.device(0)
           if (hasPending(at)) await device.put(key, text(key))
           const before = await device.status()

@@ -252,7 +252,9 @@ export class LocalState {
     this.confirmedSet = meta.confirmedSet
     this.synced = syncedOf(meta)
     this.notices = meta.notices
+    const { awaitedBelow } = this.outbox
     this.outbox = outboxOf(stored)
+    this.outbox.awaitedBelow = awaitedBelow
     this.parking = stored.parking
     this.seen = meta.seen
     this.isRebaseDue = meta.isRebaseDue

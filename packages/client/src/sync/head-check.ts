@@ -1,9 +1,10 @@
 /**
  * After a pull: whether both ends hold the same set, and another try of what did not open.
  */
-import { equalBytes } from '@blindcopy/protocol'
+import { equalBytes, RECORDS_BY_ID_MAX } from '@blindcopy/protocol'
 import { codeOf } from '../error.ts'
 import type { LocalSecondary } from '../local-secondary.ts'
+import { repairRecords } from '../repair.ts'
 import { describeFailure, type Failure, isPassing, remedyOf } from './failure.ts'
 import type { PullContext, RemoteSet } from './pull.ts'
 
@@ -73,4 +74,15 @@ async function tryQuarantined(context: PullContext): Promise<void> {
     await local.release(candidates, identity.open)
   }
   await identity.retryAside?.()
+  await fetchDamaged(context)
+}
+
+/** Asks for versions that this disk has spoiled. What is not answered for is asked for again. */
+async function fetchDamaged({ local, transport, identity, data }: PullContext): Promise<void> {
+  const { damaged, open } = identity
+  const ids = damaged?.list().slice(0, RECORDS_BY_ID_MAX) ?? []
+  if (damaged === undefined || ids.length === 0) return
+  const fetched = await transport.records(data(), ids)
+  const envelopes = fetched.filter((envelope) => envelope !== null)
+  await repairRecords(local.state, damaged, { envelopes, open })
 }

@@ -4,6 +4,7 @@
  */
 import { type Envelope, equalBytes, type LogPosition, type Timestamp } from '@blindcopy/protocol'
 import {
+  type Entry,
   forwardKey,
   forwardRange,
   parseForwardKey,
@@ -34,12 +35,14 @@ export async function hasForwards(store: Store): Promise<boolean> {
 
 /** What is to be passed on, a page at a time; what a waiting write stands on goes with that. */
 export async function* readForwards(store: Store): AsyncGenerator<readonly ForwardedVersion[]> {
-  for await (const keys of store.keyPages(forwardRange(), PAGE)) {
-    const recordIds = keys.map(parseForwardKey)
+  for await (const marks of store.pages(forwardRange(), PAGE)) {
+    const recordIds = marks.map(([key]) => parseForwardKey(key))
     const rows = (await store.getMany(recordIds.map(rowKey))).map(parseRow)
     const named = recordIds.flatMap((recordId, i) => {
       const { current, confirmed, pending } = rows[i] as Row
-      const isDue = pending === 0 && isLater(current, confirmed)
+      // A write that stays on this device may stand above what was carried here.
+      const isMarked = equalBytes((marks[i] as Entry)[1], current)
+      const isDue = pending === 0 && isMarked && isLater(current, confirmed)
       return isDue ? [{ recordId, timestamp: current }] : []
     })
     const versionKeys = named.map(({ recordId, timestamp }) => versionKey(recordId, timestamp))

@@ -17,6 +17,14 @@ const MUTATIONS = {
     await records.put(key, { ...before, count: (before?.count ?? 0) + by })
   },
 }
+/** Custom policies by name, as a call cannot carry a function. */
+const RESOLVERS = {
+  union: {
+    custom: ({ local, remote }) => ({
+      tags: [...new Set([...(local?.tags ?? []), ...(remote?.tags ?? [])])].sort(),
+    }),
+  },
+}
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)
 
 const OPS = {
@@ -37,7 +45,9 @@ const OPS = {
   },
   /** How an app declares its collections: `{name: options}`. */
   declare({ collections }) {
-    for (const [name, options] of Object.entries(collections)) vault.collection(name, options)
+    for (const [name, { conflict }] of Object.entries(collections)) {
+      vault.collection(name, { conflict: RESOLVERS[conflict] ?? conflict })
+    }
     vault.mutations(MUTATIONS)
   },
   mutate: ({ name, args }) => vault.mutate(name, args),

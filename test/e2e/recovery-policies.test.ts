@@ -1,7 +1,7 @@
 /**
- * Five devices, of which four wrote while they were away, under every policy there is; meanwhile the
- * remote is wiped, or put back from a backup. Each edit survives as its policy promises, whoever
- * comes back first.
+ * Five devices, of which four wrote while they were away, under every policy there is; meanwhile
+ * the remote is wiped, or put back from a backup. Each edit survives as its policy promises,
+ * whoever comes back first.
  *
  * Lessons: A8, A11, A12, A14, A15; C1, C5, C6.
  */
@@ -10,7 +10,11 @@ import { chanceOf } from '../simulation/chance.ts'
 import type { DeviceProcess } from './processes.ts'
 import { Fleet, LONG, noticesOf, persist, SEED, SLOW } from './recovery-fleet.ts'
 
-const DECLARED = { merged: { conflict: 'merge' }, chosen: { conflict: 'manual' } } as const
+const DECLARED = {
+  merged: { conflict: 'merge' },
+  chosen: { conflict: 'manual' },
+  joined: { conflict: 'union' },
+} as const
 const COUNTER = { collection: 'counters', key: 'one' } as const
 
 type Conflict = {
@@ -29,6 +33,7 @@ async function furnish(fleet: Fleet): Promise<void> {
   const first = fleet.device(0)
   await first.put('note', { title: 'first', body: 'first', tags: 'none' }, 'merged')
   await first.put('choice', { text: 'first' }, 'chosen')
+  await first.put('tags', { tags: ['first'] }, 'joined')
   await first.put('plain', { text: 'first' })
   await first.put('gone', { text: 'to be deleted' })
   await first.put('gone', { text: 'to be deleted' }, 'merged')
@@ -43,6 +48,7 @@ async function writeAway(fleet: Fleet): Promise<void> {
     const field = ['', 'title', 'body', 'tags', 'colour'][i] as string
     const note = await device.call<object>('get', { collection: 'merged', key: 'note' })
     await device.put('note', { ...note, [field]: `by ${i}` }, 'merged')
+    await device.put('tags', { tags: ['first', `by ${i}`] }, 'joined')
     await device.put('plain', { text: `by ${i}` })
     await device.put(`own-${i}`, { text: `by ${i}` })
     await increment(device)
@@ -83,6 +89,9 @@ describe('edits of every policy, made while the remote was lost', () => {
           body: 'by 2',
           tags: 'by 3',
           colour: 'by 4',
+        })
+        expect(shown.get('joined/tags')).toEqual({
+          tags: ['by 1', 'by 2', 'by 3', 'by 4', 'first'],
         })
         expect(shown.get('counters/one')).toEqual({ count: 5 })
         expect(shown.has('notes/gone')).toBe(false)

@@ -1,6 +1,6 @@
 /**
- * A clock that is wrong by hours, put right: what waits keeps its order and its content, stands above
- * all that it replaces, and nobody else is the worse for it.
+ * A clock that is wrong by hours, put right: what waits keeps its order and its content, stands
+ * above all that it replaces, and nobody else is the worse for it.
  */
 import type { Collection, Transaction, Vault } from '@blindcopy/client'
 import { describe, expect, it } from 'vitest'

@@ -20,9 +20,14 @@ export type Fleet = {
   reopen(n: number): Promise<void>
   /** Each of these exchanges everything once, one after the other. */
   sync(...order: readonly number[]): Promise<void>
-  /** Everybody exchanges everything until nothing is left to do. Returns how many rounds it took. */
+  /**
+   * Everybody exchanges everything until nothing is left to do. Returns how many rounds it took.
+   */
   settle(): Promise<number>
 }
+
+/** For a property; with SLOW it runs many times. */
+export const PROPERTY_MS: number = process.env.SLOW ? 300_000 : 60_000
 
 const ROUNDS_MAX = 6
 

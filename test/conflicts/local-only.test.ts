@@ -1,6 +1,6 @@
 /**
- * Local-only collections: sealed and kept like any other, and never on the wire, whatever becomes of
- * the collection later.
+ * Local-only collections: sealed and kept like any other, and never on the wire, whatever becomes
+ * of the collection later.
  */
 import type { Collection, Vault } from '@blindcopy/client'
 import { describe, expect, it } from 'vitest'

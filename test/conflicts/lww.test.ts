@@ -1,11 +1,11 @@
 /**
- * Last write wins, between real devices: the newer write stands, and the one that lost is kept once,
- * by the device that had it unsent. Who writes what it has seen loses nothing, ever.
+ * Last write wins, between real devices: the newer write stands, and the one that lost is kept
+ * once, by the device that had it unsent. Who writes what it has seen loses nothing, ever.
  */
 import type { Collection, Vault } from '@blindcopy/client'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { expectCalm, makeFleet, readEverywhere } from './fleet.ts'
+import { expectCalm, makeFleet, PROPERTY_MS, readEverywhere } from './fleet.ts'
 
 type Note = { text: string }
 const notes = (vault: Vault): Collection<Note> => vault.collection<Note>('notes')
@@ -70,52 +70,57 @@ describe('of two writes offline', () => {
 })
 
 describe('writes that have all seen what they replace', () => {
-  it('are no conflicts, whoever writes and whatever is lost or reopened between', async () => {
-    const turn = fc.record({
-      n: fc.nat(2),
-      key: fc.constantFrom('a', 'b'),
-      act: fc.constantFrom('put', 'put', 'delete', 'both'),
-      reopens: fc.boolean(),
-      losesAnswer: fc.boolean(),
-    })
-    await fc.assert(
-      fc.asyncProperty(fc.array(turn, { maxLength: 10 }), async (turns) => {
-        const fleet = await makeFleet(3)
-        for (const [i, { n, key, act, reopens, losesAnswer }] of turns.entries()) {
-          fleet.pass()
-          await fleet.sync(n)
-          const vault = fleet.vault(n)
-          if (act === 'delete') await notes(vault).delete(key)
-          else await notes(vault).put(key, { text: `${i}` })
-          if (act === 'both') {
-            await vault.transaction(async (tx) => {
-              for (const k of ['a', 'b']) await tx.collection(notes(vault)).put(k, { text: `${i}` })
-            })
-            await notes(vault).put(key, { text: `${i} again` })
-          }
-          if (losesAnswer) {
-            const network = fleet.members[n]?.device.network
-            if (network === undefined) throw new Error('there is no device')
-            const was = network.fetch
-            network.fetch = async (request, carry) => {
-              const answer = await carry(request)
-              if (!request.url.endsWith('/v1/push')) return answer
-              network.fetch = was
-              throw new TypeError('fetch failed')
+  it(
+    'are no conflicts, whoever writes and whatever is lost or reopened between',
+    async () => {
+      const turn = fc.record({
+        n: fc.nat(2),
+        key: fc.constantFrom('a', 'b'),
+        act: fc.constantFrom('put', 'put', 'delete', 'both'),
+        reopens: fc.boolean(),
+        losesAnswer: fc.boolean(),
+      })
+      await fc.assert(
+        fc.asyncProperty(fc.array(turn, { maxLength: 10 }), async (turns) => {
+          const fleet = await makeFleet(3)
+          for (const [i, { n, key, act, reopens, losesAnswer }] of turns.entries()) {
+            fleet.pass()
+            await fleet.sync(n)
+            const vault = fleet.vault(n)
+            if (act === 'delete') await notes(vault).delete(key)
+            else await notes(vault).put(key, { text: `${i}` })
+            if (act === 'both') {
+              await vault.transaction(async (tx) => {
+                for (const k of ['a', 'b'])
+                  await tx.collection(notes(vault)).put(k, { text: `${i}` })
+              })
+              await notes(vault).put(key, { text: `${i} again` })
             }
-            await fleet.sync(n).catch(() => undefined)
-            network.fetch = was
+            if (losesAnswer) {
+              const network = fleet.members[n]?.device.network
+              if (network === undefined) throw new Error('there is no device')
+              const was = network.fetch
+              network.fetch = async (request, carry) => {
+                const answer = await carry(request)
+                if (!request.url.endsWith('/v1/push')) return answer
+                network.fetch = was
+                throw new TypeError('fetch failed')
+              }
+              await fleet.sync(n).catch(() => undefined)
+              network.fetch = was
+            }
+            if (reopens) await fleet.reopen(n)
+            await fleet.sync(n)
           }
-          if (reopens) await fleet.reopen(n)
-          await fleet.sync(n)
-        }
-        await fleet.settle()
-        for (const { vault } of fleet.members) expect(await vault.conflicts.list()).toEqual([])
-        expectCalm(fleet)
-      }),
-      { numRuns: process.env.SLOW ? 150 : 15 },
-    )
-  })
+          await fleet.settle()
+          for (const { vault } of fleet.members) expect(await vault.conflicts.list()).toEqual([])
+          expectCalm(fleet)
+        }),
+        { numRuns: process.env.SLOW ? 150 : 15 },
+      )
+    },
+    PROPERTY_MS,
+  )
 })
 
 describe('the conflict log', () => {

@@ -5,7 +5,7 @@
 import type { Collection, Vault } from '@blindcopy/client'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { expectCalm, type Fleet, headOf, makeFleet, readEverywhere } from './fleet.ts'
+import { expectCalm, type Fleet, headOf, makeFleet, PROPERTY_MS, readEverywhere } from './fleet.ts'
 
 type Note = Record<string, number>
 const notes = (vault: Vault): Collection<Note> =>
@@ -27,37 +27,41 @@ async function withNote(count: number, fields: Note): Promise<Fleet> {
 const runs = (numRuns: number) => ({ numRuns: process.env.SLOW ? numRuns * 7 : numRuns })
 
 describe('three devices that edit different fields offline', () => {
-  it('keep all edits in every order, and stop writing', async () => {
-    const step = fc.oneof(
-      fc.record({ type: fc.constant('edit' as const), n: fc.nat(2) }),
-      fc.record({ type: fc.constant('sync' as const), n: fc.nat(2) }),
-      fc.record({ type: fc.constant('reopen' as const), n: fc.nat(2) }),
-    )
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 14 }), async (steps) => {
-        const fleet = await withNote(3, { f0: 0, f1: 0, f2: 0 })
-        const expected: Note = { f0: 0, f1: 0, f2: 0 }
-        const before = await headOf(fleet)
-        let edits = 0
-        for (const { type, n } of steps) {
-          fleet.pass()
-          if (type === 'sync') await fleet.sync(n)
-          else if (type === 'reopen') await fleet.reopen(n)
-          else {
-            expected[`f${n}`] = ++edits
-            await notes(fleet.vault(n)).update('n', { [`f${n}`]: edits })
+  it(
+    'keep all edits in every order, and stop writing',
+    async () => {
+      const step = fc.oneof(
+        fc.record({ type: fc.constant('edit' as const), n: fc.nat(2) }),
+        fc.record({ type: fc.constant('sync' as const), n: fc.nat(2) }),
+        fc.record({ type: fc.constant('reopen' as const), n: fc.nat(2) }),
+      )
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 14 }), async (steps) => {
+          const fleet = await withNote(3, { f0: 0, f1: 0, f2: 0 })
+          const expected: Note = { f0: 0, f1: 0, f2: 0 }
+          const before = await headOf(fleet)
+          let edits = 0
+          for (const { type, n } of steps) {
+            fleet.pass()
+            if (type === 'sync') await fleet.sync(n)
+            else if (type === 'reopen') await fleet.reopen(n)
+            else {
+              expected[`f${n}`] = ++edits
+              await notes(fleet.vault(n)).update('n', { [`f${n}`]: edits })
+            }
           }
-        }
-        await fleet.settle()
-        expect(await readEverywhere(fleet, notes, 'n')).toEqual(expected)
-        // Each edit is one version; only who is refused writes again.
-        expect((await headOf(fleet)) - before).toBeLessThanOrEqual(edits)
-        for (const { vault } of fleet.members) expect(await vault.conflicts.list()).toEqual([])
-        expectCalm(fleet)
-      }),
-      runs(15),
-    )
-  })
+          await fleet.settle()
+          expect(await readEverywhere(fleet, notes, 'n')).toEqual(expected)
+          // Each edit is one version; only who is refused writes again.
+          expect((await headOf(fleet)) - before).toBeLessThanOrEqual(edits)
+          for (const { vault } of fleet.members) expect(await vault.conflicts.list()).toEqual([])
+          expectCalm(fleet)
+        }),
+        runs(15),
+      )
+    },
+    PROPERTY_MS,
+  )
 })
 
 describe('two devices that edit the same field offline', () => {

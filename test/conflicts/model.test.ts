@@ -1,14 +1,14 @@
 /**
  * Every policy at once, under everything that may happen to a device: random writes, deletes,
  * transactions and mutations of three devices, killed after any batch that reaches their disk, with
- * answers lost and pushes repeated. In the end all hold the same, every increment counts once, and no
- * disk keeps anything that nobody needs.
+ * answers lost and pushes repeated. In the end all hold the same, every increment counts once, and
+ * no disk keeps anything that nobody needs.
  */
 import type { Transaction, Vault } from '@blindcopy/client'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { exportOf, openNetwork } from '../simulation/world.ts'
-import { expectCalm, type Fleet, type Member, makeFleet } from './fleet.ts'
+import { expectCalm, type Fleet, type Member, makeFleet, PROPERTY_MS } from './fleet.ts'
 
 type Note = Record<string, unknown>
 const lww = (vault: Vault) => vault.collection<Note>('lww')
@@ -111,37 +111,41 @@ async function sectionsOf({ device }: Member): Promise<Record<string, number>> {
 }
 
 describe('devices that write under every policy', () => {
-  it('hold the same in the end, count everything once, and keep nothing that is over', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 24 }), async (steps) => {
-        const fleet = await makeFleet(3)
-        fleet.declare(declare)
-        let sum = 0
-        for (const [i, one] of steps.entries()) {
-          fleet.pass()
-          if (one.type === 'write') sum += await write(fleet.vault(one.n), { ...one, i })
-          else if (one.type === 'sync') await fleet.sync(one.n).catch(() => undefined)
-          else if (one.type === 'crash') await syncAndCrash(fleet, one.n, one.after)
-          else fault(fleet, one.n, one.type)
-        }
-        for (const { device } of fleet.members) device.network.fetch = openNetwork().fetch
-        await fleet.settle()
-        const [first] = fleet.members as [Member]
-        const expected = await exportOf(first.vault)
-        const shown = expected === '' ? 0 : expected.split('\n').length
-        const { r: records = 0 } = await sectionsOf(first)
-        for (const member of fleet.members) {
-          expect(await exportOf(member.vault)).toBe(expected)
-          expect((await counters(member.vault).get('k'))?.n ?? 0).toBe(sum)
-          const { m: _meta, k: _keychain, x: _log, ...sections } = await sectionsOf(member)
-          expect(sections).toEqual({
-            ...(shown === 0 ? {} : { c: shown }),
-            ...(records === 0 ? {} : { r: records, v: records }),
-          })
-        }
-        expectCalm(fleet)
-      }),
-      { numRuns: process.env.SLOW ? 150 : 20 },
-    )
-  })
+  it(
+    'hold the same in the end, count everything once, and keep nothing that is over',
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 24 }), async (steps) => {
+          const fleet = await makeFleet(3)
+          fleet.declare(declare)
+          let sum = 0
+          for (const [i, one] of steps.entries()) {
+            fleet.pass()
+            if (one.type === 'write') sum += await write(fleet.vault(one.n), { ...one, i })
+            else if (one.type === 'sync') await fleet.sync(one.n).catch(() => undefined)
+            else if (one.type === 'crash') await syncAndCrash(fleet, one.n, one.after)
+            else fault(fleet, one.n, one.type)
+          }
+          for (const { device } of fleet.members) device.network.fetch = openNetwork().fetch
+          await fleet.settle()
+          const [first] = fleet.members as [Member]
+          const expected = await exportOf(first.vault)
+          const shown = expected === '' ? 0 : expected.split('\n').length
+          const { r: records = 0 } = await sectionsOf(first)
+          for (const member of fleet.members) {
+            expect(await exportOf(member.vault)).toBe(expected)
+            expect((await counters(member.vault).get('k'))?.n ?? 0).toBe(sum)
+            const { m: _meta, k: _keychain, x: _log, ...sections } = await sectionsOf(member)
+            expect(sections).toEqual({
+              ...(shown === 0 ? {} : { c: shown }),
+              ...(records === 0 ? {} : { r: records, v: records }),
+            })
+          }
+          expectCalm(fleet)
+        }),
+        { numRuns: process.env.SLOW ? 150 : 20 },
+      )
+    },
+    PROPERTY_MS,
+  )
 })

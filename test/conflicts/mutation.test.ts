@@ -6,7 +6,7 @@ import type { Collection, Transaction, Vault } from '@blindcopy/client'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openNetwork } from '../simulation/world.ts'
-import { expectCalm, type Fleet, headOf, makeFleet, readEverywhere } from './fleet.ts'
+import { expectCalm, type Fleet, headOf, makeFleet, PROPERTY_MS, readEverywhere } from './fleet.ts'
 
 type Counter = { n: number }
 const counters = (vault: Vault): Collection<Counter> => vault.collection<Counter>('counters')
@@ -59,42 +59,46 @@ function repeatNextPush(fleet: Fleet, n: number): void {
 }
 
 describe('increments of three devices', () => {
-  it('sum exactly, with lost answers, repeats and reopening between', async () => {
-    const n = fc.nat(2)
-    const step = fc.oneof(
-      { weight: 3, arbitrary: fc.record({ type: fc.constant('add' as const), n }) },
-      { weight: 2, arbitrary: fc.record({ type: fc.constant('sync' as const), n }) },
-      fc.record({ type: fc.constantFrom('lose' as const, 'repeat' as const), n }),
-      fc.record({ type: fc.constant('reopen' as const), n }),
-    )
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 16 }), async (steps) => {
-        const fleet = await makeCounters(3)
-        let sum = 0
-        for (const [i, { type, n }] of steps.entries()) {
-          fleet.pass()
-          if (type === 'add') {
-            sum += 2 ** i
-            await fleet.vault(n).mutate('add', { key: 'k', by: 2 ** i })
-          } else if (type === 'sync') await fleet.sync(n).catch(() => undefined)
-          else if (type === 'reopen') await fleet.reopen(n)
-          else {
-            if (type === 'lose') loseNextAnswer(fleet, n)
-            else repeatNextPush(fleet, n)
-            await fleet.sync(n).catch(() => undefined)
+  it(
+    'sum exactly, with lost answers, repeats and reopening between',
+    async () => {
+      const n = fc.nat(2)
+      const step = fc.oneof(
+        { weight: 3, arbitrary: fc.record({ type: fc.constant('add' as const), n }) },
+        { weight: 2, arbitrary: fc.record({ type: fc.constant('sync' as const), n }) },
+        fc.record({ type: fc.constantFrom('lose' as const, 'repeat' as const), n }),
+        fc.record({ type: fc.constant('reopen' as const), n }),
+      )
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 16 }), async (steps) => {
+          const fleet = await makeCounters(3)
+          let sum = 0
+          for (const [i, { type, n }] of steps.entries()) {
+            fleet.pass()
+            if (type === 'add') {
+              sum += 2 ** i
+              await fleet.vault(n).mutate('add', { key: 'k', by: 2 ** i })
+            } else if (type === 'sync') await fleet.sync(n).catch(() => undefined)
+            else if (type === 'reopen') await fleet.reopen(n)
+            else {
+              if (type === 'lose') loseNextAnswer(fleet, n)
+              else repeatNextPush(fleet, n)
+              await fleet.sync(n).catch(() => undefined)
+            }
           }
-        }
-        for (const { device } of fleet.members) device.network.fetch = openNetwork().fetch
-        await fleet.settle()
-        expect(await readEverywhere(fleet, counters, 'k')).toEqual(
-          sum === 0 ? undefined : { n: sum },
-        )
-        for (const { vault } of fleet.members) expect(await vault.conflicts.list()).toEqual([])
-        expectCalm(fleet)
-      }),
-      { numRuns: process.env.SLOW ? 100 : 15 },
-    )
-  })
+          for (const { device } of fleet.members) device.network.fetch = openNetwork().fetch
+          await fleet.settle()
+          expect(await readEverywhere(fleet, counters, 'k')).toEqual(
+            sum === 0 ? undefined : { n: sum },
+          )
+          for (const { vault } of fleet.members) expect(await vault.conflicts.list()).toEqual([])
+          expectCalm(fleet)
+        }),
+        { numRuns: process.env.SLOW ? 100 : 15 },
+      )
+    },
+    PROPERTY_MS,
+  )
 
   it('go through, however many of one device wait behind one that is refused', async () => {
     const fleet = await makeCounters(2)

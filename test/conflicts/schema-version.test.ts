@@ -1,6 +1,6 @@
 /**
- * Schema versions between real devices: older records are read as the app wants them, newer ones are
- * left as they are, and nobody makes a record older than it is without saying so.
+ * Schema versions between real devices: older records are read as the app wants them, newer ones
+ * are left as they are, and nobody makes a record older than it is without saying so.
  */
 import type { Collection, Fields, Vault } from '@blindcopy/client'
 import { describe, expect, it } from 'vitest'

@@ -327,7 +327,9 @@ export async function contextOf(
 const merges = (opening: Arrival['opening']): boolean =>
   opening.type === 'opened' && opening.merges === true
 
-/** What changes beside the rows: the clock, what was seen of each author, what the person learns. */
+/**
+ * What changes beside the rows: the clock, what was seen of each author, what the person learns.
+ */
 export function finishArrivals(
   state: LocalState,
   taken: { arrivals: readonly Arrival[]; context: ArrivalContext; isTorn: boolean },

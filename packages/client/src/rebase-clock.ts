@@ -1,6 +1,7 @@
 /**
- * Rebase clock: the timestamps of transactions that are rewritten. One that was moved by what arrived
- * is written now; one that is re-stamped, because the clock was wrong, keeps its place in time.
+ * Rebase clock: the timestamps of transactions that are rewritten. One that was moved by what
+ * arrived is written now; one that is re-stamped, because the clock was wrong, keeps its place in
+ * time.
  */
 import {
   type ClockState,

@@ -215,7 +215,9 @@ class Plan {
     return isLater(under.timestamp, entry.timestamp)
   }
 
-  /** What this device itself has rewritten under an op is no newer than the op, whatever its time. */
+  /**
+   * What this device itself has rewritten under an op is no newer than the op, whatever its time.
+   */
   #winnerOf(op: OutboxOp, entry: OutboxEntry): ReturnType<RewriteContext['winnerOf']> {
     if (op.compareAndSet) return undefined
     const batch = this.#batch as RowBatch

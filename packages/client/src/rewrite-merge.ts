@@ -54,7 +54,9 @@ export async function mergeOp(
   return { type: 'kept', record: merged, isMerged: true, losers }
 }
 
-/** Whether `joined` lacks a field that a side wrote since `replaced`, whose state may be unknown. */
+/**
+ * Whether `joined` lacks a field that a side wrote since `replaced`, whose state may be unknown.
+ */
 function isLostSince(
   replaced: Timestamp,
   { side, joined, base }: { side: MergeState; joined: MergeState; base: MergeState | undefined },

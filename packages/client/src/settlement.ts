@@ -114,8 +114,8 @@ export async function readEnvelopes(
 }
 
 /**
- * The ops that lost and belong in the conflict log. Not there: what is still shown, since the winner
- * will meet it when it arrives; what this device has written on itself; and what was logged.
+ * The ops that lost and belong in the conflict log. Not there: what is still shown, since the
+ * winner will meet it when it arrives; what this device has written on itself; and what was logged.
  */
 async function lostEnvelopes(
   state: LocalState,

@@ -31,10 +31,13 @@ export type WriteContext = {
   readonly newKey: () => string
   /** Aborts when the vault is closed: what watches it ends then. */
   readonly ended: AbortSignal
-  /** Told once of each stored version that no longer opens, when a reading of many leaves it out. */
+  /**
+   * Told once of each stored version that no longer opens, when a reading of many leaves it out.
+   */
   /** What the app has declared of its collections, by name. */
   readonly declarations: Map<string, Declaration>
   readonly mutations: Map<string, Mutation<never>>
+  /** Told once of each stored version that no longer opens, where many are read without it. */
   readonly onDamaged?: (recordId: RecordId) => void
 }
 

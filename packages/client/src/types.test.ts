@@ -91,6 +91,30 @@ export async function misuseFields(vault: Vault, envelope: Envelope): Promise<vo
   await vault.transaction(pages.put('p', { title: 'Hello', size: 1 }))
 }
 
+export async function misuseConflicts(vault: Vault): Promise<void> {
+  vault.collection('notes', { schema: Note, conflict: 'merge' })
+  vault.collection<Page>('pages', { conflict: { custom: ({ local, remote }) => local ?? remote } })
+  // @ts-expect-error no policy has this name
+  vault.collection('notes', { conflict: 'newest' })
+  // @ts-expect-error custom needs its function
+  vault.collection('notes', { conflict: 'custom' })
+  // @ts-expect-error a resolver answers at once
+  vault.collection<Page>('pages', { conflict: { custom: async ({ local }) => local } })
+  // @ts-expect-error a resolver answers a record, or null
+  vault.collection<Page>('pages', { conflict: { custom: () => ({ title: 'Hello' }) } })
+  // @ts-expect-error a side may be deleted
+  vault.collection<Page>('pages', { conflict: { custom: ({ local }) => ({ ...local }) } })
+  // @ts-expect-error a version is a number
+  vault.collection('notes', { version: '2' })
+  // @ts-expect-error a migration answers at once
+  vault.collection('notes', { version: 2, migrate: async (fields) => fields })
+  // @ts-expect-error a choice is one of two words, or fields
+  await vault.conflicts.resolve('id', 'both')
+  // @ts-expect-error a mutation has arguments, if only null
+  await vault.mutate('add')
+}
+
 it('is compiled with the tests, and never run', () => {
-  expect([misuseASchema, misuseAQuery, misuseIndexes, misuseFields]).toHaveLength(4)
+  const all = [misuseASchema, misuseAQuery, misuseIndexes, misuseFields, misuseConflicts]
+  expect(all).toHaveLength(5)
 })

@@ -21,8 +21,8 @@ export function upgradeBoth(
   try {
     const [mine, theirs] = [keys.upgrade(a), keys.upgrade(b)]
     // A deleted record is of no version.
-    const isDeleted = mine.fields === null || theirs.fields === null
-    if (isDeleted || mine.schemaVersion === theirs.schemaVersion) return { mine, theirs }
+    const isGone = mine.fields === null || theirs.fields === null
+    if (isGone || mine.schemaVersion === theirs.schemaVersion) return { mine, theirs }
     return { reason: 'schema-newer' }
   } catch (error) {
     return { reason: codeOf(error) === 'schema-newer' ? 'schema-newer' : reasonOf(error) }

@@ -1,6 +1,6 @@
 /**
- * Attention as an app sees it, `vault.attention`: writes that the remote refused. Each is kept whole
- * until the person sends it again, discards it, or has taken its content elsewhere.
+ * Attention as an app sees it, `vault.attention`: writes that the remote refused. Each is kept
+ * whole until the person sends it again, discards it, or has taken its content elsewhere.
  */
 import {
   type Envelope,

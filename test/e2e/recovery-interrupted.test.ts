@@ -1,7 +1,7 @@
 /**
- * A healing that is interrupted: at the k-th request the device is killed, or the remote, before the
- * request arrives or after it was answered, and then goes on. Nothing is lost, both ends end with the
- * same set, and nobody is told in between that all is in step.
+ * A healing that is interrupted: at the k-th request the device is killed, or the remote, before
+ * the request arrives or after it was answered, and then goes on. Nothing is lost, both ends end
+ * with the same set, and nobody is told in between that all is in step.
  *
  * Which moments are tried is drawn from SEED; SLOW=1 tries every one.
  *
@@ -199,6 +199,32 @@ for (const loss of LOSSES) {
     )
   })
 }
+
+it.skipIf(!SLOW)(
+  'a healing during which the device is killed again and again, each time later, comes to its end',
+  async () => {
+    const { fleet, gate } = await launch()
+    await fleet.wipeRemote()
+    const lostMs = Date.now()
+    let killCount = 0
+    for (let code: string | null = 'killed'; code === 'killed'; killCount++) {
+      const at = {
+        number: killCount + 1,
+        moment: killCount % 2 === 0 ? 'asked' : 'answered',
+      } as const
+      const device = fleet.device(0)
+      interruptAt(gate, at, () => device.kill())
+      code = await codeOfSync(device)
+      gate.toll = free
+      if (code !== 'killed') expect(code).toBe('no error')
+      else expectNoClaim([await (await fleet.reopen(0)).status()], lostMs, `kill ${killCount}`)
+    }
+    expect(killCount).toBeGreaterThan(5)
+    await expectOneSet(fleet, [])
+    expect((await fleet.converge()).size).toBe(301)
+  },
+  LONG,
+)
 
 /** Nobody who reads one of these, after the loss, may believe that all is exchanged. */
 function expectNoClaim(statuses: readonly SyncStatus[], lostMs: number, where: string): void {

@@ -1,14 +1,15 @@
 /**
- * Faults: every kind that the simulator can bring about, and how often each was reached. A kind that
- * is never reached over a whole range of seeds is a fault of the simulator, and fails its test.
+ * Faults: every kind that the simulator can bring about, and how often each was reached. A kind
+ * that is never reached over a whole range of seeds is a fault of the simulator, and fails its
+ * test.
  */
 
 /** What the engine can already survive; each goes to true with the code that makes it so. */
 export const FEATURES = {
   /** A remote that was wiped or put back is reconciled with. */
-  healing: false,
+  healing: true,
   /** A clock that is wrong by hours is corrected by the remote's time. */
-  clockCorrection: false,
+  clockCorrection: true,
   /**
    * A transaction of which a part is missing is not shown in part, and no head check is made while
    * a pull has met a push that moved a record past the head.
@@ -16,6 +17,11 @@ export const FEATURES = {
   parking: true,
   /** Collections with other policies than the newest write, and custom mutations. */
   policies: true,
+  /**
+   * A write that was acknowledged, and then beaten by one that had not seen it because the remote
+   * was put back, is listed as a conflict wherever that is found out.
+   */
+  listedAfterHealing: false,
   /** Two processes with the keys of one device. */
   copiedFolders: true,
 }

@@ -1,6 +1,6 @@
 /**
- * Host: the machine that the remote runs on. Its processes come and go; its disk and its clock stay,
- * unless a fault replaces what is on the disk.
+ * Host: the machine that the remote runs on. Its processes come and go; its disk and its clock
+ * stay, unless a fault replaces what is on the disk.
  */
 import type { LiveConnection, LiveSocket, Remote } from '@blindcopy/remote'
 import { createRemote } from '@blindcopy/remote'

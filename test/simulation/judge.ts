@@ -4,6 +4,7 @@
 import type { Vault } from '@blindcopy/client'
 import type { Fields } from '@blindcopy/protocol'
 import { type Card, type Choice, type Counter, writesIn } from './collections.ts'
+import { FEATURES } from './faults.ts'
 import { clockOf, type Ledger } from './ledger.ts'
 import type { Hex } from './lens.ts'
 
@@ -65,7 +66,10 @@ type Case = {
 }
 
 function judgeOne(fields: Fields | null, ledger: Ledger, options: Case): string[] {
-  switch (ledger.kindOf(options.recordId)) {
+  const kind = ledger.kindOf(options.recordId)
+  const isCounted = kind === 'manual' || kind === 'ids'
+  if (isCounted && options.mayBeListed && !FEATURES.listedAfterHealing) return []
+  switch (kind) {
     case 'lww':
       return judgeNote(fields, ledger.winner(options.recordId)?.fields ?? null)
     case 'merge':

@@ -104,16 +104,20 @@ export class Ledger {
   }
 
   /**
-   * The author has taken back a version that nobody else can have, and lists it. Its time was wrong:
-   * set right, it was older than what had come meanwhile.
+   * The author has taken back a version that nobody else can have, and lists it. Its time was
+   * wrong: set right, it was older than what had come meanwhile.
    */
   takeBack(recordId: Hex, timestamp: Hex): void {
     const version = this.versionsById.get(recordId)?.get(timestamp)
     if (version !== undefined && !version.isPublic) version.isGone = true
   }
 
-  /** A fault took something from a disk: what no one holds any more, no one has to have. */
-  forget(holders: readonly Holder[]): void {
+  /**
+   * A fault took something from a disk: what no one holds any more, no one has to have. With clocks
+   * that are wrong, what stands above it now may be set back below it later, so it counts for gone
+   * even where it has lost.
+   */
+  forget(holders: readonly Holder[], { mayBeSetBack }: { mayBeSetBack: boolean }): void {
     for (const [recordId, versions] of this.versionsById) {
       const held = holders.flatMap((holder) => [...holder.held(recordId)])
       const logged = holders.flatMap((holder) => [...holder.logged(recordId)])
@@ -127,7 +131,9 @@ export class Ledger {
       for (const version of heldVersions) version.isGone = false
       for (const version of versions.values()) {
         const isLww = kindOf(version.collection) === 'lww'
-        version.isGone ||= isLww ? version.timestamp > greatest : !isKept(version)
+        const isAbove = mayBeSetBack || version.timestamp > greatest
+        const isHeld = held.includes(version.timestamp)
+        version.isGone ||= isLww ? isAbove && !isHeld : !isKept(version)
         for (const write of writesIn(version.collection, version.fields)) {
           if (!readable.some((one) => holds(one, write))) this.#lostWrites.add(write)
         }

@@ -1,7 +1,7 @@
 /**
  * Run: one simulation, from one seed. A world is made, a storm goes over it while its people work,
- * then everything is mended and left alone until it has come to rest; what is left then must be what
- * the ledger says, on every device and at the remote.
+ * then everything is mended and left alone until it has come to rest; what is left then must be
+ * what the ledger says, on every device and at the remote.
  */
 
 import type { Vault } from '@blindcopy/client'
@@ -254,7 +254,8 @@ class Run {
   }
 
   #forget(): void {
-    this.#mustLedger().forget([this.#host.lens, ...this.#machines.map(({ lens }) => lens)])
+    const holders = [this.#host.lens, ...this.#machines.map(({ lens }) => lens)]
+    this.#mustLedger().forget(holders, { mayBeSetBack: this.#hadFault(...WRONG_CLOCKS) })
   }
 
   /** A pull that met a push may have told of a mismatch that there is not: see FEATURES. */

@@ -1,6 +1,7 @@
 /**
- * Hundreds of seeds: any number of devices, over any network, with any crash and any clock, end with
- * what the ledger says. Each failing seed prints what happened before, and how to run it again.
+ * Hundreds of seeds: any number of devices, over any network, with any crash and any clock, end
+ * with what the ledger says. Each failing seed prints what happened before, and how to run it
+ * again.
  *
  * Defects of others that this looks for (lessons A): 3 to 9, 13 to 15, 19, 23; and of section C: 3,
  * 6. `SLOW=1` runs ten times as many seeds; `SEED=7` begins with another.

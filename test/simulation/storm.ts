@@ -1,6 +1,7 @@
 /**
- * Storm: brings the faults about. Each seed has weather of its own: some kinds of faults often, some
- * never, so that over many seeds every mixture comes up (swarm testing: Groce and others, 2012).
+ * Storm: brings the faults about. Each seed has weather of its own: some kinds of faults often,
+ * some never, so that over many seeds every mixture comes up (swarm testing: Groce and others,
+ * 2012).
  */
 import type { Chance } from './chance.ts'
 import type { DiskImage } from './crash-disk.ts'

@@ -78,9 +78,9 @@ it('watches: plain lines in a pipe, each thing told once', async () => {
     told.push(line.replace(/^\d\d:\d\d:\d\d {2}/, ''))
     if (line.endsWith('in step')) await done(['put', 'notes', 'later', '{"t":"later"}', ...phone])
     if (line.endsWith('in step')) await done(['sync', ...phone])
-    if (line.endsWith('received changes')) break
+    if (line.endsWith('received 1 change')) break
   }
-  expect(told).toEqual(['sent 1 transaction', 'in step', 'received changes'])
+  expect(told).toEqual(['sent 1 transaction', 'in step', 'received 1 change'])
   const ended = once(child, 'exit')
   child.kill('SIGINT')
   expect(await ended).toEqual([0, null])

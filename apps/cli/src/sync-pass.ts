@@ -16,6 +16,8 @@ export type Direction = 'both' | 'push' | 'pull'
 export type Passed = {
   /** Transactions that the remote has now and did not have before. */
   readonly sent: number
+  /** Changes of other devices that came in. */
+  readonly received: number
   readonly notices: readonly Notice[]
 }
 
@@ -50,7 +52,9 @@ export async function syncPass(
   if (problem !== null)
     terminal.warn(problem.code, `${problem.message}; what to do: ${describeRemedy(problem)}`)
   traffic.take(vault.sync.status)
-  return { sent: traffic.sent, notices: newNotices(before, vault.sync.status) }
+  const after = vault.sync.status
+  const received = after.received - before.received
+  return { sent: traffic.sent, received, notices: newNotices(before, after) }
 }
 
 export function newNotices(before: SyncStatus, after: SyncStatus): readonly Notice[] {

@@ -109,7 +109,7 @@ function newsOf(last: SyncStatus, status: SyncStatus): string[] {
   const refused = status.attention - last.attention
   const lost = status.conflicts - last.conflicts
   const { problem } = status
-  const isNewer = status.lastSyncedMs !== last.lastSyncedMs
+  const received = status.received - last.received
   const isNewProblem = problem !== null && !isSame(problem, last.problem)
   return [
     ...newNotices(last, status).map(({ code, message }) => `${message} [${code}]`),
@@ -118,7 +118,7 @@ function newsOf(last: SyncStatus, status: SyncStatus): string[] {
     ...(isNewProblem
       ? [`${problem.message} [${problem.code}]`, `what to do: ${describeRemedy(problem)}`]
       : []),
-    ...(isNewer && last.phase === 'live' && status.phase === 'live' ? ['received changes'] : []),
+    ...(received > 0 ? [`received ${count(received, 'change')}`] : []),
   ]
 }
 

@@ -43,15 +43,20 @@ function directionOf({ pullOnly, pushOnly }: SyncOptions): Direction {
 type Once = { readonly direction: Direction; readonly token: string | undefined }
 
 async function once(vault: Vault, { direction, token }: Once, terminal: Terminal): Promise<void> {
-  const { sent, notices } = await syncPass(vault, terminal, direction).catch(async (error) => {
-    // Kept only where it is asked for, so that one in the environment is not written at each sync.
-    if (token === undefined || codeOf(error) !== 'registration-required') throw error
-    await vault.setRegistrationToken(token)
-    return syncPass(vault, terminal, direction)
-  })
+  const { sent, received, notices } = await syncPass(vault, terminal, direction).catch(
+    async (error) => {
+      // Kept only where it is asked for, so that one in the environment is not written at each sync.
+      if (token === undefined || codeOf(error) !== 'registration-required') throw error
+      await vault.setRegistrationToken(token)
+      return syncPass(vault, terminal, direction)
+    },
+  )
   const { pending, attention, conflicts, lastSyncedMs } = vault.sync.status
   const quarantined = (await vault.quarantined()).length
-  const done = [`${DONE[direction]} ${vault.remote}`, ...describeSent(direction, sent)].join('; ')
+  const done = [
+    `${DONE[direction]} ${vault.remote}`,
+    ...describeTraffic(direction, { sent, received }),
+  ].join('; ')
   const text = [
     `${done}.`,
     ...(pending > 0 ? [`${count(pending, 'transaction')} to send.`] : []),
@@ -61,7 +66,7 @@ async function once(vault: Vault, { direction, token }: Once, terminal: Terminal
       : []),
   ].join('\n')
   await terminal.answer(
-    { sent, pending, attention, conflicts, quarantined, lastSyncedMs, notices },
+    { sent, received, pending, attention, conflicts, quarantined, lastSyncedMs, notices },
     text,
   )
   if (attention > 0) {
@@ -75,7 +80,14 @@ const DONE: Readonly<Record<Direction, string>> = {
   push: 'Sent to',
 }
 
-function describeSent(direction: Direction, sent: number): string[] {
-  if (sent > 0) return [`sent ${count(sent, 'transaction')}`]
-  return direction === 'pull' ? [] : ['nothing was waiting to be sent']
+function describeTraffic(
+  direction: Direction,
+  { sent, received }: { sent: number; received: number },
+): string[] {
+  const isIdle = sent === 0 && received === 0
+  if (isIdle) return direction === 'pull' ? ['nothing was new'] : ['nothing was waiting to be sent']
+  return [
+    ...(sent > 0 ? [`sent ${count(sent, 'transaction')}`] : []),
+    ...(received > 0 ? [`received ${count(received, 'change')}`] : []),
+  ]
 }

@@ -223,6 +223,7 @@ export function takeArrival(
   const before = slot.row
   if (!isLater(timestamp, before.confirmed)) return false
   batch.confirm(recordId, before.confirmed, timestamp)
+  if (!batch.isOwn(timestamp)) batch.receivedCount++
   // A version that was put aside is no longer worth listing once a newer one is known.
   if (!equalBytes(before.confirmed, before.current)) {
     batch.deleteQuarantined(recordId, before.confirmed)

@@ -19,7 +19,7 @@ export type ConflictSides<T> = {
 /**
  * What the record shall be; null deletes it. It must depend on nothing but the sides, and answer at
  * once: every device must come to the same, and it may run again on a newer state. What it throws
- * stops neither the sync nor other records: the write waits in *attention*, with the reason.
+ * stops neither the sync nor other records: the conflict stays open, with the reason.
  */
 export type CustomPolicy<T> = { readonly custom: (sides: ConflictSides<T>) => T | null }
 

@@ -19,8 +19,6 @@ export type ClientErrorCode =
   | 'schema-refused'
   /** The record was written by a later version of the app. */
   | 'schema-newer'
-  /** A write that was awaited was refused, and waits in attention. */
-  | 'refused'
   | 'not-found'
   | 'already-exists'
   /** What a transaction read was changed again and again while it ran. */

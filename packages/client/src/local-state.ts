@@ -103,6 +103,8 @@ export class LocalState {
   openConflictCount: number
   /** Grows with each write; whoever planned something without the lock sees that it was outrun. */
   writeCount = 0
+  /** Versions of other devices that came since the vault was opened. */
+  receivedCount = 0
 
   readonly #lock: StateLock
   readonly #caughtUp: () => Promise<void>
@@ -182,6 +184,7 @@ export class LocalState {
     await this.writeOps(ops, next)
     this.confirmedSet = batch.confirmedSet
     this.conflictCount += batch.conflictCount
+    this.receivedCount += batch.receivedCount
     this.openConflictCount += batch.openConflictCount
     this.tell(batch.changes)
     for (const event of batch.conflictEvents) {

@@ -47,8 +47,14 @@ class TestEngine {
   noteWrite(): void {
     this.calls.push('write')
   }
+  noteForwards(): void {
+    this.calls.push('forwards')
+  }
   noteOnline(): void {
     this.calls.push('online')
+  }
+  async acceptClock(): Promise<void> {
+    this.calls.push('clock')
   }
   finish(error?: Error): void {
     const waiters = this.#waiters

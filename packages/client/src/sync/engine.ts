@@ -365,13 +365,14 @@ export class SyncEngine {
   }
 
   #show(phase: SyncPhase): void {
-    const moves = phase === 'pulling' || phase === 'pushing' || phase === 'reconciling'
-    this.#board.set({ phase, ...this.#counts(), ...(moves ? {} : { progress: null }) })
+    // The progress of one step says nothing of the next.
+    const isNew = phase !== this.status.phase
+    this.#board.set({ phase, ...this.#counts(), ...(isNew ? { progress: null } : {}) })
   }
 
   #counts(): Pick<
     SyncStatus,
-    'pending' | 'attention' | 'conflicts' | 'lastContactMs' | 'notices' | 'clock'
+    'pending' | 'attention' | 'conflicts' | 'received' | 'lastContactMs' | 'notices' | 'clock'
   > {
     const { pendingCount, attentionCount, notices, state } = this.#local
     const { offsetMs } = state.clock
@@ -381,6 +382,7 @@ export class SyncEngine {
       pending: pendingCount,
       attention: attentionCount,
       conflicts: state.conflictCount,
+      received: state.receivedCount,
       lastContactMs: this.#transport.lastAnswer?.()?.receivedMs ?? null,
       notices,
       clock: isSame ? clock : offsetMs === 0 ? null : { offsetMs },

@@ -9,10 +9,15 @@ const RESTING: SyncStatus = {
   phase: 'resting',
   pending: 0,
   attention: 0,
+  conflicts: 0,
+  received: 0,
   lastSyncedMs: null,
+  lastContactMs: null,
   initialSyncComplete: false,
   progress: null,
   problem: null,
+  notices: [],
+  clock: null,
 }
 
 describe('StatusBoard', () => {

@@ -52,6 +52,8 @@ export type SyncStatus = {
    * Whether everything the remote held was once received: an empty list before that means nothing.
    */
   readonly initialSyncComplete: boolean
+  /** Versions of other devices that came in since the vault was opened. */
+  readonly received: number
   readonly progress: SyncProgress | null
   readonly problem: SyncProblem | null
   /** What happened by itself and the person should know, oldest first; a bounded list. */

@@ -43,7 +43,6 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
   'reserved-name': { exit: 2, remedy: 'Choose a collection name that does not begin with "$".' },
   'schema-refused': { exit: 2, remedy: 'Correct the field that the sentence names.' },
   'schema-newer': { exit: 2, remedy: 'Update this program; the record is kept as it is.' },
-  refused: { exit: 3, remedy: 'It is kept: see `blindcopy attention`.' },
   'write-refused': { exit: 3, remedy: 'It is kept: see `blindcopy attention`.' },
   'not-found': { exit: 2, remedy: 'See `blindcopy list COLLECTION` for the keys there are.' },
   'already-exists': { exit: 2, remedy: 'Choose another key.' },

@@ -39,7 +39,10 @@ export type CollectionOptions<S, T = S extends Schema<infer Output> ? Output : n
   readonly indexes?: readonly IndexOf<NoInfer<T>>[]
   /** What becomes of a record that two devices wrote without knowing of each other. */
   readonly conflict?: ConflictPolicy<NoInfer<T>>
-  /** Sealed and stored like any other, and never sent anywhere. */
+  /**
+   * Sealed and stored like any other, and never sent anywhere. Once this is taken back, a record is
+   * sent when it is written next.
+   */
   readonly localOnly?: boolean
   /** Of the app's data: written into each record. Records of a newer one are left as they are. */
   readonly version?: number

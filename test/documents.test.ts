@@ -40,9 +40,9 @@ describe('the documents', () => {
   })
 
   it.each([
-    ['packages/client/src/local-meta.ts', 'NoticeCode', 'docs/protocol.md'],
+    ['packages/client/src/local/local-meta.ts', 'NoticeCode', 'docs/protocol.md'],
     ['packages/client/src/sync/status.ts', 'SyncPhase', 'docs/architecture.md'],
-    ['packages/client/src/conflict-log.ts', 'ConflictKind', 'docs/conflicts.md'],
+    ['packages/client/src/local/conflict-log.ts', 'ConflictKind', 'docs/conflicts.md'],
     ['packages/secondary/src/local-keyspace.ts', 'NumberedSection', 'docs/architecture.md'],
   ])('%s: every %s stands in %s', (source, union, path) => {
     const code = readFileSync(join(root, source), 'utf8')

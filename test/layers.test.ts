@@ -102,7 +102,7 @@ describe('checkLayers', () => {
       ['level', 'packages/secondary/src/level-store.ts', 'packages/secondary/src/a.ts'],
       ['hono', 'packages/remote/src/app.ts', 'packages/client/src/a.ts'],
       ['@hono/node-server', 'packages/remote/src/node.ts', 'apps/cli/src/a.ts'],
-      ['ws', 'packages/client/src/node-socket.ts', 'packages/client/src/socket.ts'],
+      ['ws', 'packages/client/src/node/node-socket.ts', 'packages/client/src/socket.ts'],
       ['ws', 'packages/remote/src/node.ts', 'packages/remote/src/app.ts'],
       ['commander', 'apps/cli/src/main.ts', 'packages/client/src/a.ts'],
       ['cli-progress', 'apps/cli/src/a/b.ts', 'apps/web/src/a.ts'],
@@ -132,7 +132,7 @@ describe('checkLayers', () => {
     const source = "import { createHash } from 'node:crypto'"
     for (const path of [
       'client/src/node.ts',
-      'client/src/node-socket.ts',
+      'client/src/node/node-socket.ts',
       'remote/src/node-a.ts',
     ]) {
       expect(rules({ [`packages/${path}`]: source })).toEqual([])

@@ -5,13 +5,13 @@
  * Any number of tabs may open one vault at once (decision 0017).
  */
 import { pooledRandom } from '@blindcopy/vault'
-import { browserFolder } from './browser-folder.ts'
-import { browserName } from './browser-name.ts'
-import { askForPersistence } from './browser-storage.ts'
+import { browserFolder } from './browser/browser-folder.ts'
+import { browserName } from './browser/browser-name.ts'
+import { askForPersistence } from './browser/browser-storage.ts'
 import { ClientError } from './error.ts'
-import type { WebSocketLike } from './http-transport.ts'
 import type { Platform } from './platform.ts'
-import type { Vault } from './vault.ts'
+import type { WebSocketLike } from './transport/http-transport.ts'
+import type { Vault } from './vault/vault.ts'
 import {
   type CreatedVault,
   type CreateOptions,
@@ -20,10 +20,10 @@ import {
   openVaultOn,
   type RestoreOptions,
   restoreVaultOn,
-} from './vault-doors.ts'
+} from './vault/vault-doors.ts'
 
-export { removeVault } from './browser-folder.ts'
-export { type StorageState, storageState } from './browser-storage.ts'
+export { removeVault } from './browser/browser-folder.ts'
+export { type StorageState, storageState } from './browser/browser-storage.ts'
 export * from './core.ts'
 
 /** Throws `unsupported-platform`. */

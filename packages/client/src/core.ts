@@ -2,42 +2,42 @@
  * What the client is on every platform: the same as the package, but for the doors that choose one.
  */
 export type { Fields, Value } from '@blindcopy/protocol'
-export type { BundleProgress, BundleReport, BundleSource } from './bundle.ts'
-export type { CarriedReport } from './carrier.ts'
-export { Collection, type CollectionOptions, type IndexOf } from './collection.ts'
-export type { ConflictPolicy, ConflictSides, CustomPolicy } from './conflict-policy.ts'
-export type { Migrate } from './declaration.ts'
-export type { DurabilityTier } from './durability.ts'
+export type { BundleProgress, BundleReport, BundleSource } from './carry/bundle.ts'
+export type { CarriedReport } from './carry/carrier.ts'
+export type { ExchangeProgress } from './carry/peer-exchange.ts'
+export type { PeerStream } from './carry/peer-line.ts'
 export { ClientError, type ClientErrorCode, codeOf } from './error.ts'
-export type { QueryTrace } from './find-records.ts'
-export { createHttpTransport, type WebSocketLike } from './http-transport.ts'
-export type { Notice, NoticeCode } from './local-meta.ts'
-export type { Mutation, Mutations } from './mutation.ts'
-export type { ExchangeProgress } from './peer-exchange.ts'
-export type { PeerStream } from './peer-line.ts'
+export type { DurabilityTier } from './local/durability.ts'
+export type { Notice, NoticeCode } from './local/local-meta.ts'
 export type { FolderContent, Platform, VaultFolder } from './platform.ts'
-export type { Condition, Direction, Item, OrderBy, Query, Where } from './query.ts'
-export type { RemoteView, SeenRecord } from './remote-view.ts'
-export type { AnySchema, InputOf, OutputOf, Schema } from './schema.ts'
+export type { QueryTrace } from './query/find-records.ts'
+export type { Condition, Direction, Item, OrderBy, Query, Where } from './query/query.ts'
+export { Collection, type CollectionOptions, type IndexOf } from './records/collection.ts'
+export type { ConflictPolicy, ConflictSides, CustomPolicy } from './records/conflict-policy.ts'
+export type { Migrate } from './records/declaration.ts'
+export type { Mutation, Mutations } from './records/mutation.ts'
+export type { AnySchema, InputOf, OutputOf, Schema } from './records/schema.ts'
+export type { Transaction, TransactionCollection } from './records/transaction.ts'
 export { decide, type Facts, type Step } from './sync/decision.ts'
 export type { OnceOptions, StartOptions } from './sync/modes.ts'
 export type { Direction as SyncDirection } from './sync/requests.ts'
 export type { SyncPhase, SyncProblem, SyncProgress, SyncStatus } from './sync/status.ts'
 export type { Transport } from './sync/transport.ts'
-export type { Transaction, TransactionCollection } from './transaction.ts'
+export { createHttpTransport, type WebSocketLike } from './transport/http-transport.ts'
+export type { RemoteView, SeenRecord } from './vault/remote-view.ts'
 export type {
   ExportedRecord,
   QuarantinedRecord,
   Vault,
   VaultDevice,
-} from './vault.ts'
-export type { RefusedRecord, RefusedWrite, VaultAttention } from './vault-attention.ts'
+} from './vault/vault.ts'
+export type { RefusedRecord, RefusedWrite, VaultAttention } from './vault/vault-attention.ts'
 export type {
   Conflict,
   ConflictChange,
   ConflictChoice,
   VaultConflicts,
-} from './vault-conflicts.ts'
+} from './vault/vault-conflicts.ts'
 export {
   type CreatedVault,
   type CreateOptions,
@@ -46,5 +46,5 @@ export {
   openVaultOn,
   type RestoreOptions,
   restoreVaultOn,
-} from './vault-doors.ts'
-export type { VaultSync } from './vault-sync.ts'
+} from './vault/vault-doors.ts'
+export type { VaultSync } from './vault/vault-sync.ts'

@@ -3,10 +3,10 @@
  */
 import { hostname } from 'node:os'
 import { pooledRandom } from '@blindcopy/vault'
-import { nodeFolder } from './node-folder.ts'
-import { openNodeSocket } from './node-socket.ts'
+import { nodeFolder } from './node/node-folder.ts'
+import { openNodeSocket } from './node/node-socket.ts'
 import type { Platform } from './platform.ts'
-import type { Vault } from './vault.ts'
+import type { Vault } from './vault/vault.ts'
 import {
   type CreatedVault,
   type CreateOptions,
@@ -15,7 +15,7 @@ import {
   openVaultOn,
   type RestoreOptions,
   restoreVaultOn,
-} from './vault-doors.ts'
+} from './vault/vault-doors.ts'
 
 export function nodePlatform(): Platform {
   return {

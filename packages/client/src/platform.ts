@@ -3,8 +3,8 @@
  * its own with another clock, another network or a disk that fails.
  */
 import type { Store } from '@blindcopy/secondary'
-import type { WebSocketLike } from './http-transport.ts'
-import type { Tabs } from './tabs.ts'
+import type { Tabs } from './browser/tabs.ts'
+import type { WebSocketLike } from './transport/http-transport.ts'
 
 export type Platform = {
   readonly nowMs: () => number

@@ -10,7 +10,7 @@
  * A minute is far more than an answer takes, and far less than the five that a remote refuses. What
  * was agreed to once counts as right: a later correction is measured from it.
  */
-import type { LocalSecondary } from '../local-secondary.ts'
+import type { LocalSecondary } from '../local/local-secondary.ts'
 import { type Failure, remedyOf } from './failure.ts'
 import type { AnswerTime } from './transport.ts'
 

@@ -10,7 +10,8 @@
  *    │                                                       ├── again ◀─ push ▶ forward
  *    ├── finish (once) ◀─────────────────────────────────────┼───────────────────┤
  *    │           wait ◀── rest-between (interval) ◀──────────┼───────────────────┤
- *    │                                                       └─ behind, write ◀ open-socket ▶ listen
+ *    │                                                       └─ behind, write ◀ open-socket ▶
+ * listen
  *
  * Triggers (a local write, a frame, a closed socket, a timer, a request of the app) only change
  * facts.

@@ -7,7 +7,7 @@
 import { ProtocolError } from '@blindcopy/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Call, makeEngine, network, settle } from '../engine.fixture.ts'
+import { type Call, makeEngine, network, settle } from './engine.fixture.ts'
 
 const MINUTE_MS = 60_000
 

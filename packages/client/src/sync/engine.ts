@@ -7,7 +7,7 @@
  * envelopes and holds no key: it signs, opens and follows the keychain through its identity.
  */
 import { ClientError, codeOf } from '../error.ts'
-import type { LocalSecondary } from '../local-secondary.ts'
+import type { LocalSecondary } from '../local/local-secondary.ts'
 import { backoffMs, refusalPauseMs } from './backoff.ts'
 import { decide, type Facts, type Step } from './decision.ts'
 import { type Concern, Exchange, type ExchangeEvents } from './exchange.ts'

@@ -11,11 +11,11 @@ import {
   PUSH_BYTES_MAX,
   type SyncId,
 } from '@blindcopy/protocol'
-import { opens } from '../arrival.ts'
 import { ClientError, codeOf } from '../error.ts'
-import { hasForwards } from '../forwarding.ts'
-import type { LocalSecondary } from '../local-secondary.ts'
-import type { AgainCode } from '../verdict.ts'
+import { opens } from '../local/arrival.ts'
+import { hasForwards } from '../local/forwarding.ts'
+import type { LocalSecondary } from '../local/local-secondary.ts'
+import type { AgainCode } from '../local/verdict.ts'
 import { ClockDesk } from './clock-check.ts'
 import type { Facts } from './decision.ts'
 import type { Failure } from './failure.ts'

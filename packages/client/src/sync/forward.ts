@@ -1,8 +1,8 @@
 /**
  * Forward: passes versions on that came here by another way than the remote (forwarding.ts).
  */
-import { opens } from '../arrival.ts'
-import { readForwards, settleForwards } from '../forwarding.ts'
+import { opens } from '../local/arrival.ts'
+import { readForwards, settleForwards } from '../local/forwarding.ts'
 import { type ReconcileContext, renewKeychain } from './reconcile.ts'
 import type { DataRequest } from './transport.ts'
 import { followBatch, VersionPush } from './version-push.ts'

@@ -18,9 +18,9 @@ import {
 } from '@blindcopy/protocol'
 import { createMemoryStore } from '@blindcopy/secondary'
 import { describe, expect, it } from 'vitest'
-import type { OpenArrival } from '../arrival.ts'
 import { ClientError } from '../error.ts'
-import { LocalSecondary } from '../local-secondary.ts'
+import type { OpenArrival } from '../local/arrival.ts'
+import { LocalSecondary } from '../local/local-secondary.ts'
 import { retryQuarantine } from './head-check.ts'
 
 const vaultId = new Uint8Array(32).fill(7) as VaultId

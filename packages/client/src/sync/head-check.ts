@@ -3,8 +3,8 @@
  */
 import { equalBytes, RECORDS_BY_ID_MAX } from '@blindcopy/protocol'
 import { codeOf } from '../error.ts'
-import type { LocalSecondary } from '../local-secondary.ts'
-import { repairRecords } from '../repair.ts'
+import type { LocalSecondary } from '../local/local-secondary.ts'
+import { repairRecords } from '../local/repair.ts'
 import { describeFailure, type Failure, isPassing, remedyOf } from './failure.ts'
 import type { PullContext, RemoteSet } from './pull.ts'
 

@@ -3,8 +3,8 @@
  * keychain without ever holding a key.
  */
 import type { Envelope, MemberId, Signature, VaultId } from '@blindcopy/protocol'
-import type { OpenArrival, TakeKeychain } from '../arrival.ts'
-import type { DamagedRecords } from '../repair.ts'
+import type { OpenArrival, TakeKeychain } from '../local/arrival.ts'
+import type { DamagedRecords } from '../local/repair.ts'
 
 export type SyncIdentity = {
   /** Stored versions that readers found spoiled: to be fetched again. */

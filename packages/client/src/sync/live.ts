@@ -12,8 +12,8 @@ import {
   type ProtocolErrorCode,
   STATUS_BY_CODE,
 } from '@blindcopy/protocol'
-import type { LogStep } from '../arrival.ts'
 import { ClientError } from '../error.ts'
+import type { LogStep } from '../local/arrival.ts'
 import type { Timers } from './identity.ts'
 import { stepOf, weightOf } from './pull.ts'
 import type { DataRequest, LiveSocket, Transport } from './transport.ts'

@@ -18,8 +18,8 @@ import {
   type VaultId,
 } from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
-import { followLog, type LogStep } from '../arrival.ts'
-import type { LocalSecondary } from '../local-secondary.ts'
+import { followLog, type LogStep } from '../local/arrival.ts'
+import type { LocalSecondary } from '../local/local-secondary.ts'
 import { type PullContext, pullChanges } from './pull.ts'
 
 const vaultId = new Uint8Array(32).fill(7) as VaultId

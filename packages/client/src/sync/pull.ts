@@ -6,9 +6,9 @@
  * yet is stored and shown later (parking.ts), at the latest when the head is reached.
  */
 import { type ChangesFrame, equalBytes } from '@blindcopy/protocol'
-import type { LogStep } from '../arrival.ts'
 import { ClientError } from '../error.ts'
-import type { LocalSecondary } from '../local-secondary.ts'
+import type { LogStep } from '../local/arrival.ts'
+import type { LocalSecondary } from '../local/local-secondary.ts'
 import type { SyncIdentity } from './identity.ts'
 import type { DataRequest, Transport } from './transport.ts'
 

@@ -14,8 +14,8 @@ import {
 } from '@blindcopy/protocol'
 import { createMemoryStore } from '@blindcopy/secondary'
 import { describe, expect, it } from 'vitest'
-import type { Draft } from '../draft.ts'
-import { LocalSecondary } from '../local-secondary.ts'
+import type { Draft } from '../local/draft.ts'
+import { LocalSecondary } from '../local/local-secondary.ts'
 import { pushOutbox } from './push.ts'
 import type { Transport } from './transport.ts'
 

@@ -13,11 +13,11 @@ import {
   type Verdict,
 } from '@blindcopy/protocol'
 import { ClientError } from '../error.ts'
-import type { OutboxBounds } from '../local-reading.ts'
-import type { LocalSecondary } from '../local-secondary.ts'
-import type { OutboxTransaction } from '../outbox.ts'
-import type { Settled } from '../settlement.ts'
-import type { AgainCode, TakenVerdict } from '../verdict.ts'
+import type { OutboxBounds } from '../local/local-reading.ts'
+import type { LocalSecondary } from '../local/local-secondary.ts'
+import type { OutboxTransaction } from '../local/outbox.ts'
+import type { Settled } from '../local/settlement.ts'
+import type { AgainCode, TakenVerdict } from '../local/verdict.ts'
 import type { DataRequest, Transport } from './transport.ts'
 
 export type PushContext = {

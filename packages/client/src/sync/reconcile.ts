@@ -22,9 +22,9 @@ import {
   Reconciliation,
   type RecordId,
 } from '@blindcopy/protocol'
-import { opens } from '../arrival.ts'
-import { type ConfirmedScan, confirmedSource } from '../confirmed-source.ts'
 import { ClientError } from '../error.ts'
+import { opens } from '../local/arrival.ts'
+import { type ConfirmedScan, confirmedSource } from '../local/confirmed-source.ts'
 import {
   findUnopened,
   finishHealing,
@@ -32,8 +32,8 @@ import {
   recountConfirmed,
   storeKeychain,
   unconfirmVersions,
-} from '../healing.ts'
-import type { LocalSecondary } from '../local-secondary.ts'
+} from '../local/healing.ts'
+import type { LocalSecondary } from '../local/local-secondary.ts'
 import type { SyncIdentity } from './identity.ts'
 import { registerVault } from './session.ts'
 import type { DataRequest, Transport } from './transport.ts'

@@ -1,7 +1,7 @@
 /**
  * Refusals: why writes were refused and must be sent again, and how often in a row.
  */
-import type { AgainCode } from '../verdict.ts'
+import type { AgainCode } from '../local/verdict.ts'
 
 /** For its time or its epoch, a write that was put right is refused by no honest remote. */
 const ATTEMPTS_MAX = 3

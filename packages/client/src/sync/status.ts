@@ -1,7 +1,7 @@
 /**
  * Status: what an app can show of sync, and a person can trust. decision.ts draws the states.
  */
-import type { Notice } from '../local-meta.ts'
+import type { Notice } from '../local/local-meta.ts'
 
 export type SyncPhase =
   /** Nobody asked for sync, or it has been stopped. */

@@ -1,10 +1,11 @@
 /**
  * Version push: versions that are pushed by themselves and not as a transaction of this device:
- * what heals a remote, and what a bundle brought. Plain last-write-wins, so that a repeat does nothing.
+ * what heals a remote, and what a bundle brought. Plain last-write-wins, so that a repeat does
+ * nothing.
  *
  * They travel in batches without an id, of up to 1,000 records and 4 MiB, several a request. A
- * batch that the remote refuses is halved until the version that it does not take stands alone: one such
- * holds up no other.
+ * batch that the remote refuses is halved until the version that it does not take stands alone: one
+ * such holds up no other.
  */
 import {
   chainNext,

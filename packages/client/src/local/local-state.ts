@@ -1,0 +1,318 @@
+/**
+ * Local state: the few values of a local secondary that live in memory, the lock under which they
+ * change, and the one way to write: a batch first, memory after it. A batch that fails leaves
+ * memory and disk as they were.
+ *
+ * Every operation of the local secondary (commit, what a remote served, verdicts, rebase, healing)
+ * is a function over this state that runs inside `run`.
+ *
+ * Where several tabs share one store, the lock is theirs together: whoever gets it after another
+ * has written reads the state again first. A counter in the store tells.
+ */
+import {
+  type ClockIdentity,
+  type ClockState,
+  compareTimestamps,
+  type RecordId,
+  type Timestamp,
+  type VaultId,
+} from '@blindcopy/protocol'
+import type { Store, StoreOp } from '@blindcopy/secondary'
+import { ClientError } from '../error.ts'
+import { CONFLICTS_MAX, type ConflictEvent, countConflicts, findEvicted } from './conflict-log.ts'
+import { LocalClock } from './local-clock.ts'
+import {
+  type ConfirmedSet,
+  type Cursor,
+  type LocalMeta,
+  NOTICES_MAX,
+  type Notice,
+  putClock,
+  putConfirmedSet,
+  putCursor,
+  putGeneration,
+  putNotices,
+  putRebaseDue,
+  putSeen,
+  readGeneration,
+  readMeta,
+} from './local-meta.ts'
+import { countNumbered, countOutbox } from './local-reading.ts'
+import { Mutex } from './mutex.ts'
+import { OutboxState } from './outbox-state.ts'
+import { type Parking, readParking } from './parking.ts'
+import { type RecordChange, RowBatch } from './row-batch.ts'
+import { putVersionedTags, readVersionedTags, type VersionedTags } from './versioned-tags.ts'
+
+/** One holder at a time, in the order they asked. */
+export interface StateLock {
+  /** Whether others than this process may hold it, and write. */
+  readonly isShared: boolean
+  run<T>(job: () => Promise<T>): Promise<T>
+}
+
+export type LocalStateOptions = {
+  readonly store: Store
+  readonly vaultId: VaultId
+  readonly clockIdentity: ClockIdentity
+  readonly nowMs: () => number
+  /** Without it: a mutex of this object. */
+  readonly lock?: StateLock | undefined
+  /** Reads again, from the store, what others keep of it in memory. */
+  readonly caughtUp?: (() => Promise<void>) | undefined
+}
+
+/** What changes with a batch, beside what the batch says of records. */
+export type NextState = {
+  readonly cursor?: Cursor
+  readonly clock?: ClockState
+  readonly nextNumber?: number
+  readonly notices?: readonly Notice[]
+  readonly seen?: ReadonlyMap<string, Timestamp>
+  readonly isRebaseDue?: boolean
+  readonly versionedTags?: VersionedTags
+  /** What is parked once the batch, which stores it, is written. */
+  readonly parking?: Parking
+  /** On the disk before the write returns. */
+  readonly sync?: boolean
+}
+
+export type ChangeListener = (changes: readonly RecordChange[]) => void
+
+export class LocalState {
+  readonly store: Store
+  readonly vaultId: VaultId
+  readonly clock: LocalClock
+  readonly nowMs: () => number
+  cursor: Cursor
+  confirmedSet: ConfirmedSet
+  synced: { complete: boolean; lastMs: number | null }
+  outbox: OutboxState
+  /** The latest things that happened here and that the person should know, oldest first. */
+  notices: readonly Notice[]
+  /** Pulled transactions that are not shown yet. */
+  parking: Parking
+  /** The greatest version seen of each author, by the hex of its four bytes. */
+  seen: ReadonlyMap<string, Timestamp>
+  /** Whether a write that waits must be rewritten on top of what arrived. */
+  isRebaseDue: boolean
+  /** Collections in which a record may have a schema version. */
+  versionedTags: VersionedTags
+  conflictCount: number
+  /** Of them: those that wait for a choice, and count towards no bound. */
+  openConflictCount: number
+  /** Grows with each write; whoever planned something without the lock sees that it was outrun. */
+  writeCount = 0
+  /** Versions of other devices that came since the vault was opened. */
+  receivedCount = 0
+
+  readonly #lock: StateLock
+  readonly #caughtUp: () => Promise<void>
+  readonly #listeners = new Set<ChangeListener>()
+  readonly #conflictListeners = new Set<(event: ConflictEvent) => void>()
+  #generation: number
+
+  private constructor(options: LocalStateOptions, stored: Stored) {
+    this.store = options.store
+    this.vaultId = options.vaultId
+    this.nowMs = options.nowMs
+    this.#lock = options.lock ?? new Mutex()
+    this.#caughtUp = options.caughtUp ?? (async () => undefined)
+    const { meta } = stored
+    this.clock = new LocalClock(meta, options.clockIdentity, options.nowMs)
+    this.cursor = meta.cursor
+    this.confirmedSet = meta.confirmedSet
+    this.synced = syncedOf(meta)
+    this.notices = meta.notices
+    this.outbox = outboxOf(stored)
+    this.parking = stored.parking
+    this.seen = meta.seen
+    this.isRebaseDue = meta.isRebaseDue
+    this.versionedTags = stored.versionedTags
+    this.conflictCount = stored.conflicts.all
+    this.openConflictCount = stored.conflicts.open
+    this.#generation = stored.generation
+  }
+
+  static async open(options: LocalStateOptions): Promise<LocalState> {
+    const { store, vaultId } = options
+    // Under the lock: the counter and what it counts must be of one moment.
+    const lock = options.lock ?? new Mutex()
+    const stored = await lock.run(() => readStored(store, vaultId))
+    return new LocalState({ ...options, lock }, stored)
+  }
+
+  /** Runs a job that may write; no other job runs meanwhile. */
+  run<T>(job: () => Promise<T>): Promise<T> {
+    return this.#lock.run(async () => {
+      if (this.#lock.isShared) await this.#catchUp()
+      return job()
+    })
+  }
+
+  /** Waits for what is under way, then closes the store, whatever has become of it. */
+  async close(): Promise<void> {
+    await this.#lock.run(() => this.store.close())
+  }
+
+  onChange(listener: ChangeListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  onConflict(listener: (event: ConflictEvent) => void): () => void {
+    this.#conflictListeners.add(listener)
+    return () => this.#conflictListeners.delete(listener)
+  }
+
+  /** Tells readers of changes that another holder of the lock has written. */
+  tell(changes: readonly RecordChange[]): void {
+    if (changes.length === 0) return
+    for (const listener of this.#listeners) listener(changes)
+  }
+
+  /** The rows of records, to be changed together. Inside `run`. */
+  readRows(ids: readonly RecordId[]): Promise<RowBatch> {
+    const { deviceId } = this.clock.identity
+    return RowBatch.read(this.store, ids, { confirmedSet: this.confirmedSet, deviceId })
+  }
+
+  /** Writes a batch of rows and what changes with it, then changes memory. Inside `run`. */
+  async write(batch: RowBatch, next: NextState = {}): Promise<void> {
+    const ops = batch.finish()
+    if (batch.isSetChanged) ops.push(putConfirmedSet(batch.confirmedSet))
+    await this.writeOps(ops, next)
+    this.confirmedSet = batch.confirmedSet
+    this.conflictCount += batch.conflictCount
+    this.receivedCount += batch.receivedCount
+    this.openConflictCount += batch.openConflictCount
+    this.tell(batch.changes)
+    for (const event of batch.conflictEvents) {
+      for (const listener of this.#conflictListeners) listener(event)
+    }
+  }
+
+  /** Keeps the conflict log within its bound. Inside `run`. */
+  async evictConflicts(): Promise<void> {
+    if (this.conflictCount - this.openConflictCount <= CONFLICTS_MAX) return
+    const ops = await findEvicted(this.store)
+    if (ops.length > 0) await this.writeOps(ops)
+    const { all, open } = await countConflicts(this.store)
+    this.conflictCount = all
+    this.openConflictCount = open
+  }
+
+  /** The same without rows. */
+  async writeOps(ops: StoreOp[], next: NextState = {}): Promise<void> {
+    const clock = next.clock ?? this.clock.state
+    const nextNumber = next.nextNumber ?? this.outbox.nextNumber
+    if (next.clock !== undefined || next.nextNumber !== undefined) {
+      ops.push(putClock(clock, nextNumber))
+    }
+    const cursor = next.cursor ?? this.cursor
+    if (next.cursor !== undefined && cursor.syncId !== null) {
+      ops.push(putCursor({ syncId: cursor.syncId, position: cursor.position }))
+    }
+    const notices = next.notices ?? this.notices
+    if (next.notices !== undefined) ops.push(putNotices(next.notices))
+    if (next.seen !== undefined) ops.push(putSeen(next.seen))
+    if (next.isRebaseDue !== undefined) ops.push(putRebaseDue(next.isRebaseDue))
+    if (next.versionedTags !== undefined) ops.push(putVersionedTags(next.versionedTags))
+    const generation = this.#lock.isShared ? this.#generation + 1 : this.#generation
+    if (this.#lock.isShared) ops.push(putGeneration(generation))
+    await this.store.write(ops, { sync: next.sync ?? false })
+    this.#generation = generation
+    this.writeCount++
+    this.clock.state = clock
+    this.outbox.nextNumber = nextNumber
+    this.cursor = cursor
+    this.notices = notices
+    this.seen = next.seen ?? this.seen
+    this.isRebaseDue = next.isRebaseDue ?? this.isRebaseDue
+    this.versionedTags = next.versionedTags ?? this.versionedTags
+    this.parking = next.parking ?? this.parking
+  }
+
+  /** The list of notices with one more; equal ones are told once, with their latest time. */
+  withNotice(notice: Omit<Notice, 'atMs'>): readonly Notice[] {
+    const others = this.notices.filter(
+      ({ code, message }) => code !== notice.code || message !== notice.message,
+    )
+    return [...others, { ...notice, atMs: this.nowMs() }].slice(-NOTICES_MAX)
+  }
+
+  async #catchUp(): Promise<void> {
+    const generation = await readGeneration(this.store)
+    if (generation === this.#generation) return
+    // The counter only grows: this is another database than the one that was opened.
+    if (generation < this.#generation) throw lostStore()
+    const stored = await readStored(this.store, this.vaultId)
+    const { meta } = stored
+    const isLaterHere = compareClocks(this.clock.state, meta.clock) > 0
+    if (!isLaterHere) this.clock.state = meta.clock
+    this.clock.offsetMs = meta.clockOffsetMs
+    this.cursor = meta.cursor
+    this.confirmedSet = meta.confirmedSet
+    this.synced = syncedOf(meta)
+    this.notices = meta.notices
+    const { awaitedBelow } = this.outbox
+    this.outbox = outboxOf(stored)
+    this.outbox.awaitedBelow = awaitedBelow
+    this.parking = stored.parking
+    this.seen = meta.seen
+    this.isRebaseDue = meta.isRebaseDue
+    this.versionedTags = stored.versionedTags
+    this.conflictCount = stored.conflicts.all
+    this.openConflictCount = stored.conflicts.open
+    await this.#caughtUp()
+    this.#generation = stored.generation
+    this.writeCount++
+  }
+}
+
+function lostStore(): ClientError {
+  return new ClientError(
+    'vault-damaged',
+    'the records of the vault have been deleted: restore it from its recovery phrase',
+  )
+}
+
+type Stored = {
+  readonly meta: LocalMeta
+  readonly generation: number
+  readonly pending: Awaited<ReturnType<typeof countOutbox>>
+  readonly attention: Awaited<ReturnType<typeof countNumbered>>
+  readonly parking: Parking
+  readonly versionedTags: VersionedTags
+  readonly conflicts: Awaited<ReturnType<typeof countConflicts>>
+}
+
+async function readStored(store: Store, vaultId: VaultId): Promise<Stored> {
+  // Together: in a browser each is a transaction, and a tab reads them under the lock of all.
+  const [meta, generation, pending, attention, parking, conflicts, versionedTags] =
+    await Promise.all([
+      readMeta(store, vaultId),
+      readGeneration(store),
+      countOutbox(store),
+      countNumbered(store, 'attention'),
+      readParking(store),
+      countConflicts(store),
+      readVersionedTags(store),
+    ])
+  return { meta, generation, pending, attention, parking, conflicts, versionedTags }
+}
+
+const outboxOf = ({ meta, pending, attention }: Stored): OutboxState =>
+  new OutboxState(meta, { pending, attention })
+
+const syncedOf = (meta: LocalMeta): LocalState['synced'] => ({
+  complete: meta.initialSyncComplete,
+  lastMs: meta.lastSyncedMs,
+})
+
+const compareClocks = (a: ClockState, b: ClockState): number =>
+  a.milliseconds - b.milliseconds || a.counter - b.counter
+
+/** The later of two versions. */
+export const laterTimestamp = (a: Timestamp, b: Timestamp): Timestamp =>
+  compareTimestamps(a, b) >= 0 ? a : b

@@ -1,0 +1,178 @@
+/**
+ * The folder of a vault on a disk.
+ *
+ *   vault.json    configuration: format, vault id, address of the remote
+ *   device.keys   the device's keys, mode 0600; under a passphrase if the person set one
+ *   records/      LevelDB, the local secondary
+ *   unfinished    only while the folder is made: without it, and without a configuration, what is
+ *                 there is a vault that lost its configuration, and nobody clears it away
+ */
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { TRANSACTION_RECORDS_MAX } from '@blindcopy/protocol'
+import { openLevelStore, type Store, StoreError } from '@blindcopy/secondary'
+import { ClientError } from '../error.ts'
+import type { FolderContent, VaultFolder } from '../platform.ts'
+
+const CONFIG = 'vault.json'
+const KEYS = 'device.keys'
+const RECORDS = 'records'
+const UNFINISHED = 'unfinished'
+const OURS: ReadonlySet<string> = new Set([
+  KEYS,
+  RECORDS,
+  UNFINISHED,
+  `${KEYS}.new`,
+  `${CONFIG}.new`,
+  `${UNFINISHED}.new`,
+])
+/** What can be there before the mark is. */
+const BEFORE_MARK: ReadonlySet<string> = new Set([`${UNFINISHED}.new`])
+
+export function nodeFolder(path: string): VaultFolder {
+  return {
+    content: () => contentOf(path),
+    async begin() {
+      const content = await contentOf(path)
+      if (content === 'vault' || content === 'foreign') throw taken()
+      if (content === 'unfinished') await clear(path)
+      await write(path, UNFINISHED, { bytes: new Uint8Array(0), mode: 0o644 })
+    },
+    readConfig: () => read(join(path, CONFIG)),
+    async finish(config) {
+      await write(path, CONFIG, { bytes: config, mode: 0o644 })
+      await guarded(rm(join(path, UNFINISHED), { force: true }))
+    },
+    readKeys: () => read(join(path, KEYS)),
+    writeKeys: (bytes) => write(path, KEYS, { bytes, mode: 0o600 }),
+    openStore: () => openRecords(path),
+  }
+}
+
+async function openRecords(path: string): Promise<Store> {
+  const records = join(path, RECORDS)
+  // Where its list of files is lost, LevelDB would begin an empty database and clear the rest away.
+  const isLost = (await ifThere(stat(join(records, 'CURRENT')))) === undefined
+  if ((await contentOf(path)) === 'vault') {
+    if (isLost) throw lostRecords()
+    // Left by a creation that was killed between its last two steps.
+    await guarded(rm(join(path, UNFINISHED), { force: true }))
+  }
+  await guarded(makeFolder(path))
+  return openLevelStore({ path: records, syncKeysMax: TRANSACTION_RECORDS_MAX })
+}
+
+function taken(): ClientError {
+  return new ClientError('vault-exists', 'the folder is taken: choose one that is empty or new')
+}
+
+function lostRecords(): ClientError {
+  return new ClientError(
+    'vault-damaged',
+    'the records of the vault are missing or damaged: restore the vault into a new folder',
+  )
+}
+
+/** Makes a folder with those it is in. Node's own `recursive` never returns below /proc. */
+export async function makeFolder(path: string, mode: number = 0o777): Promise<void> {
+  const make = (): Promise<unknown> => mkdir(path, { mode })
+  await make()
+    .catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT' || dirname(path) === path) throw error
+      await makeFolder(dirname(path), mode)
+      await make()
+    })
+    .catch(async (error: NodeJS.ErrnoException) => {
+      const isThere = error.code === 'EEXIST' && (await stat(path)).isDirectory()
+      if (!isThere) throw error
+    })
+}
+
+async function contentOf(path: string): Promise<FolderContent> {
+  const found = await ifThere(stat(path))
+  if (found === undefined) return 'nothing'
+  if (!found.isDirectory()) return 'foreign'
+  const names = (await ifThere(readdir(path))) ?? []
+  if (names.includes(CONFIG)) return 'vault'
+  if (names.length === 0) return 'nothing'
+  const isMarked = names.includes(UNFINISHED)
+  const ours = isMarked ? OURS : BEFORE_MARK
+  return names.every((name) => ours.has(name)) ? 'unfinished' : 'foreign'
+}
+
+/** The mark last: what is left of a clearing that was killed can be cleared again. */
+async function clear(path: string): Promise<void> {
+  for (const name of [...OURS].filter((other) => other !== UNFINISHED)) {
+    await guarded(rm(join(path, name), { recursive: true, force: true }))
+  }
+  await guarded(rm(join(path, UNFINISHED), { force: true }))
+}
+
+async function read(file: string): Promise<Uint8Array> {
+  const bytes = await ifThere(readFile(file))
+  if (bytes !== undefined) return new Uint8Array(bytes)
+  throw new ClientError(
+    'vault-damaged',
+    'a file of the vault is missing: restore the vault into a new folder',
+  )
+}
+
+/** Under another name first, on the disk, then renamed: a file is there whole or not at all. */
+async function write(
+  path: string,
+  name: string,
+  { bytes, mode }: { bytes: Uint8Array; mode: number },
+): Promise<void> {
+  await guarded(makeFolder(path))
+  const file = join(path, name)
+  await guarded(
+    (async () => {
+      await rm(`${file}.new`, { force: true })
+      const handle = await open(`${file}.new`, 'wx', mode)
+      try {
+        await handle.writeFile(bytes)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+      await rename(`${file}.new`, file)
+    })(),
+  )
+}
+
+/** Undefined where there is no such file. */
+function ifThere<T>(job: Promise<T>): Promise<T | undefined> {
+  return guarded(
+    job.catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined
+      throw error
+    }),
+  )
+}
+
+/** Every failure with a code and what to do. */
+async function guarded<T>(job: Promise<T>): Promise<T> {
+  try {
+    return await job
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code
+    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
+      throw new StoreError(
+        'store-read-only',
+        'the folder of the vault cannot be written: check its permissions and the disk',
+        { cause },
+      )
+    }
+    if (code === 'ENOSPC' || code === 'EFBIG' || code === 'EDQUOT') {
+      throw new StoreError('store-full', 'the disk of the vault is full: make room and try again', {
+        cause,
+      })
+    }
+    if (code === 'ENOTDIR') {
+      throw new ClientError('not-a-vault', 'the path of the vault leads through a file', { cause })
+    }
+    throw new StoreError('store-failed', 'a file of the vault could not be read or written', {
+      cause,
+    })
+  }
+}

@@ -1,0 +1,295 @@
+/**
+ * The three ways into a vault: create one, restore it from its recovery phrase, open the one a
+ * folder holds. Each checks everything it can before it writes, and writes the file that makes the
+ * folder a vault last: what fails half-way leaves no vault behind.
+ */
+import {
+  equalBytes,
+  extendKeychain,
+  type Keychain,
+  keychainHead,
+  type VaultId,
+  validateKeychain,
+} from '@blindcopy/protocol'
+import { keychainKey, type Store, StoreError } from '@blindcopy/secondary'
+import {
+  addMember,
+  type DeviceKeys,
+  decodeKeyStore,
+  deriveRoot,
+  encodeKeyStore,
+  formatPhrase,
+  foundKeychain,
+  generateDeviceKeys,
+  generateRootSecret,
+  memberProof,
+  openKeyring,
+  parsePhrase,
+  type Root,
+  verifySignature,
+} from '@blindcopy/vault'
+import { ClientError, codeOf } from '../error.ts'
+import { readKeychainEntries } from '../local/local-reading.ts'
+import type { Platform, VaultFolder } from '../platform.ts'
+import { logIn } from '../sync/session.ts'
+import type { Transport } from '../sync/transport.ts'
+import { createHttpTransport, formatRemoteUrl } from '../transport/http-transport.ts'
+import { Membership } from './membership.ts'
+import { Vault } from './vault.ts'
+import { encodeConfig, parseConfig } from './vault-config.ts'
+
+export type CreateOptions = {
+  /** The folder of the vault (in a browser: its name). It must not exist or be empty. */
+  readonly path: string
+  /** The address of the remote. It need not be reachable now. */
+  readonly remote: string
+  /** What the remote wants from a new vault, if it wants something. */
+  readonly registrationToken?: string | undefined
+  /** How this device is called in lists; sealed like everything else. */
+  readonly deviceName?: string | undefined
+  /** Protects the device's keys on its disk; asked for at every opening. */
+  readonly passphrase?: string | undefined
+}
+
+export type CreatedVault = {
+  readonly vault: Vault
+  /** The 24 words that restore the vault when every device is lost. Kept nowhere: show them now. */
+  readonly recoveryPhrase: string
+}
+
+export type RestoreOptions = Omit<CreateOptions, 'registrationToken'> & {
+  readonly recoveryPhrase: string
+}
+
+export type OpenOptions = {
+  readonly path: string
+  readonly passphrase?: string | undefined
+}
+
+/** Makes a vault. Works offline: the vault is registered with its remote at the first sync. */
+export async function createVaultOn(
+  platform: Platform,
+  options: CreateOptions,
+): Promise<CreatedVault> {
+  const remote = formatRemoteUrl(options.remote)
+  const folder = await emptyFolder(platform, options.path)
+  const { random } = platform
+  const rootSecret = generateRootSecret(random)
+  const root = deriveRoot(rootSecret)
+  const device = generateDeviceKeys(random)
+  const deviceName = options.deviceName ?? platform.deviceName()
+  const nowMs = platform.nowMs()
+  const { entries } = foundKeychain({ root, device, deviceName, nowMs, random })
+  const { vaultId } = root
+  root.wipe()
+  const vault = await writeVault(platform, folder, { ...options, vaultId, remote, entries, device })
+  const recoveryPhrase = formatPhrase(rootSecret)
+  rootSecret.wipe()
+  return { vault, recoveryPhrase }
+}
+
+/**
+ * Restores a vault from its phrase: this device becomes a member, signed by the root, and every
+ * other stays one. Records come with the first sync. Throws `wrong-phrase` when the remote has no
+ * vault of this phrase.
+ */
+export async function restoreVaultOn(platform: Platform, options: RestoreOptions): Promise<Vault> {
+  const rootSecret = parsePhrase(options.recoveryPhrase)
+  const remote = formatRemoteUrl(options.remote)
+  const folder = await emptyFolder(platform, options.path)
+  const root = deriveRoot(rootSecret)
+  rootSecret.wipe()
+  try {
+    const device = generateDeviceKeys(platform.random)
+    const transport = createHttpTransport(remote, platform)
+    const token = await logInAsRoot(transport, root)
+    const deviceName = options.deviceName ?? platform.deviceName()
+    const entries = await joinByRoot({ transport, token, root, device, deviceName, platform })
+    const { vaultId } = root
+    return await writeVault(platform, folder, { ...options, vaultId, remote, entries, device })
+  } finally {
+    root.wipe()
+  }
+}
+
+/** Opens the vault of a folder. */
+export async function openVaultOn(platform: Platform, options: OpenOptions): Promise<Vault> {
+  const folder = platform.openFolder(checkPath(options.path))
+  if ((await folder.content()) !== 'vault') {
+    throw new ClientError(
+      'not-a-vault',
+      `there is no vault in ${options.path}: create or restore one`,
+    )
+  }
+  const { vaultId, remote } = parseConfig(await folder.readConfig())
+  const { deviceKeys, vaultId: keysVaultId } = await decodeKeyStore(
+    await folder.readKeys(),
+    options.passphrase,
+  )
+  if (!equalBytes(vaultId, keysVaultId)) {
+    throw new ClientError('vault-damaged', 'the keys in the folder are those of another vault')
+  }
+  const store = await openStore(folder)
+  return openOn(platform, folder, { vaultId, remote, store, device: deviceKeys })
+}
+
+async function openOn(
+  platform: Platform,
+  folder: VaultFolder,
+  parts: { vaultId: VaultId; remote: string; store: Store; device: DeviceKeys },
+): Promise<Vault> {
+  const { vaultId, store, device } = parts
+  const tabs = folder.tabs?.()
+  try {
+    const entries = await readKeychainEntries(store)
+    const membership = openMembership({ vaultId, entries, device })
+    return await Vault.open({ ...parts, membership, platform, tabs })
+  } catch (error) {
+    tabs?.close()
+    await store.close()
+    throw error
+  }
+}
+
+/** From the disk: a chain that does not hold there is the disk's fault, not a remote's. */
+function openMembership(parts: Parameters<typeof Membership.open>[0]): Membership {
+  try {
+    return Membership.open(parts)
+  } catch (cause) {
+    if (codeOf(cause) !== 'keychain-invalid') throw cause
+    throw new ClientError(
+      'vault-damaged',
+      'the list of devices on this disk is damaged: restore the vault into a new folder',
+      { cause },
+    )
+  }
+}
+
+/** Writes the folder of a new member and opens it; the configuration last of all. */
+async function writeVault(
+  platform: Platform,
+  folder: VaultFolder,
+  parts: {
+    vaultId: VaultId
+    remote: string
+    entries: readonly Uint8Array[]
+    device: DeviceKeys
+    passphrase?: string | undefined
+    registrationToken?: string | undefined
+  },
+): Promise<Vault> {
+  const { vaultId, remote, entries, device, passphrase, registrationToken } = parts
+  // The device's own keys must open the vault before anything is written with them.
+  Membership.open({ vaultId, entries, device }).keyring.wipe()
+  const { random } = platform
+  // Before the folder is begun: a passphrase that is refused leaves nothing behind.
+  const keys = await encodeKeyStore(device, vaultId, passphrase, random)
+  await folder.begin()
+  await folder.writeKeys(keys)
+  const store = await openStore(folder)
+  try {
+    const keychain = entries.map(
+      (value, i) => ({ type: 'put', key: keychainKey(i), value }) as const,
+    )
+    await store.write(keychain, { sync: true })
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+  const vault = await openOn(platform, folder, { vaultId, remote, store, device })
+  try {
+    if (registrationToken !== undefined) await vault.setRegistrationToken(registrationToken)
+    await folder.finish(encodeConfig({ vaultId, remote }))
+  } catch (error) {
+    await vault.close()
+    throw error
+  }
+  return vault
+}
+
+async function emptyFolder(platform: Platform, path: string): Promise<VaultFolder> {
+  const folder = platform.openFolder(checkPath(path))
+  const content = await folder.content()
+  if (content === 'vault') {
+    throw new ClientError(
+      'vault-exists',
+      `there is a vault in ${path}: open it, or choose another folder`,
+    )
+  }
+  if (content === 'foreign') {
+    throw new ClientError(
+      'not-a-vault',
+      `${path} holds other files: choose a folder that is empty or new`,
+    )
+  }
+  return folder
+}
+
+function checkPath(path: string): string {
+  if (typeof path === 'string' && path.length > 0) return path
+  throw new ClientError('invalid-argument', 'the path of a vault must be a text that is not empty')
+}
+
+async function openStore(folder: VaultFolder): Promise<Store> {
+  try {
+    return await folder.openStore()
+  } catch (cause) {
+    if (cause instanceof StoreError && cause.code === 'store-in-use') {
+      throw new ClientError(
+        'vault-in-use',
+        'the vault is open in another process: close that one first',
+        { cause },
+      )
+    }
+    throw cause
+  }
+}
+
+async function logInAsRoot(transport: Transport, root: Root): Promise<string> {
+  try {
+    return (await logIn(transport, root)).token
+  } catch (cause) {
+    if (codeOf(cause) !== 'unknown-vault') throw cause
+    throw new ClientError(
+      'wrong-phrase',
+      'the remote holds no vault of this recovery phrase: check the words, and the address of the remote',
+      { cause },
+    )
+  }
+}
+
+const JOIN_ATTEMPTS_MAX = 10
+
+/** Appends this device to the vault's keychain, signed by the root, and returns the whole chain. */
+async function joinByRoot(options: {
+  transport: Transport
+  token: string
+  root: Root
+  device: DeviceKeys
+  deviceName: string
+  platform: Platform
+}): Promise<readonly Uint8Array[]> {
+  const { transport, token, root, device, deviceName, platform } = options
+  const { random } = platform
+  const proof = memberProof(root.vaultId, device)
+  const newcomer = { kind: 'device', ...publicKeysOf(device), proof } as const
+  for (let attempt = 1; ; attempt++) {
+    const entries = await transport.keychain(token, 0)
+    const keychain: Keychain = validateKeychain(root.vaultId, entries, verifySignature)
+    const keyring = openKeyring({ keychain, holder: root })
+    const nowMs = platform.nowMs()
+    const writing = { keychain, signer: root, keyring, newcomer, name: deviceName, nowMs, random }
+    const entry = addMember(writing)
+    keyring.wipe()
+    extendKeychain(keychain, [entry], verifySignature)
+    try {
+      await transport.appendKeychain(token, { previous: keychainHead(keychain), entries: [entry] })
+      return [...entries, entry]
+    } catch (error) {
+      // Another device appended first: look again, and sign for the chain as it is then.
+      if (codeOf(error) !== 'keychain-race' || attempt >= JOIN_ATTEMPTS_MAX) throw error
+    }
+  }
+}
+
+const publicKeysOf = ({ signingKey, kemKey }: DeviceKeys) => ({ signingKey, kemKey })

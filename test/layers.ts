@@ -57,7 +57,7 @@ const FUNNELS: readonly { readonly name: RegExp; readonly where: RegExp }[] = [
   { name: /^level$/, where: /^packages\/secondary\/src\/level-store\.ts$/ },
   { name: /^(abstract|classic|browser)-level$/, where: /^$/ },
   { name: /^(hono|@hono\/.*)$/, where: /^packages\/remote\// },
-  { name: /^ws$/, where: /^packages\/(remote\/src\/node|client\/src\/node-socket)\.ts$/ },
+  { name: /^ws$/, where: /^packages\/(remote\/src\/node|client\/src\/node\/node-socket)\.ts$/ },
   { name: /^(commander|cli-progress)$/, where: /^apps\/cli\// },
 ]
 

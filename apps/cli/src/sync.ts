@@ -45,7 +45,7 @@ type Once = { readonly direction: Direction; readonly token: string | undefined 
 async function once(vault: Vault, { direction, token }: Once, terminal: Terminal): Promise<void> {
   const { sent, received, notices } = await syncPass(vault, terminal, direction).catch(
     async (error) => {
-      // Kept only where it is asked for, so that one in the environment is not written at each sync.
+      // Kept only where it is asked for: one in the environment is not written at each sync.
       if (token === undefined || codeOf(error) !== 'registration-required') throw error
       await vault.setRegistrationToken(token)
       return syncPass(vault, terminal, direction)

@@ -170,7 +170,7 @@ export class CarriedIntake {
       }
     }
     const { seen: _later, ...next } = finishArrivals(state, { arrivals, context, isTorn: false })
-    const meetings = this.#fileMeetings(batch, context.meetings)
+    const meetings = this.#fileMeetings(batch, context.meetings, next.clock)
     this.counts.news += met.filter(({ slot, before }) => slot.row.current !== before).length
     if (batch.ops.length === 0) return
     await state.write(batch, { ...next, ...pick(meetings) })

@@ -89,7 +89,7 @@ export async function takeReconciled(
     }
   }
   const next = finishArrivals(state, { arrivals, context, isTorn: false })
-  const meetings = options.fileMeetings(batch, context.meetings)
+  const meetings = options.fileMeetings(batch, context.meetings, next.clock)
   await state.write(batch, { ...next, ...pick(meetings) })
   for (const number of meetings.added) state.outbox.added(number)
 }

@@ -137,21 +137,7 @@ export function createHttpTransport(remote: string, options: HttpOptions): Trans
       exchange(post('/v1/session', encodeMessage(SessionRequest, login)), SessionAnswer),
     create: (create) =>
       exchange(post('/v1/vaults', encodeMessage(CreateRequest, create)), CreateAnswer),
-    async keychain(token, from) {
-      const entries: Uint8Array[] = []
-      let sizeBytes = 0
-      // One answer holds a part of a long chain: the next begins where it ends.
-      for (;;) {
-        const path = `/v1/keychain?from=${from + entries.length}`
-        const call: Call = { method: 'GET', path, headers: authorization(token) }
-        const part = (await exchange(call, KeychainAnswer)).entries
-        if (part.length === 0) return entries
-        entries.push(...part)
-        for (const entry of part) sizeBytes += entry.length
-        const isTooLong = from + entries.length > KEYCHAIN_ENTRIES_MAX
-        if (isTooLong || sizeBytes > KEYCHAIN_BYTES_MAX) throw notARemote()
-      }
-    },
+    keychain: (token, from) => readKeychain((call) => exchange(call, KeychainAnswer), token, from),
     appendKeychain: (token, append) =>
       exchange(
         post('/v1/keychain', encodeMessage(KeychainAppendRequest, append), authorization(token)),
@@ -177,6 +163,25 @@ export function createHttpTransport(remote: string, options: HttpOptions): Trans
     },
     live: (handlers) => openLive(base, options.openSocket, handlers),
     lastAnswer: () => lastAnswer,
+  }
+}
+
+/** One answer holds a part of a long chain: the next begins where it ends. */
+async function readKeychain(
+  ask: (call: Call) => Promise<{ entries: Uint8Array[] }>,
+  token: string,
+  from: number,
+): Promise<Uint8Array[]> {
+  const entries: Uint8Array[] = []
+  let sizeBytes = 0
+  for (;;) {
+    const path = `/v1/keychain?from=${from + entries.length}`
+    const part = (await ask({ method: 'GET', path, headers: authorization(token) })).entries
+    if (part.length === 0) return entries
+    entries.push(...part)
+    for (const entry of part) sizeBytes += entry.length
+    const isTooLong = from + entries.length > KEYCHAIN_ENTRIES_MAX
+    if (isTooLong || sizeBytes > KEYCHAIN_BYTES_MAX) throw notARemote()
   }
 }
 

@@ -160,9 +160,12 @@ export class LocalSecondary implements AsyncDisposable {
    * any.
    */
   async outboxTransactions(bounds: OutboxBounds): Promise<OutboxTransaction[]> {
-    const { store } = this.state
+    const { store, outbox } = this.state
     try {
-      return await readOutbox(store, bounds)
+      const read = await readOutbox(store, bounds)
+      // A write is counted before it is on the disk: behind the lock it is there.
+      const isOutrun = read.length === 0 && (bounds.from ?? 0) === 0 && outbox.pendingCount > 0
+      return isOutrun ? await this.state.run(() => readOutbox(store, bounds)) : read
     } catch (error) {
       if (codeOf(error) !== 'vault-damaged') throw error
       // One may have been dropped for a later write while it was read.

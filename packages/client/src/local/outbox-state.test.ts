@@ -103,6 +103,29 @@ describe('transactions that are read to be sent', () => {
     expect(local.pendingCount).toBe(4)
   })
 
+  it('are there though the first is counted before it is on the disk', async () => {
+    const { store, local, drafts } = await prepared()
+    const { write } = store
+    let goOn: () => void = () => undefined
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const writing = new Promise<void>((resolve) => {
+      store.write = async (...options) => {
+        resolve()
+        await held
+        return write.apply(store, options)
+      }
+    })
+    const committed = local.commit([drafts[0] as (typeof drafts)[0]])
+    await writing
+    expect(local.pendingCount).toBe(1)
+    const read = local.outboxTransactions({ ...bounds, from: 0 })
+    goOn()
+    expect((await read).map(({ number }) => number)).toEqual([1])
+    await committed
+  })
+
   it('may be dropped in the middle of being read', async () => {
     const { store, local, drafts } = await prepared()
     for (const draft of drafts) await local.commit([draft])

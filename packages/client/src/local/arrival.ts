@@ -272,6 +272,16 @@ export function showConfirmed(
   releaseReplaced(batch, slot, row)
 }
 
+/**
+ * Whether whoever wrote a newer version cannot have seen this one: it replaced an older one. The
+ * author of what is overlooked keeps it, whoever won the race to the remote.
+ */
+export const overlooks = (
+  opening: Extract<Opening, { type: 'opened' }>,
+  timestamp: Timestamp,
+): boolean =>
+  opening.base !== undefined && (opening.base === null || isLater(timestamp, opening.base))
+
 /** Whether the arrival and what is here were written without knowing of each other. */
 function judgeMeeting(
   batch: RowBatch,
@@ -319,7 +329,10 @@ function judgeMeeting(
     !equalBytes(before.current, before.confirmed) &&
     (isWaiting || isLater(before.current, before.confirmed))
   const loser = isNewer ? current : envelope
-  const isHistory = isNewer ? !isUnconfirmed : isAlone || context.wasSeen(timestamp)
+  const isOverlooked = isNewer && batch.isOwn(before.current) && overlooks(opening, before.current)
+  const isHistory = isNewer
+    ? !isUnconfirmed && !isOverlooked
+    : isAlone || context.wasSeen(timestamp)
   if (isHistory) return
   batch.logConflict({
     recordId,

@@ -105,6 +105,8 @@ export class LocalState {
   writeCount = 0
   /** Versions of other devices that came since the vault was opened. */
   receivedCount = 0
+  /** Records of which a version is gone that a healing had brought; until the pull is over. */
+  readonly overtaken: Set<string> = new Set()
 
   readonly #lock: StateLock
   readonly #caughtUp: () => Promise<void>

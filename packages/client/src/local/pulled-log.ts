@@ -31,6 +31,7 @@ import {
   type OpenedStep,
   openArrivals,
   openSteps,
+  overlooks,
   releaseArrival,
   showConfirmed,
   type TakeKeychain,
@@ -79,13 +80,16 @@ export async function applyPulled(
   // The first pull shows what it has as it comes: there is no earlier state to keep whole.
   const parked = state.synced.complete ? await candidatesOf(batch, opened) : new Map()
   const context = await contextOf(state, batch, arrivals)
-  const healing = opened.flatMap(({ step, arrivals: own }) => (step.id === null ? own : []))
+  for (const { step } of opened) if (step.id === null) noteOvertaken(state, step.others)
+  const cameRound = ({ step }: OpenedStep, { recordId }: Arrival): boolean =>
+    step.id === null || state.overtaken.has(idText(recordId))
+  const healing = opened.flatMap((one) => one.arrivals.filter((arrival) => cameRound(one, arrival)))
   const mine = await readMine(state.store, batch, healing)
-  for (const { step, arrivals: own } of opened) {
-    const isHidden = parked.has(step.seq)
-    for (const arrival of own) {
+  for (const one of opened) {
+    const isHidden = parked.has(one.step.seq)
+    for (const arrival of one.arrivals) {
       const current = mine.get(idText(arrival.recordId))
-      if (step.id === null) {
+      if (cameRound(one, arrival)) {
         keepAcknowledged(batch, batch.slotOf(arrival.recordId), { arrival, context, current })
       }
       takeArrival(batch, batch.slotOf(arrival.recordId), { arrival, context, isHidden })
@@ -98,6 +102,16 @@ export async function applyPulled(
   const cursor = { syncId, position }
   await state.write(batch, { ...next, ...pick(meetings), cursor, parking })
   for (const number of meetings.added) state.outbox.added(number)
+}
+
+/**
+ * Versions that a healing brought to the remote and that a newer one took the place of, before this
+ * device saw them: what replaces that one may know them, and not what is held here.
+ */
+function noteOvertaken(state: LocalState, others: Uint8Array): void {
+  for (let offset = 0; offset < others.length; offset += PAIR_BYTES) {
+    state.overtaken.add(idText(others.subarray(offset, offset + RECORD_ID_BYTES)))
+  }
 }
 
 /** Versions that came from elsewhere than the log: they are confirmed all the same. */
@@ -140,6 +154,7 @@ export async function releaseQuarantined(
 
 /** At the head nothing more will come: shows what is parked. Returns how many were torn. */
 export async function showParked(state: LocalState): Promise<number> {
+  state.overtaken.clear()
   if (state.parking.size === 0) return 0
   const parked = [...state.parking.values()]
   const pairs = parked.flatMap(({ missing }) => [...missing.values()])
@@ -293,7 +308,12 @@ export async function contextOf(
       const at = keys.push(forwardKey(recordId)) - 1
       places.push(() => values[at] !== undefined && passedOn.add(idText(recordId)))
     }
-    const mayMeet = row.pending > 0 || isLater(row.current, row.confirmed) || merges(opening)
+    const isOverlooked =
+      opening.type === 'opened' &&
+      isAuthoredBy(row.current, deviceId) &&
+      overlooks(opening, row.current)
+    const mayMeet =
+      row.pending > 0 || isLater(row.current, row.confirmed) || merges(opening) || isOverlooked
     if (!mayMeet || isNone(row.current)) continue
     const at = keys.push(versionKey(recordId, row.current)) - 1
     places.push(() =>

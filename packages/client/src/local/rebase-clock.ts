@@ -8,6 +8,7 @@ import {
   encodeTimestamp,
   TIMESTAMP_NONE,
   type Timestamp,
+  timestampCounter,
   timestampMilliseconds,
 } from '@blindcopy/protocol'
 import type { LocalClock } from './local-clock.ts'
@@ -31,7 +32,8 @@ export class RebaseClock {
   /** When a transaction was written, by the clock that is right. */
   writtenAt({ timestamp }: OutboxEntry): Timestamp {
     if (this.#shiftMs === undefined) return timestamp
-    const state = { milliseconds: this.#shifted(timestamp), counter: 0 }
+    const milliseconds = this.#shifted(timestamp)
+    const state = { milliseconds, counter: timestampCounter(timestamp) }
     return encodeTimestamp(state, this.#clock.identity)
   }
 

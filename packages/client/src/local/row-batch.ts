@@ -68,6 +68,7 @@ export class RowBatch {
   readonly #store: Store
   readonly #deviceId: MemberId
   readonly #slotsById = new Map<string, Slot>()
+  readonly #logged = new Set<string>()
 
   private constructor(store: Store, { confirmedSet, deviceId }: BatchContext) {
     this.slots = []
@@ -158,6 +159,9 @@ export class RowBatch {
 
   /** Keeps a version that lost, and tells of it. */
   logConflict(conflict: LoggedConflict): void {
+    const version = idText(conflict.recordId) + idText(conflict.timestamp)
+    if (this.#logged.has(version)) return
+    this.#logged.add(version)
     this.ops.push(putConflict(conflict))
     this.conflictCount++
     if (conflict.kind === 'open') this.openConflictCount++

@@ -1,6 +1,6 @@
 /**
- * Commands of the recovery tests: `blindcopy` as a person runs it, each a process, and a remote that
- * it serves.
+ * Commands of the recovery tests: `blindcopy` as a person runs it, each a process, and a remote
+ * that it serves.
  */
 import { once } from 'node:events'
 import { join } from 'node:path'

@@ -1,6 +1,7 @@
 /**
- * A device whose folder is lost, put back from an older copy, or copied and used twice: no timestamp
- * names two contents, nothing is lost, nothing that was deleted comes back, and the person is told.
+ * A device whose folder is lost, put back from an older copy, or copied and used twice: no
+ * timestamp names two contents, nothing is lost, nothing that was deleted comes back, and the
+ * person is told.
  *
  * Lessons: A9, A15, A23; C1, C6.
  */

@@ -1,7 +1,7 @@
 /**
- * A vault of 20,000 records (SLOW=1: 100,000) whose remote is wiped, and then put back from a backup
- * that differs in 200: what passes between device and remote follows what one of them lacks, and
- * the person sees how far it is.
+ * A vault of 20,000 records (SLOW=1: 100,000) whose remote is wiped, and then put back from a
+ * backup that differs in 200: what passes between device and remote follows what one of them lacks,
+ * and the person sees how far it is.
  *
  * Bytes are counted where they pass, at a gate before each device.
  *

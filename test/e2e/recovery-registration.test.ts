@@ -1,7 +1,7 @@
 /**
- * A remote that is wiped and makes itself a new registration token, as `blindcopy serve` does at its
- * first start: every device says what is wanted, one is given the new token, and all others go on by
- * themselves.
+ * A remote that is wiped and makes itself a new registration token, as `blindcopy serve` does at
+ * its first start: every device says what is wanted, one is given the new token, and all others go
+ * on by themselves.
  *
  * Lessons: A11; C1, C6, C7.
  */

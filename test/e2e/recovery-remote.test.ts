@@ -1,7 +1,7 @@
 /**
  * A remote that was wiped, replaced, or put back from a backup: real device processes, a real
- * remote process, and nobody who does anything about it. Nothing that any device holds is lost, what
- * was deleted stays deleted, and each device says what happened.
+ * remote process, and nobody who does anything about it. Nothing that any device holds is lost,
+ * what was deleted stays deleted, and each device says what happened.
  *
  * Lessons: A11, A12, A19; C1, C6.
  */

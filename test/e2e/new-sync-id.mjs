@@ -1,6 +1,6 @@
 /**
- * Gives every vault of a stopped remote a new SyncId, as an administrator's reset does who keeps log,
- * seqs and chain (design 11): `node new-sync-id.mjs FOLDER`. Reads and writes the state by the
+ * Gives every vault of a stopped remote a new SyncId, as an administrator's reset does who keeps
+ * log, seqs and chain (design 11): `node new-sync-id.mjs FOLDER`. Reads and writes the state by the
  * remote's own functions; the place of a state is the vault id and the letter of its section.
  */
 import { randomBytes } from 'node:crypto'

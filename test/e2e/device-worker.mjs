@@ -82,7 +82,7 @@ const OPS = {
     }
   },
   sync: () => vault.sync.once(),
-  /** Exchanges until it succeeds, for a remote that is killed meanwhile: that ends every session. */
+  /** Exchanges until it succeeds, for a remote that is killed meanwhile, with all sessions. */
   async persist({ attemptsMax }) {
     for (let attempt = 1; ; attempt++) {
       try {

@@ -27,14 +27,17 @@ export class LocalClock {
   state: ClockState
   /** Added to the time of the device: what a remote has shown it to be wrong by. */
   offsetMs: number
+  /** Of that, what a person last agreed to; 0 while nobody had to. */
+  agreedMs: number
 
   constructor(
-    stored: { clock: ClockState; clockOffsetMs: number },
+    stored: { clock: ClockState; clockOffsetMs: number; clockAgreedMs: number },
     identity: ClockIdentity,
     deviceMs: () => number,
   ) {
     this.state = stored.clock
     this.offsetMs = stored.clockOffsetMs
+    this.agreedMs = stored.clockAgreedMs
     this.#identity = identity
     this.#deviceMs = deviceMs
   }
@@ -58,8 +61,9 @@ export class LocalClock {
     return { milliseconds: nowMs, counter: 0 }
   }
 
-  adopt(correction: { offsetMs: number; tail: Uint8Array }): void {
+  adopt(correction: { offsetMs: number; agreedMs: number; tail: Uint8Array }): void {
     this.offsetMs = correction.offsetMs
+    this.agreedMs = correction.agreedMs
     this.#identity = { deviceId: this.#identity.deviceId, tail: correction.tail }
   }
 

@@ -45,6 +45,8 @@ export type LocalMeta = {
   readonly lastSyncedMs: number | null
   /** What is added to this device's clock for new timestamps; learned from the remote. */
   readonly clockOffsetMs: number
+  /** The offset that a person last agreed to. */
+  readonly clockAgreedMs: number
   readonly notices: readonly Notice[]
   /** The greatest version seen of each author, by the hex of its four bytes. */
   readonly seen: ReadonlyMap<string, Timestamp>
@@ -100,8 +102,12 @@ export const putSynced = (nowMs: number): StoreOp => put(SYNCED, encodeUint64(no
 export const putGeneration = (generation: number): StoreOp =>
   put(GENERATION, encodeUint64(generation))
 
-export const putClockOffset = (offsetMs: number): StoreOp =>
-  put(CLOCK_OFFSET, encodeUint64(OFFSET_ZERO + Math.trunc(offsetMs)))
+export const putClockOffset = (offsetMs: number, agreedMs: number): StoreOp =>
+  put(CLOCK_OFFSET, concat(encodeOffset(offsetMs), encodeOffset(agreedMs)))
+
+const encodeOffset = (ms: number): Uint8Array => encodeUint64(OFFSET_ZERO + Math.trunc(ms))
+const decodeOffset = (bytes: Uint8Array | undefined, at: number): number =>
+  bytes === undefined ? 0 : decodeUint64(bytes, at) - OFFSET_ZERO
 
 export const putNotices = (notices: readonly Notice[]): StoreOp =>
   put(NOTICES, encodeUtf8(JSON.stringify(notices)))
@@ -145,7 +151,8 @@ export async function readMeta(store: Store, vaultId: VaultId): Promise<LocalMet
     sentBelow: sent === undefined ? 0 : decodeUint64(sent),
     initialSyncComplete: synced !== undefined,
     lastSyncedMs: synced === undefined ? null : decodeUint64(synced),
-    clockOffsetMs: offset === undefined ? 0 : decodeUint64(offset) - OFFSET_ZERO,
+    clockOffsetMs: decodeOffset(offset, 0),
+    clockAgreedMs: decodeOffset(offset, 8),
     notices: notices === undefined ? [] : (JSON.parse(decodeUtf8(notices)) as Notice[]),
     seen: parseSeen(seen),
     isRebaseDue: rebase !== undefined,

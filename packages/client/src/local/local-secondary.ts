@@ -320,11 +320,17 @@ export class LocalSecondary implements AsyncDisposable {
    * Follows another clock than the device's: new timestamps are `offsetMs` from it, and unsent
    * transactions are re-stamped by as much. `tail` is 4 new random bytes.
    */
-  async correctClock(correction: { offsetMs: number; tail: Uint8Array }): Promise<Rebased> {
+  async correctClock(correction: {
+    offsetMs: number
+    agreedMs: number
+    tail: Uint8Array
+  }): Promise<Rebased> {
     const shiftMs = correction.offsetMs - this.state.clock.offsetMs
     await this.state.run(async () => {
       const clock = this.state.clock.corrected(correction.offsetMs)
-      await this.state.writeOps([putClockOffset(correction.offsetMs)], { clock })
+      await this.state.writeOps([putClockOffset(correction.offsetMs, correction.agreedMs)], {
+        clock,
+      })
       this.state.clock.adopt(correction)
     })
     if (this.#keys === undefined) return NOT_REBASED

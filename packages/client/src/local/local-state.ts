@@ -253,6 +253,7 @@ export class LocalState {
     const isLaterHere = compareClocks(this.clock.state, meta.clock) > 0
     if (!isLaterHere) this.clock.state = meta.clock
     this.clock.offsetMs = meta.clockOffsetMs
+    this.clock.agreedMs = meta.clockAgreedMs
     this.cursor = meta.cursor
     this.confirmedSet = meta.confirmedSet
     this.synced = syncedOf(meta)

@@ -15,7 +15,7 @@ const answerOf = (aheadMs: number, tookMs = 100) => ({
   sentMs: NOW_MS - tookMs / 2,
   receivedMs: NOW_MS + tookMs / 2,
 })
-const fresh = { offsetMs: 0, isAccepted: false }
+const fresh = { offsetMs: 0, agreedMs: 0, isAccepted: false }
 
 describe('judgeClock', () => {
   it('leaves a clock alone that is right to a minute, or is not compared', () => {
@@ -33,14 +33,14 @@ describe('judgeClock', () => {
       }
       const offsetMs = sign * (CLOCK_CORRECTION_MS_MAX + 1)
       expect(judgeClock(answerOf(offsetMs), fresh)).toEqual({ type: 'ask', offsetMs })
-      const accepted = { offsetMs: 0, isAccepted: true }
+      const accepted = { offsetMs: 0, agreedMs: 0, isAccepted: true }
       expect(judgeClock(answerOf(offsetMs), accepted)).toEqual({ type: 'correct', offsetMs })
     }
   })
 
   it('takes a correction back when the clock is right again, however large it was', () => {
     const offsetMs = 400 * 24 * HOUR_MS
-    const judged = judgeClock(answerOf(0), { offsetMs, isAccepted: false })
+    const judged = judgeClock(answerOf(0), { offsetMs, agreedMs: 0, isAccepted: false })
     expect(judged).toEqual({ type: 'correct', offsetMs: 0 })
   })
 
@@ -58,9 +58,9 @@ describe('judgeClock', () => {
         fc.boolean(),
         (aheadMs, offsetMs, tookMs, isAccepted) => {
           const answer = answerOf(aheadMs, tookMs)
-          const judged = judgeClock(answer, { offsetMs, isAccepted })
+          const judged = judgeClock(answer, { offsetMs, agreedMs: 0, isAccepted })
           if (judged.type !== 'correct') return
-          const followed = { offsetMs: judged.offsetMs, isAccepted: false }
+          const followed = { offsetMs: judged.offsetMs, agreedMs: 0, isAccepted: false }
           expect(judgeClock(answer, followed)).toEqual({ type: 'as-it-is' })
         },
       ),

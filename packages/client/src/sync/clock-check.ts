@@ -24,10 +24,10 @@ export const CLOCK_CORRECTION_MS_MAX: number = 24 * 60 * 60_000
 /** An answer that took longer, or came before it was asked for, says nothing of the time. */
 const ANSWER_MS_MAX = 30_000
 
-/** `offsetMs`: the correction that stands. */
+/** `offsetMs`: the correction that stands; `agreedMs`: the one that a person last agreed to. */
 export function judgeClock(
   answer: AnswerTime | null,
-  options: { readonly offsetMs: number; readonly isAccepted: boolean },
+  options: { readonly offsetMs: number; readonly agreedMs: number; readonly isAccepted: boolean },
 ): ClockJudgement {
   const measuredMs = answer === null ? null : measure(answer)
   if (measuredMs === null) return { type: 'as-it-is' }
@@ -36,8 +36,8 @@ export function judgeClock(
   if (changeMs === 0 || (offsetMs !== 0 && changeMs <= CLOCK_TOLERANCE_MS)) {
     return { type: 'as-it-is' }
   }
-  // Of its own, or since the person last agreed.
-  const beyondMs = Math.min(Math.abs(offsetMs), changeMs)
+  // From its own, or from what the person last agreed to; a sum of small steps is a large one.
+  const beyondMs = Math.min(Math.abs(offsetMs), Math.abs(offsetMs - options.agreedMs))
   const mayCorrect = beyondMs <= CLOCK_CORRECTION_MS_MAX || options.isAccepted
   return { type: mayCorrect ? 'correct' : 'ask', offsetMs }
 }
@@ -80,14 +80,17 @@ export class ClockDesk {
    */
   async check({ isRefused }: { isRefused: boolean }): Promise<Failure | null> {
     const answer = this.#answer()
-    const { offsetMs } = this.#local.state.clock
-    const judged = judgeClock(answer, { offsetMs, isAccepted: this.#isAccepted })
+    const { offsetMs, agreedMs } = this.#local.state.clock
+    const isAccepted = this.#isAccepted
+    const judged = judgeClock(answer, { offsetMs, agreedMs, isAccepted })
+    // One word of the person is for one answer that tells the time.
+    if (answer !== null && measure(answer) !== null) this.#isAccepted = false
     if (answer !== null && judged.type === 'ask') return clockWrong(answer)
     if (answer !== null && judged.type === 'correct') {
-      await this.#follow(judged.offsetMs)
+      await this.#follow(judged.offsetMs, isAccepted ? judged.offsetMs : agreedMs)
       await this.#tell(answer, judged.offsetMs)
     } else if (isRefused) {
-      await this.#follow(offsetMs)
+      await this.#follow(offsetMs, agreedMs)
     }
     return null
   }
@@ -96,16 +99,15 @@ export class ClockDesk {
   async accept(): Promise<void> {
     this.#isAccepted = true
     await this.check({ isRefused: false })
-    for await (const page of this.#local.attentionPages()) {
-      for (const { number, code } of page) {
-        if (code === 'clock-drift') await this.#local.retryAttention(number)
-      }
-    }
-    await this.#follow(this.#local.state.clock.offsetMs)
+    await this.#local.retryRefusedFor(['clock-drift'])
+    const { offsetMs, agreedMs } = this.#local.state.clock
+    await this.#follow(offsetMs, agreedMs)
   }
 
-  async #follow(offsetMs: number): Promise<void> {
-    await this.#local.correctClock({ offsetMs, tail: this.#random(4) })
+  async #follow(offsetMs: number, agreed: number): Promise<void> {
+    // Within a day of its own, a clock needs nobody's word.
+    const agreedMs = Math.abs(offsetMs) <= CLOCK_CORRECTION_MS_MAX ? 0 : agreed
+    await this.#local.correctClock({ offsetMs, agreedMs, tail: this.#random(4) })
   }
 
   async #tell({ remoteMs, receivedMs }: AnswerTime, offsetMs: number): Promise<void> {

@@ -14,6 +14,7 @@ import {
 } from '@blindcopy/protocol'
 import { numberedKey } from '@blindcopy/secondary'
 import type { VaultRecord } from '@blindcopy/vault'
+import { codeOf } from '../error.ts'
 import {
   clockGroups,
   joinStates,
@@ -104,15 +105,17 @@ function fileMeeting(
   const standing = (isAbove ? shown : undefined) ?? (upgraded.at(-1) as MetVersion)
   // An ancestor changes nothing, and neither does what was overwritten field by field.
   if (sameState(joined, standing.state)) return undefined
-  for (const version of upgraded.slice(0, -1)) {
-    if (isLost(version, joined, newest)) logOlder(batch, { slot, version, newest, nowMs })
-  }
   const next = state.clock.next(laterOf(newest.timestamp, row.current), clock)
   const { timestamp } = next
   const base = isAbove ? row.current : newest.timestamp
   const envelope = sealJoined(keys, { upgraded, joined, base, timestamp })
-  const tag = keys.tagOf(envelope)
-  if (tag === undefined) return undefined
+  // More than an envelope holds: the newer stands, and what it had not seen is kept.
+  for (const version of upgraded.slice(0, -1)) {
+    const isOver = envelope === undefined || isLost(version, joined, newest)
+    if (isOver) logOlder(batch, { slot, version, newest, nowMs })
+  }
+  const tag = envelope === undefined ? undefined : keys.tagOf(envelope)
+  if (envelope === undefined || tag === undefined) return undefined
   batch.putVersion(recordId, timestamp, envelope)
   batch.show(recordId, { tag, timestamp, tombstone: isTombstone(envelope) })
   batch.setRow(slot, {
@@ -130,6 +133,7 @@ function fileMeeting(
   return next.state
 }
 
+/** Undefined when no envelope holds it. */
 function sealJoined(
   keys: RewriteKeys,
   made: {
@@ -138,7 +142,7 @@ function sealJoined(
     readonly base: Timestamp
     readonly timestamp: Timestamp
   },
-): Envelope {
+): Envelope | undefined {
   const { upgraded, joined, base, timestamp } = made
   const { collection, key } = (upgraded[0] as MetVersion).record
   const { fields } = joined
@@ -146,7 +150,12 @@ function sealJoined(
   const schemaVersion = fields === null ? 0 : Math.max(...versions)
   const fieldClocks = clockGroups(joined, timestamp)
   const record = { collection, key, fields, base, transactionSize: 1, fieldClocks, schemaVersion }
-  return keys.seal(record, timestamp)
+  try {
+    return keys.seal(record, timestamp)
+  } catch (error) {
+    if (codeOf(error) === 'record-too-large') return undefined
+    throw error
+  }
 }
 
 /** All of one schema version; undefined when that cannot be. */

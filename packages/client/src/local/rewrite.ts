@@ -14,7 +14,8 @@ import {
   TRANSACTION_RECORDS_MAX,
 } from '@blindcopy/protocol'
 import type { RecordDraft, VaultRecord } from '@blindcopy/vault'
-import type { Resolution } from '../records/conflict-policy.ts'
+import { codeOf } from '../error.ts'
+import { type Resolution, reasonOf } from '../records/conflict-policy.ts'
 import { clockGroups, type MergeState, mergeStateOf, sameState } from '../records/merge.ts'
 import type { ConflictEvent, ConflictKind, LoggedConflict } from './conflict-log.ts'
 import type { Draft } from './draft.ts'
@@ -136,7 +137,9 @@ export async function rewriteTransaction(
   }
   const open = outcomes.find((outcome) => outcome.type === 'open')
   if (open !== undefined) return takeBack(keys, context, { kind: 'open', reason: open.reason })
-  return sealOutcomes(keys, context, { outcomes, timestamp })
+  return orTakenBack(keys, context, 'open', () => {
+    return sealOutcomes(keys, context, { outcomes, timestamp })
+  })
 }
 
 function opens(keys: RewriteKeys, envelopes: readonly Envelope[]): boolean {
@@ -271,6 +274,18 @@ async function rerun(
   const standings: Standing[] = []
   for (const { recordId } of drafts) standings.push(await context.read(recordId))
   const timestamp = context.next(standings.map((standing) => standing.timestamp))
+  return orTakenBack(keys, context, 'rolled-back', () => {
+    return sealAgain({ drafts, standings, timestamp, intent })
+  })
+}
+
+function sealAgain(again: {
+  readonly drafts: readonly Draft[]
+  readonly standings: readonly Standing[]
+  readonly timestamp: Timestamp
+  readonly intent: Envelope
+}): Rewrite {
+  const { drafts, standings, timestamp, intent } = again
   const ops = drafts.map((draft, i) => {
     const { recordId, policy = 0 } = draft
     const replaced = (standings[i] as Standing).timestamp
@@ -290,6 +305,21 @@ const idLess = (a: RecordId, b: RecordId): boolean => {
     if (a[i] !== b[i]) return (a[i] as number) < (b[i] as number)
   }
   return false
+}
+
+/** What two sides make together may be more than an envelope holds: a person must shorten it. */
+function orTakenBack(
+  keys: RewriteKeys,
+  context: RewriteContext,
+  kind: ConflictKind,
+  seal: () => Rewrite,
+): Rewrite {
+  try {
+    return seal()
+  } catch (error) {
+    if (codeOf(error) !== 'record-too-large') throw error
+    return takeBack(keys, context, { kind, reason: reasonOf(error) })
+  }
 }
 
 /** All of it goes to the conflict log, and the records show what they stand on. */

@@ -12,6 +12,7 @@ import { ClientError } from '../error.ts'
 import { type AttentionEntry, readAttention } from '../local/attention.ts'
 import { tryParseEntry } from '../local/outbox.ts'
 import type { WriteContext } from '../records/transaction.ts'
+import { RESERVED_PREFIX } from './registration.ts'
 
 export type RefusedRecord = {
   readonly collection: string
@@ -98,7 +99,8 @@ function recordsOf({ sealer }: WriteContext, envelopes: readonly Envelope[]): Re
   return envelopes.flatMap((envelope) => {
     if (sealer.tagOfEnvelope(envelope) === undefined) return []
     const { collection, key, fields } = sealer.decode(envelope)
-    return [{ collection, key, fields }]
+    // What the system keeps for itself is not the app's to see.
+    return collection.startsWith(RESERVED_PREFIX) ? [] : [{ collection, key, fields }]
   })
 }
 

@@ -24,6 +24,7 @@ import {
   type Transaction,
   type WriteContext,
 } from '../records/transaction.ts'
+import { RESERVED_PREFIX } from './registration.ts'
 import { readNote } from './writing.ts'
 
 export type Conflict = {
@@ -128,6 +129,7 @@ async function describe(
   if (sealer.tagOfEnvelope(envelope) === undefined) return undefined
   const lost = sealer.decode(envelope)
   const { collection, key } = lost
+  if (collection.startsWith(RESERVED_PREFIX)) return undefined
   const version = await local.read(recordId)
   const isWhole = version !== undefined && sealer.tagOfEnvelope(version.envelope) !== undefined
   const reason = readNote(sealer, note)

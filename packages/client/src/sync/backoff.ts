@@ -6,6 +6,8 @@
 const FIRST_MS = 1_000
 const LONGEST_MS = 60_000
 const ASKED_MS_MAX = 24 * 60 * 60_000
+/** In step for so long, a failure is a new one. */
+const STEADY_MS = 60_000
 const REFUSAL_FIRST_MS = 50
 const REFUSAL_LONGEST_MS = 5_000
 
@@ -16,6 +18,36 @@ export function backoffMs(
   const ceilingMs = Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(failureCount - 1, 10))
   const jittered = jitter(ceilingMs, options.random)
   return Math.max(jittered, Math.min(options.retryAfterMs ?? 0, ASKED_MS_MAX))
+}
+
+/**
+ * Failures in a row. One answer ends no row: a remote that takes a login, or a socket, and fails
+ * then would be asked once a second for ever.
+ */
+export class FailureRow {
+  #count = 0
+  #inStepMs: number | null = null
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Nothing is left to do. */
+  noteInStep(nowMs: number): void {
+    this.#inStepMs ??= nowMs
+  }
+
+  noteFailure(nowMs: number): number {
+    const isSteady = this.#inStepMs !== null && Math.abs(nowMs - this.#inStepMs) >= STEADY_MS
+    this.#count = isSteady ? 1 : this.#count + 1
+    this.#inStepMs = null
+    return this.#count
+  }
+
+  end(): void {
+    this.#count = 0
+    this.#inStepMs = null
+  }
 }
 
 /** Before writes that met a conflict `count` times in a row, at least twice, are pushed again. */

@@ -187,6 +187,47 @@ describe('another SyncId', () => {
   })
 })
 
+describe('a remote that does half of what it is asked', () => {
+  const half = (size: number): Uint8Array => new Uint8Array(size).fill(128)
+
+  it('and closes every socket that it has taken is met ever less often', async () => {
+    const { engine, remote, timers } = await makeEngine(half)
+    engine.start()
+    await timers.pass(0)
+    for (let second = 0; second < 600; second++) {
+      if (engine.status.phase === 'live') remote.socket?.onClose(new ProtocolError('busy', 'no'))
+      await timers.pass(1_000)
+    }
+    expect(remote.count('login')).toBeLessThan(40)
+    // In step for long, it is forgiven.
+    for (let beat = 0; beat < 12; beat++) {
+      await timers.pass(25_000)
+      remote.socket?.onFrame([3] as never)
+    }
+    remote.socket?.onClose(network())
+    await settle()
+    expect(Math.max(...timers.delaysMs)).toBeLessThanOrEqual(1_000)
+    await engine.stop()
+  })
+
+  it('and has another SyncId at every login costs few healings', async () => {
+    const { engine, remote, timers } = await makeEngine(half)
+    await engine.once()
+    let logins = 0
+    remote.behave = (call) => {
+      if (call === 'changes') return new ProtocolError('sync-id-mismatch', 'yet another')
+      if (call !== 'login') return undefined
+      remote.statedSyncId = new Uint8Array(16).fill(1 + (++logins % 255)) as never
+      return undefined
+    }
+    engine.start()
+    await timers.pass(60 * MINUTE_MS)
+    expect(logins).toBeLessThan(150)
+    expect(engine.status).toMatchObject({ phase: 'backing-off' })
+    await engine.stop()
+  })
+})
+
 const CODES = [
   'session-required',
   'sync-id-mismatch',

@@ -8,7 +8,7 @@
  */
 import { ClientError, codeOf } from '../error.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
-import { backoffMs, refusalPauseMs } from './backoff.ts'
+import { backoffMs, FailureRow, refusalPauseMs } from './backoff.ts'
 import { decide, type Facts, type Step } from './decision.ts'
 import { type Concern, Exchange, type ExchangeEvents } from './exchange.ts'
 import {
@@ -63,7 +63,7 @@ export class SyncEngine {
   #stop: SyncProblem | null = null
   #failure: SyncProblem | null = null
   readonly #concerns = new Map<Concern, SyncProblem>()
-  #failureCount = 0
+  readonly #failures = new FailureRow()
   #renewals: number[] = []
   #endPause: (() => void) | null = null
   #running: Promise<void> | null = null
@@ -112,6 +112,7 @@ export class SyncEngine {
   /** Ends sync, after the step under way. */
   async stop(): Promise<void> {
     this.#started = null
+    this.#failures.end()
     this.#requests.direction = null
     this.#exchange.closeLive()
     this.#requests.reject(new ClientError('closed', 'sync was stopped'))
@@ -143,7 +144,7 @@ export class SyncEngine {
 
   /** Tells the engine that the network has come back. */
   noteOnline(): void {
-    this.#failureCount = 0
+    this.#failures.end()
     if (this.status.phase !== 'waiting') this.#resume()
   }
 
@@ -276,6 +277,7 @@ export class SyncEngine {
   /** Nothing is left to do, and changes arrive by themselves. */
   #noteInStep(): void {
     this.#noteOneWay()
+    this.#failures.noteInStep(this.#timers.nowMs())
     const isOneWay = this.#requests.direction !== 'both'
     if (!isOneWay && !this.#exchange.isLive) return
     const isLive = this.#exchange.isLive && this.#local.pendingCount === 0
@@ -291,6 +293,7 @@ export class SyncEngine {
 
   #restBetween(): void {
     this.#noteOneWay()
+    this.#failures.end()
     this.#requests.resolve()
     this.#pause(this.#started?.everyMs ?? INTERVAL_MS, 'waiting')
     // Known once more when the pause is over.
@@ -298,7 +301,6 @@ export class SyncEngine {
   }
 
   #succeed(): void {
-    this.#failureCount = 0
     this.#failure = null
     this.#board.set({ problem: this.#problem })
   }
@@ -330,10 +332,10 @@ export class SyncEngine {
     } else if (this.#started === null) {
       this.#show('resting')
     } else {
-      this.#failureCount++
+      const failureCount = this.#failures.noteFailure(this.#timers.nowMs())
       const retryAfterMs = retryAfterOf(error)
       const { random } = this.#timers
-      const pauseMs = backoffMs(this.#failureCount, { random, retryAfterMs })
+      const pauseMs = backoffMs(failureCount, { random, retryAfterMs })
       this.#pause(pauseMs, isOver ? 'stopped' : 'backing-off')
     }
   }
@@ -344,6 +346,7 @@ export class SyncEngine {
    */
   #mayRenew(error: unknown): boolean {
     const code = codeOf(error)
+    if (this.#failures.count > 0 && code !== 'session-required') return false
     const nowMs = this.#timers.nowMs()
     const isRecent = (ms: number): boolean => Math.abs(nowMs - ms) < RENEWAL_MS
     this.#renewals = this.#renewals.filter(isRecent)

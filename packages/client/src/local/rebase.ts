@@ -57,12 +57,13 @@ export type Rebased = { readonly changed: boolean; readonly restamped: number }
 
 type Unsent = { readonly number: number; readonly entry: OutboxEntry }
 
-const ATTEMPTS_MAX = 50
+const ATTEMPTS_MAX = 10
 const NOTHING_THERE: Standing = { timestamp: TIMESTAMP_NONE, envelope: undefined }
 
 /**
  * Throws nothing for what the remote or another device did. Returns whether anything was written.
- * When the app writes faster than this plans, it is left due for the next time.
+ * When the app writes faster than this plans, the last plan is made under the lock: writes wait for
+ * it, so that one which a mutation awaits beside its transaction ends with the mutation's time.
  */
 export async function rebaseOutbox(
   state: LocalState,
@@ -73,10 +74,20 @@ export async function rebaseOutbox(
     const plan = new Plan(state, keys, options)
     await plan.walk()
     const isWritten = await state.run(() => plan.apply())
-    if (isWritten) return { changed: plan.rewrittenCount > 0, restamped: plan.rewrittenCount }
+    if (isWritten) return rebasedOf(plan)
   }
-  return { changed: false, restamped: 0 }
+  return state.run(async () => {
+    const plan = new Plan(state, keys, options)
+    await plan.walk()
+    await plan.apply()
+    return rebasedOf(plan)
+  })
 }
+
+const rebasedOf = ({ rewrittenCount }: Plan): Rebased => ({
+  changed: rewrittenCount > 0,
+  restamped: rewrittenCount,
+})
 
 class Plan {
   rewrittenCount = 0

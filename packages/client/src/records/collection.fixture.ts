@@ -73,6 +73,7 @@ export async function readingFixture(): Promise<ReadingFixture> {
     sealer,
     newKey: () => `new${keyNumber++}`,
     ended: end.signal,
+    setTimer: () => () => undefined,
     declarations: new Map(),
     mutations: new Map(),
     onDamaged: (recordId) => damaged.push(idText(recordId)),

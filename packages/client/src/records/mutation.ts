@@ -20,6 +20,8 @@ export type Mutations = Readonly<Record<string, Mutation<never>>>
 
 const INTENT = '$intent'
 const ATTEMPTS_MAX = 50
+/** All that waits is held up by it. */
+const RERUN_MS_MAX = 60_000
 
 /** Throws `not-found` for a name that was not declared, and what the mutation throws. */
 export async function runMutation(context: WriteContext, name: string, args: Value): Promise<void> {
@@ -43,7 +45,7 @@ export async function runMutation(context: WriteContext, name: string, args: Val
 const copyOf = (context: WriteContext, intent: Envelope): Value =>
   (context.sealer.decode(intent).fields?.args ?? undefined) as Value
 
-/** Runs it again, on what `reads` shows. Never throws. */
+/** Runs it again, on what `reads` shows. Throws nothing but `closed`, once the vault is. */
 export async function rerunMutation(
   context: WriteContext,
   intent: Envelope,
@@ -54,13 +56,36 @@ export async function rerunMutation(
   if (mutation === undefined) return { type: 'set-aside', code: 'mutation-unknown' }
   const transaction = new Transaction(context, reads)
   try {
-    await mutation(transaction, (fields?.args ?? undefined) as never)
+    await inTime(context, async () => mutation(transaction, (fields?.args ?? undefined) as never))
     const drafts = transaction.end()
     for (const draft of drafts) checkPushed(draft)
     return { type: 'written', drafts }
   } catch (error) {
+    // Whatever it threw then, it shall run again when the vault is opened.
+    if (context.ended.aborted) throw closedMeanwhile()
     // A later version of the app may be able to.
     if (codeOf(error) === 'schema-newer') return { type: 'set-aside', code: 'schema-newer' }
     return { type: 'failed', reason: reasonOf(error) }
   }
 }
+
+/** One that never ends must keep neither sync nor the vault from ending. */
+function inTime({ ended, setTimer }: WriteContext, work: () => Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const close = (): void => reject(closedMeanwhile())
+    const cancel = setTimer(() => {
+      reject(new Error(`the mutation did not end within ${RERUN_MS_MAX / 1_000} seconds`))
+    }, RERUN_MS_MAX)
+    if (ended.aborted) close()
+    ended.addEventListener('abort', close)
+    work()
+      .then(resolve, reject)
+      .finally(() => {
+        cancel()
+        ended.removeEventListener('abort', close)
+      })
+  })
+}
+
+const closedMeanwhile = (): ClientError =>
+  new ClientError('closed', 'the vault was closed while a mutation ran')

@@ -31,9 +31,8 @@ export type WriteContext = {
   readonly newKey: () => string
   /** Aborts when the vault is closed: what watches it ends then. */
   readonly ended: AbortSignal
-  /**
-   * Told once of each stored version that no longer opens, when a reading of many leaves it out.
-   */
+  /** Calls back once; returns how to call it off. */
+  readonly setTimer: (callback: () => void, delayMs: number) => () => void
   /** What the app has declared of its collections, by name. */
   readonly declarations: Map<string, Declaration>
   readonly mutations: Map<string, Mutation<never>>

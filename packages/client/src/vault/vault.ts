@@ -171,6 +171,7 @@ export class Vault implements AsyncDisposable {
       random,
       newKey,
       ended: end.signal,
+      setTimer: platform.setTimer,
       onDamaged: (recordId) => damaged.add(recordId),
     })
     const local = await LocalSecondary.open({

@@ -28,9 +28,10 @@ export function createWriting(options: {
   readonly random: RandomBytes
   readonly newKey: () => string
   readonly ended: AbortSignal
+  readonly setTimer: WriteContext['setTimer']
   readonly onDamaged?: (recordId: RecordId) => void
 }): Writing {
-  const { membership, random, newKey, ended, onDamaged } = options
+  const { membership, random, newKey, ended, setTimer, onDamaged } = options
   const sealer = new Sealer(membership, random)
   const declarations = new Map<string, Declaration>()
   const mutations = new Map<string, Mutation<never>>()
@@ -58,7 +59,7 @@ export function createWriting(options: {
     keys,
     contextOf(local) {
       const told = onDamaged === undefined ? {} : { onDamaged }
-      context = { local, sealer, newKey, ended, declarations, mutations, ...told }
+      context = { local, sealer, newKey, ended, setTimer, declarations, mutations, ...told }
       return context
     },
   }

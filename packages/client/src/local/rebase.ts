@@ -231,12 +231,10 @@ class Plan {
    */
   #winnerOf(op: OutboxOp, entry: OutboxEntry): ReturnType<RewriteContext['winnerOf']> {
     if (op.compareAndSet) return undefined
-    const batch = this.#batch as RowBatch
-    const { confirmed } = batch.slotOf(op.recordId).row
+    const { confirmed } = (this.#batch as RowBatch).slotOf(op.recordId).row
     // What it has itself replaced never wins against it, however far its own time is set back.
     if (!isLater(confirmed, op.replaced)) return undefined
-    if (!isLater(confirmed, this.#clock.writtenAt(entry))) return undefined
-    return { timestamp: confirmed, isOwn: batch.isOwn(confirmed) }
+    return isLater(confirmed, this.#clock.writtenAt(entry)) ? confirmed : undefined
   }
 
   async #versionOf(recordId: RecordId, timestamp: Timestamp): Promise<Standing> {
@@ -320,6 +318,8 @@ class Plan {
     }
     ops.push({ type: 'delete', key: numberedKey('outbox', number) })
     this.#goneCount++
+    const isTakenBack = rewrite.conflicts.some(({ kind }) => kind !== 'overwritten')
+    if (isTakenBack) this.#batch?.takenBack.push(number)
     if (rewrite.attention === null) return
     const { code, envelopes } = rewrite.attention
     const kept = { number, code, refusedMs: this.#state.nowMs(), entry: encodeOutboxEntry(entry) }

@@ -69,7 +69,7 @@ export type RewriteContext = {
   /** Whether the version of an op stands in the conflict log already. */
   isLogged(index: number): Promise<boolean>
   /** The newer version that took the place of an op of plain last-write-wins. */
-  winnerOf(index: number): { readonly timestamp: Timestamp; readonly isOwn: boolean } | undefined
+  winnerOf(index: number): Timestamp | undefined
   /** The clock was wrong: what was written keeps its content and gets another time. */
   readonly isRestamped: boolean
   newOf(recordId: RecordId, clock: Timestamp): Timestamp | undefined
@@ -109,7 +109,7 @@ export type Outcome =
     }
   /** What is there already says all of it. */
   | { readonly type: 'adopted'; readonly losers?: readonly Loser[] }
-  /** A newer version took its place; undefined: one that was written on top of it, or is known. */
+  /** A newer version took its place; undefined: that is told already. */
   | { readonly type: 'lost'; readonly winner: Timestamp | undefined }
   | { readonly type: 'open'; readonly reason: string | null }
 
@@ -158,8 +158,8 @@ async function resolveOp(
   const record = keys.decode(envelopes[index] as Envelope)
   const winner = context.winnerOf(index)
   if (winner !== undefined) {
-    const isTold = winner.isOwn || (await context.isLogged(index))
-    return { type: 'lost', winner: isTold ? undefined : winner.timestamp }
+    // Also one of this device: what it writes waits in order, so a copy of its folder wrote that.
+    return { type: 'lost', winner: (await context.isLogged(index)) ? undefined : winner }
   }
   // Where nothing is there any more, there is nothing it could conflict with.
   const isFree = !op.compareAndSet || standing.envelope === undefined

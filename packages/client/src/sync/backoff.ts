@@ -26,10 +26,12 @@ export function backoffMs(
  */
 export class FailureRow {
   #count = 0
+  readonly #codes = new Set<string>()
   #inStepMs: number | null = null
 
-  get count(): number {
-    return this.#count
+  /** Whether a failure of the row had this code. */
+  has(code: string): boolean {
+    return this.#codes.has(code)
   }
 
   /** Nothing is left to do. */
@@ -37,15 +39,19 @@ export class FailureRow {
     this.#inStepMs ??= nowMs
   }
 
-  noteFailure(nowMs: number): number {
+  /** Returns how many they are by now. */
+  noteFailure(code: string, nowMs: number): number {
     const isSteady = this.#inStepMs !== null && Math.abs(nowMs - this.#inStepMs) >= STEADY_MS
-    this.#count = isSteady ? 1 : this.#count + 1
+    if (isSteady) this.end()
+    this.#count++
+    this.#codes.add(code)
     this.#inStepMs = null
     return this.#count
   }
 
   end(): void {
     this.#count = 0
+    this.#codes.clear()
     this.#inStepMs = null
   }
 }

@@ -68,6 +68,7 @@ export class SyncEngine {
   #endPause: (() => void) | null = null
   #running: Promise<void> | null = null
   #wake: () => void = () => undefined
+  #restarted: () => void = () => undefined
 
   constructor(options: EngineOptions) {
     this.#local = options.local
@@ -98,6 +99,7 @@ export class SyncEngine {
     const { mode = 'live', everyMs = INTERVAL_MS, direction = 'both' } = options
     this.#started = { mode, everyMs }
     this.#requests.direction = direction
+    this.#restarted()
     if (mode === 'interval') this.#exchange.closeLive()
     this.#ask()
   }
@@ -109,7 +111,7 @@ export class SyncEngine {
     return answered
   }
 
-  /** Ends sync, after the step under way. */
+  /** Ends sync, after the step under way; or until it is started again meanwhile. */
   async stop(): Promise<void> {
     this.#started = null
     this.#failures.end()
@@ -117,8 +119,11 @@ export class SyncEngine {
     this.#exchange.closeLive()
     this.#requests.reject(new ClientError('closed', 'sync was stopped'))
     this.#resume()
-    await this.#running
-    this.#show('resting')
+    const restarted = new Promise<void>((resolve) => {
+      this.#restarted = resolve
+    })
+    await Promise.race([this.#running, restarted])
+    if (this.#wanted === 'rest') this.#show('resting')
   }
 
   /** Tells the engine that the outbox has grown. */
@@ -332,7 +337,7 @@ export class SyncEngine {
     } else if (this.#started === null) {
       this.#show('resting')
     } else {
-      const failureCount = this.#failures.noteFailure(this.#timers.nowMs())
+      const failureCount = this.#failures.noteFailure(this.#failure.code, this.#timers.nowMs())
       const retryAfterMs = retryAfterOf(error)
       const { random } = this.#timers
       const pauseMs = backoffMs(failureCount, { random, retryAfterMs })
@@ -346,7 +351,8 @@ export class SyncEngine {
    */
   #mayRenew(error: unknown): boolean {
     const code = codeOf(error)
-    if (this.#failures.count > 0 && code !== 'session-required') return false
+    // What has failed so before fails so again; a network that failed says nothing of it.
+    if (code !== 'session-required' && this.#failures.has(code ?? '')) return false
     const nowMs = this.#timers.nowMs()
     const isRecent = (ms: number): boolean => Math.abs(nowMs - ms) < RENEWAL_MS
     this.#renewals = this.#renewals.filter(isRecent)

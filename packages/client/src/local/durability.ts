@@ -22,7 +22,7 @@ export type DurabilityContext = {
 /**
  * Resolves when everything that was written before the call has reached the tier. Throws
  * `sync-stopped` when that cannot happen without the person, `write-refused` when one of these
- * writes went to attention, `unsupported-platform` for `device`, `closed` when it is called off.
+ * writes went to attention or was taken back into the conflict log, `unsupported-platform` for `device`, `closed` when it is called off.
  */
 export async function untilDurable(
   context: DurabilityContext,
@@ -60,7 +60,16 @@ async function untilRemote(
   const { awaited, release } = await state.run(async () => {
     const below = state.outbox.nextNumber
     const refused = await numbersBelow(state.store, 'attention', below)
-    return { awaited: { below, refused }, release: hold(state, below) }
+    const awaited: Awaited = { below, refused, isTakenBack: false }
+    const endHold = hold(state, below)
+    const endListening = state.onTakenBack((number) => {
+      if (number < below) awaited.isTakenBack = true
+    })
+    const release = (): void => {
+      endListening()
+      endHold()
+    }
+    return { awaited, release }
   })
   const end = new AbortController()
   const endOn = signal === undefined ? end.signal : AbortSignal.any([end.signal, signal])
@@ -94,9 +103,15 @@ function hold(state: LocalState, below: number): () => void {
   }
 }
 
-type Awaited = { readonly below: number; readonly refused: ReadonlySet<number> }
+type Awaited = {
+  readonly below: number
+  readonly refused: ReadonlySet<number>
+  /** One left the outbox for the conflict log. */
+  isTakenBack: boolean
+}
 
-async function hasReached(store: Store, { below, refused }: Awaited): Promise<boolean> {
+async function hasReached(store: Store, awaited: Awaited): Promise<boolean> {
+  const { below, refused } = awaited
   const now = await numbersBelow(store, 'attention', below)
   for (const number of now) {
     if (refused.has(number)) continue
@@ -105,7 +120,12 @@ async function hasReached(store: Store, { below, refused }: Awaited): Promise<bo
       'the remote refused one of these writes: it is kept, and listed among those that need attention',
     )
   }
-  return (await numbersBelow(store, 'outbox', below, 1)).size === 0
+  const isEmpty = (await numbersBelow(store, 'outbox', below, 1)).size === 0
+  if (!awaited.isTakenBack) return isEmpty
+  throw new ClientError(
+    'write-refused',
+    'one of these writes met a newer version and was taken back: it is kept in the conflict log',
+  )
 }
 
 async function numbersBelow(

@@ -112,6 +112,7 @@ export class LocalState {
   readonly #caughtUp: () => Promise<void>
   readonly #listeners = new Set<ChangeListener>()
   readonly #conflictListeners = new Set<(event: ConflictEvent) => void>()
+  readonly #takenBackListeners = new Set<(number: number) => void>()
   #generation: number
 
   private constructor(options: LocalStateOptions, stored: Stored) {
@@ -167,6 +168,12 @@ export class LocalState {
     return () => this.#conflictListeners.delete(listener)
   }
 
+  /** Tells the numbers of transactions that were taken back, after the batch that did it. */
+  onTakenBack(listener: (number: number) => void): () => void {
+    this.#takenBackListeners.add(listener)
+    return () => this.#takenBackListeners.delete(listener)
+  }
+
   /** Tells readers of changes that another holder of the lock has written. */
   tell(changes: readonly RecordChange[]): void {
     if (changes.length === 0) return
@@ -189,6 +196,9 @@ export class LocalState {
     this.receivedCount += batch.receivedCount
     this.openConflictCount += batch.openConflictCount
     this.tell(batch.changes)
+    for (const number of batch.takenBack) {
+      for (const listener of this.#takenBackListeners) listener(number)
+    }
     for (const event of batch.conflictEvents) {
       for (const listener of this.#conflictListeners) listener(event)
     }

@@ -61,6 +61,8 @@ export class RowBatch {
   /** What the batch writes to the conflict log, and what it merged. */
   readonly conflictEvents: ConflictEvent[] = []
   conflictCount = 0
+  /** Numbers of transactions that leave the outbox for the conflict log. */
+  readonly takenBack: number[] = []
   /** Versions of other devices that were not known before. */
   receivedCount = 0
   openConflictCount = 0

@@ -78,6 +78,22 @@ describe('a mode', () => {
   })
 })
 
+describe('stop', () => {
+  it('ends also when sync is started again at once, which then goes on', async () => {
+    const { engine, timers } = await makeEngine()
+    engine.start()
+    await settle()
+    const stopped = engine.stop()
+    engine.start()
+    await stopped
+    await settle()
+    expect(engine.status.phase).toBe('live')
+    await Promise.all([engine.stop(), engine.stop()])
+    expect(engine.status.phase).toBe('resting')
+    expect(timers.delaysMs).toEqual([])
+  })
+})
+
 describe('the status', () => {
   it('says "live" only while nothing is unread', async () => {
     const { engine, remote } = await makeEngine()

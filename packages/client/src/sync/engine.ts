@@ -119,8 +119,9 @@ export class SyncEngine {
     this.#exchange.closeLive()
     this.#requests.reject(new ClientError('closed', 'sync was stopped'))
     this.#resume()
+    const before = this.#restarted
     const restarted = new Promise<void>((resolve) => {
-      this.#restarted = resolve
+      this.#restarted = () => [before(), resolve()]
     })
     await Promise.race([this.#running, restarted])
     if (this.#wanted === 'rest') this.#show('resting')
@@ -339,8 +340,7 @@ export class SyncEngine {
     } else {
       const failureCount = this.#failures.noteFailure(this.#failure.code, this.#timers.nowMs())
       const retryAfterMs = retryAfterOf(error)
-      const { random } = this.#timers
-      const pauseMs = backoffMs(failureCount, { random, retryAfterMs })
+      const pauseMs = backoffMs(failureCount, { random: this.#timers.random, retryAfterMs })
       this.#pause(pauseMs, isOver ? 'stopped' : 'backing-off')
     }
   }

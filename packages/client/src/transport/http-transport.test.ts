@@ -50,6 +50,13 @@ describe('keychain', () => {
     await expect(transport.keychain('t', 0)).rejects.toMatchObject(notARemote)
     expect(requests.length).toBeLessThan(7)
   })
+
+  it('is given up when it is served in bits', async () => {
+    const entries = [new Uint8Array(300)]
+    const { transport, requests } = openTransport(encodeMessage(KeychainAnswer, { entries }))
+    await expect(transport.keychain('t', 0)).rejects.toMatchObject(notARemote)
+    expect(requests.length).toBeLessThan(10)
+  })
 })
 
 describe('records', () => {

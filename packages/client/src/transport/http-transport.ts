@@ -30,6 +30,7 @@ import {
   LIVE_FRAME_BYTES_MAX,
   LiveFrame,
   LiveHello,
+  PAGE_BYTES_MAX,
   PROTOCOL_VERSION,
   ProtocolError,
   PushAnswer,
@@ -112,8 +113,8 @@ export function createHttpTransport(remote: string, options: HttpOptions): Trans
   const request = async (call: Call): Promise<Answer> => {
     const sentMs = options.nowMs?.() ?? 0
     return send(base, call, options, ({ headers }) => {
-      const remoteMs = Number(headers.get(HEADER_TIME) ?? Number.NaN)
-      const isTime = options.nowMs !== undefined && Number.isSafeInteger(remoteMs) && remoteMs > 0
+      const remoteMs = parseTime(headers.get(HEADER_TIME))
+      const isTime = options.nowMs !== undefined && remoteMs > 0
       if (isTime) lastAnswer = { remoteMs, sentMs, receivedMs: options.nowMs() }
     })
   }
@@ -166,6 +167,15 @@ export function createHttpTransport(remote: string, options: HttpOptions): Trans
   }
 }
 
+/** NaN for what is no whole number in digits, or none that is exact. */
+function parseTime(text: string | null): number {
+  const ms = /^[0-9]{1,16}$/.test(text ?? '') ? Number(text) : Number.NaN
+  return Number.isSafeInteger(ms) ? ms : Number.NaN
+}
+
+/** Answers to one reading of a keychain that may be small: a few, for what is appended meanwhile. */
+const KEYCHAIN_SMALL_PARTS_MAX = 8
+
 /** One answer holds a part of a long chain: the next begins where it ends. */
 async function readKeychain(
   ask: (call: Call) => Promise<{ entries: Uint8Array[] }>,
@@ -174,14 +184,16 @@ async function readKeychain(
 ): Promise<Uint8Array[]> {
   const entries: Uint8Array[] = []
   let sizeBytes = 0
-  for (;;) {
+  for (let parts = 1; ; parts++) {
     const path = `/v1/keychain?from=${from + entries.length}`
     const part = (await ask({ method: 'GET', path, headers: authorization(token) })).entries
     if (part.length === 0) return entries
     entries.push(...part)
     for (const entry of part) sizeBytes += entry.length
     const isTooLong = from + entries.length > KEYCHAIN_ENTRIES_MAX
-    if (isTooLong || sizeBytes > KEYCHAIN_BYTES_MAX) throw notARemote()
+    // Served entry by entry, a chain would take thousands of requests.
+    const isServedInBits = parts > KEYCHAIN_SMALL_PARTS_MAX + sizeBytes / (PAGE_BYTES_MAX / 2)
+    if (isTooLong || isServedInBits || sizeBytes > KEYCHAIN_BYTES_MAX) throw notARemote()
   }
 }
 

@@ -2,8 +2,8 @@
  * A hostile remote that lies about its log: steps missing, turned round, repeated or torn, heads
  * that are not true, writes acknowledged and thrown away, another SyncId, another history. A lie
  * about the history is refused with nothing taken; one that fits in itself is told as a problem,
- * and nothing local is lost; what can be healed is. What only the checkpoints of a later version can find is said at its
- * test.
+ * and nothing local is lost; what can be healed is. What only the checkpoints of a later version
+ * can find is said at its test.
  *
  * Threats: 15, 20, 22, 24 (omission alone), 25, 26, 27, 28. Lessons: A2, A11 and A12 (the stop
  * before the healing), A15, A19; B12; C1.

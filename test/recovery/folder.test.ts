@@ -1,6 +1,6 @@
 /**
- * A device's folder that was put back from an older copy, or copied and used twice: nothing is lost,
- * no timestamp is given twice, and the person is told.
+ * A device's folder that was put back from an older copy, or copied and used twice: nothing is
+ * lost, no timestamp is given twice, and the person is told.
  *
  * Lessons: A15, A23. Threats: 19.
  */

@@ -1,7 +1,7 @@
 /**
- * A remote that was put back from an older image: what it lost comes back from the devices, with and
- * without new writes of another device since, with and without a new SyncId; a device that the image
- * does not know is made known again.
+ * A remote that was put back from an older image: what it lost comes back from the devices, with
+ * and without new writes of another device since, with and without a new SyncId; a device that the
+ * image does not know is made known again.
  *
  * Lessons: A12, C1, C6. Threats: 22, 26, 28.
  */

@@ -1,6 +1,7 @@
 /**
- * Both ends hold different sets at the same head, though they should not: a disk has lost something,
- * or a count is wrong. It is found after the next pull, healed by reconciliation, and told.
+ * Both ends hold different sets at the same head, though they should not: a disk has lost
+ * something, or a count is wrong. It is found after the next pull, healed by reconciliation, and
+ * told.
  *
  * Lessons: C1, C3. Threats: 25, 27.
  */

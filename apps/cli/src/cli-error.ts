@@ -35,6 +35,10 @@ export class CliError extends Error {
   }
 }
 
+/** What a person is told who gave a token: that one is asked for would not say that it is wrong. */
+export const TOKEN_REFUSED =
+  'the remote does not take this registration token: it is misspelt, or of another remote'
+
 /** Sync has stopped or failed, told by the code of what ended it. */
 export class SyncFailure extends Error {
   readonly code: string

@@ -151,6 +151,12 @@ describe('blindcopy', () => {
     const again = await serve('data-later', '--port', new URL(server.url).port)
     const refused = await run(['sync', ...vault, '--json'])
     expect(errorOf(refused)).toEqual({ code: 3, error: 'registration-required' })
+    for (const more of [[], ['--watch']]) {
+      const given = ['sync', ...vault, '--registration-token', 'wrong', ...more]
+      const mistaken = await run([...given, '--json'])
+      expect(errorOf(mistaken)).toEqual({ code: 3, error: 'registration-required' })
+      expect(mistaken.err).toContain('does not take this registration token')
+    }
     await answer(['sync', ...vault, '--registration-token', again.token])
     expect(await answer(['status', ...vault])).toMatchObject({ initialSyncComplete: true })
   })
@@ -212,7 +218,9 @@ describe('blindcopy', () => {
     ] as const) {
       const more = token === undefined ? [] : ['--registration-token', token]
       const args = ['init', '--vault', path, '--remote', remote.url, '--json', ...more]
-      expect(errorOf(await run(args))).toEqual({ code: 3, error: 'registration-required' })
+      const refused = await run(args)
+      expect(errorOf(refused)).toEqual({ code: 3, error: 'registration-required' })
+      expect(refused.err.includes('does not take this')).toBe(token !== undefined)
     }
     expect(existsSync(at('refused'))).toBe(false)
     expect(await readdir(at('was-empty'))).toEqual([])

@@ -44,7 +44,10 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
   'schema-refused': { exit: 2, remedy: 'Correct the field that the sentence names.' },
   'schema-newer': { exit: 2, remedy: 'Update this program; the record is kept as it is.' },
   'write-refused': { exit: 3, remedy: 'It is kept: see `blindcopy attention`.' },
-  'not-found': { exit: 2, remedy: 'See `blindcopy list COLLECTION` for the keys there are.' },
+  'not-found': {
+    exit: 2,
+    remedy: 'See what there is: `blindcopy list COLLECTION`, `conflicts` or `attention`.',
+  },
   'already-exists': { exit: 2, remedy: 'Choose another key.' },
   'transaction-conflict': { exit: 1, remedy: 'Try again when less is being written.' },
   'transaction-too-large': { exit: 2, remedy: 'Split it: at most 1,000 records and 4 MiB.' },

@@ -16,7 +16,7 @@ import {
   nodePlatform,
 } from '@blindcopy/client'
 import { ProtocolError } from '@blindcopy/protocol'
-import { CliError } from './cli-error.ts'
+import { CliError, SyncFailure, TOKEN_REFUSED } from './cli-error.ts'
 import { count, formatWords } from './layout.ts'
 import { ask } from './prompt.ts'
 import { syncPass } from './sync-pass.ts'
@@ -51,7 +51,8 @@ export async function init(options: InitOptions, terminal: Terminal): Promise<vo
     // A request under way may take long to end, and nobody waits for its answer any more.
     await Promise.race([vault.close(), setTimeout(CLOSE_MS_MAX)])
     await remove(path, existed)
-    throw error
+    if (registrationToken === undefined || codeOf(error) !== 'registration-required') throw error
+    throw new SyncFailure('registration-required', TOKEN_REFUSED, { cause: error })
   })
   await vault.close()
   await show(created, { path, isRegistered, options, terminal })

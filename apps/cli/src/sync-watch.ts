@@ -3,7 +3,7 @@
  * written over, what has happened in lines that stay. With --json, each status is a line.
  */
 import type { SyncProblem, SyncStatus, Vault } from '@blindcopy/client'
-import { SyncFailure } from './cli-error.ts'
+import { SyncFailure, TOKEN_REFUSED } from './cli-error.ts'
 import { count, printable, wrap } from './layout.ts'
 import { createStatusLine, type StatusLine } from './status-line.ts'
 import { type Direction, newNotices } from './sync-pass.ts'
@@ -39,9 +39,10 @@ export async function watchSync(
       await teller.tell(status)
       const { phase, problem } = status
       if (phase !== 'stopped' || problem === null) continue
-      if (unusedToken === undefined || problem.code !== 'registration-required') {
+      if (problem.code !== 'registration-required' || token === undefined) {
         throw new SyncFailure(problem.code, problem.message)
       }
+      if (unusedToken === undefined) throw new SyncFailure(problem.code, TOKEN_REFUSED)
       await vault.setRegistrationToken(unusedToken)
       unusedToken = undefined
       start()

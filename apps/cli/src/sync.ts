@@ -2,7 +2,7 @@
  * sync: exchanges everything once, or stays in step until it is told to stop.
  */
 import { codeOf, type Vault } from '@blindcopy/client'
-import { CliError } from './cli-error.ts'
+import { CliError, SyncFailure, TOKEN_REFUSED } from './cli-error.ts'
 import { count } from './layout.ts'
 import { type Direction, syncPass } from './sync-pass.ts'
 import { watchSync } from './sync-watch.ts'
@@ -48,7 +48,10 @@ async function once(vault: Vault, { direction, token }: Once, terminal: Terminal
       // Kept only where it is asked for: one in the environment is not written at each sync.
       if (token === undefined || codeOf(error) !== 'registration-required') throw error
       await vault.setRegistrationToken(token)
-      return syncPass(vault, terminal, direction)
+      return syncPass(vault, terminal, direction).catch((again) => {
+        if (codeOf(again) !== 'registration-required') throw again
+        throw new SyncFailure('registration-required', TOKEN_REFUSED, { cause: again })
+      })
     },
   )
   const { pending, attention, conflicts, lastSyncedMs } = vault.sync.status

@@ -59,14 +59,16 @@ export type ConflictEvent = {
 
 /** Versions that are kept beside those that wait for a person. */
 export const CONFLICTS_MAX = 1_000
-/** Dropped at once, so that a full log is not read at each new entry. */
-const EVICTED_AT_ONCE = 100
+/** All of these together: each may have a megabyte, and they are counted at every opening. */
+export const CONFLICTS_BYTES_MAX: number = 16 * 1_048_576
+/** Dropped at once, so that a full log is not read at each new entry: a tenth. */
+const EVICTED_TO = 0.9
 
 const KINDS: readonly ConflictKind[] = ['overwritten', 'open', 'rolled-back']
 const OPEN = KINDS.indexOf('open')
 const NOTE_AT = 29
 
-export function putConflict(conflict: LoggedConflict): StoreOp {
+export function putConflict(conflict: LoggedConflict): StoreOp & { readonly value: Uint8Array } {
   const note = conflict.note ?? new Uint8Array(0)
   const value = concat(
     Uint8Array.of(KINDS.indexOf(conflict.kind)),
@@ -113,23 +115,45 @@ export async function* readConflicts(store: Store): AsyncGenerator<readonly Logg
   }
 }
 
-export async function countConflicts(store: Store): Promise<{ all: number; open: number }> {
+/** `bytes`: of those that are not open. */
+export type ConflictCounts = {
+  readonly all: number
+  readonly open: number
+  readonly bytes: number
+}
+
+export async function countConflicts(store: Store): Promise<ConflictCounts> {
   let all = 0
   let open = 0
+  let bytes = 0
   for await (const page of store.pages(conflictRange(), { entriesMax: 100, bytesMax: 1_048_576 })) {
     all += page.length
-    for (const [, value] of page) if (value[0] === OPEN) open++
+    for (const [, value] of page) {
+      if (value[0] === OPEN) open++
+      else bytes += value.length
+    }
   }
-  return { all, open }
+  return { all, open, bytes }
 }
+
+export const isLogFull = ({ all, open, bytes }: ConflictCounts): boolean =>
+  all - open > CONFLICTS_MAX || bytes > CONFLICTS_BYTES_MAX
 
 /** What to delete so that the log stays within its bound: the oldest, but none that is open. */
 export async function findEvicted(store: Store): Promise<StoreOp[]> {
-  const keys: Uint8Array[] = []
+  const logged: { key: Uint8Array; sizeBytes: number }[] = []
+  let bytes = 0
   for await (const page of store.pages(conflictRange(), { entriesMax: 100, bytesMax: 1_048_576 })) {
-    for (const [key, value] of page) if (value[0] !== OPEN) keys.push(key)
+    for (const [key, value] of page) {
+      if (value[0] === OPEN) continue
+      logged.push({ key, sizeBytes: value.length })
+      bytes += value.length
+    }
   }
-  const count = keys.length - CONFLICTS_MAX
-  if (count <= 0) return []
-  return keys.slice(0, count + EVICTED_AT_ONCE).map((key) => ({ type: 'delete', key }))
+  if (!isLogFull({ all: logged.length, open: 0, bytes })) return []
+  let count = 0
+  const isOver = (): boolean =>
+    logged.length - count > EVICTED_TO * CONFLICTS_MAX || bytes > EVICTED_TO * CONFLICTS_BYTES_MAX
+  while (isOver()) bytes -= logged[count++]?.sizeBytes ?? 0
+  return logged.slice(0, count).map(({ key }) => ({ type: 'delete', key }))
 }

@@ -19,7 +19,7 @@ import {
 } from '@blindcopy/protocol'
 import type { Store, StoreOp } from '@blindcopy/secondary'
 import { ClientError } from '../error.ts'
-import { CONFLICTS_MAX, type ConflictEvent, countConflicts, findEvicted } from './conflict-log.ts'
+import { type ConflictEvent, countConflicts, findEvicted, isLogFull } from './conflict-log.ts'
 import { LocalClock } from './local-clock.ts'
 import {
   type ConfirmedSet,
@@ -101,6 +101,8 @@ export class LocalState {
   conflictCount: number
   /** Of them: those that wait for a choice, and count towards no bound. */
   openConflictCount: number
+  /** At most so many have the others: what was dropped by hand still counts. */
+  conflictBytes: number
   /** Grows with each write; whoever planned something without the lock sees that it was outrun. */
   writeCount = 0
   /** Versions of other devices that came since the vault was opened. */
@@ -134,6 +136,7 @@ export class LocalState {
     this.versionedTags = stored.versionedTags
     this.conflictCount = stored.conflicts.all
     this.openConflictCount = stored.conflicts.open
+    this.conflictBytes = stored.conflicts.bytes
     this.#generation = stored.generation
   }
 
@@ -195,6 +198,7 @@ export class LocalState {
     this.conflictCount += batch.conflictCount
     this.receivedCount += batch.receivedCount
     this.openConflictCount += batch.openConflictCount
+    this.conflictBytes += batch.conflictBytes
     this.tell(batch.changes)
     for (const number of batch.takenBack) {
       for (const listener of this.#takenBackListeners) listener(number)
@@ -206,12 +210,14 @@ export class LocalState {
 
   /** Keeps the conflict log within its bound. Inside `run`. */
   async evictConflicts(): Promise<void> {
-    if (this.conflictCount - this.openConflictCount <= CONFLICTS_MAX) return
+    const [all, open, bytes] = [this.conflictCount, this.openConflictCount, this.conflictBytes]
+    if (!isLogFull({ all, open, bytes })) return
     const ops = await findEvicted(this.store)
     if (ops.length > 0) await this.writeOps(ops)
-    const { all, open } = await countConflicts(this.store)
-    this.conflictCount = all
-    this.openConflictCount = open
+    const counted = await countConflicts(this.store)
+    this.conflictCount = counted.all
+    this.openConflictCount = counted.open
+    this.conflictBytes = counted.bytes
   }
 
   /** The same without rows. */
@@ -277,6 +283,7 @@ export class LocalState {
     this.versionedTags = stored.versionedTags
     this.conflictCount = stored.conflicts.all
     this.openConflictCount = stored.conflicts.open
+    this.conflictBytes = stored.conflicts.bytes
     await this.#caughtUp()
     this.#generation = stored.generation
     this.writeCount++

@@ -61,6 +61,7 @@ export class RowBatch {
   /** What the batch writes to the conflict log, and what it merged. */
   readonly conflictEvents: ConflictEvent[] = []
   conflictCount = 0
+  conflictBytes = 0
   /** Numbers of transactions that leave the outbox for the conflict log. */
   readonly takenBack: number[] = []
   /** Versions of other devices that were not known before. */
@@ -164,9 +165,11 @@ export class RowBatch {
     const version = idText(conflict.recordId) + idText(conflict.timestamp)
     if (this.#logged.has(version)) return
     this.#logged.add(version)
-    this.ops.push(putConflict(conflict))
+    const put = putConflict(conflict)
+    this.ops.push(put)
     this.conflictCount++
     if (conflict.kind === 'open') this.openConflictCount++
+    else this.conflictBytes += put.value.length
     const { kind, recordId, timestamp } = conflict
     this.conflictEvents.push({ kind, recordId, timestamp })
   }

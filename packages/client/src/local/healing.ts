@@ -80,7 +80,7 @@ export async function takeReconciled(
   const mine = await readMine(state.store, batch, arrivals)
   for (const arrival of arrivals) {
     const slot = batch.slotOf(arrival.recordId)
-    const met = { arrival, context, current: mine.get(idText(arrival.recordId)) }
+    const met = { arrival, context, mine: mine.get(idText(arrival.recordId)) }
     if (isLater(arrival.timestamp, slot.row.confirmed)) {
       keepAcknowledged(batch, slot, met)
       takeArrival(batch, slot, { arrival, context })
@@ -95,7 +95,8 @@ export async function takeReconciled(
 }
 
 function meetOlder(batch: RowBatch, slot: Slot, met: Met & { open: OpenArrival }): void {
-  const { arrival, context, current, open } = met
+  const { arrival, context, open } = met
+  const { current } = met.mine ?? {}
   const { row } = slot
   const { opening, timestamp } = arrival
   if (opening.type === 'closed' || current === undefined) return
@@ -105,10 +106,10 @@ function meetOlder(batch: RowBatch, slot: Slot, met: Met & { open: OpenArrival }
     context.meetings.push({ slot, older: envelope, newer: current })
     return
   }
-  const mine = open(current)
+  const shown = open(current)
   const isBase =
-    mine.type === 'opened' && mine.base !== undefined && mine.base !== null
-      ? equalBytes(mine.base, timestamp)
+    shown.type === 'opened' && shown.base !== undefined && shown.base !== null
+      ? equalBytes(shown.base, timestamp)
       : false
   if (isBase || context.wasSeen(timestamp)) return
   logLoser(batch, { arrival, context, loser: timestamp, winner: row.current, envelope })

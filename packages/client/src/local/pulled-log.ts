@@ -88,11 +88,12 @@ export async function applyPulled(
   for (const one of opened) {
     const isHidden = parked.has(one.step.seq)
     for (const arrival of one.arrivals) {
-      const current = mine.get(idText(arrival.recordId))
+      const slot = batch.slotOf(arrival.recordId)
       if (cameRound(one, arrival)) {
-        keepAcknowledged(batch, batch.slotOf(arrival.recordId), { arrival, context, current })
+        const met = { arrival, context, mine: mine.get(idText(arrival.recordId)) }
+        keepAcknowledged(batch, slot, met)
       }
-      takeArrival(batch, batch.slotOf(arrival.recordId), { arrival, context, isHidden })
+      takeArrival(batch, slot, { arrival, context, isHidden })
     }
   }
   const parking = await settleParking(state, batch, parked)

@@ -230,7 +230,7 @@ export class SyncEngine {
       case 'push-sent':
         return exchange.push(this.#local.sentBelow)
       case 'pull':
-        return exchange.pull()
+        return exchange.pull({ mayPush: this.#requests.direction !== 'pull' })
       case 'apply-live':
         return exchange.applyLive()
       case 'correct-clock':

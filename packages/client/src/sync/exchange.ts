@@ -202,7 +202,7 @@ export class Exchange {
     this.#events.onConcern('refusal', refusal === null ? null : cannotBring(refusal))
   }
 
-  async pull(): Promise<void> {
+  async pull({ mayPush }: { mayPush: boolean }): Promise<void> {
     this.#events.onPhase('pulling')
     // Cleared first: whatever asks for another pull while this one runs gets it.
     this.#isBehind = false
@@ -222,7 +222,7 @@ export class Exchange {
       this.#events.onSuccess()
       const problem = headProblem(this.#local, remoteSet)
       const nowMs = this.#timers.nowMs()
-      this.#hasMismatch = this.#headWatch.mustHeal(problem !== null, nowMs)
+      this.#hasMismatch = this.#headWatch.mustHeal(problem !== null, { nowMs, mayPush })
       if (!this.#hasMismatch) await this.#events.onSynced()
       this.#events.onConcern('head', this.#hasMismatch ? null : problem)
       this.#events.onConcern('quarantine', unopened)

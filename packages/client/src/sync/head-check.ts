@@ -14,8 +14,8 @@ import type { PullContext, RemoteSet } from './pull.ts'
  */
 export function headProblem(local: LocalSecondary, remote: RemoteSet): Failure | null {
   // While a push may be under way, or the cursor is elsewhere, the two sets are of different
-  // moments.
-  if (local.pendingCount > 0 || local.cursor.position.seq !== remote.seq) return null
+  // moments. What was not sent yet is in neither.
+  if (local.hasSentUnanswered || local.cursor.position.seq !== remote.seq) return null
   const { count, fingerprint } = local.confirmedSet
   if (count === remote.count && equalBytes(fingerprint, remote.fingerprint)) return null
   return {
@@ -33,15 +33,18 @@ const HEAL_PAUSE_MS_MIN = 60_000
 export class HeadWatch {
   #pauseMs = 0
   #healedMs = Number.NEGATIVE_INFINITY
+  /** Whether the last attempt could bring the remote what it lacked. */
+  #hasGiven = true
 
-  mustHeal(differs: boolean, nowMs: number): boolean {
+  mustHeal(differs: boolean, { nowMs, mayPush }: { nowMs: number; mayPush: boolean }): boolean {
     if (!differs) {
       this.#pauseMs = 0
       return false
     }
     const sinceMs = Math.abs(nowMs - this.#healedMs)
-    if (sinceMs < this.#pauseMs) return false
+    if (sinceMs < this.#pauseMs && (this.#hasGiven || !mayPush)) return false
     this.#healedMs = nowMs
+    this.#hasGiven = mayPush
     this.#pauseMs = Math.min(Math.max(2 * this.#pauseMs, HEAL_PAUSE_MS_MIN), HEAL_PAUSE_MS_MAX)
     return true
   }

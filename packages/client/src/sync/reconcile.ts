@@ -79,12 +79,16 @@ export async function healWith(context: ReconcileContext): Promise<Reconciled> {
       : await reconcile(context, scan)
   await renewKeychain(context)
   const cursor = { syncId: data.syncId, position: reconciled.position }
-  await finishHealing(local.state, { cursor, notice: { code: 'healed', message: HEALED } })
+  const message = context.mayPush ? HEALED : HEALED_ONE_WAY
+  await finishHealing(local.state, { cursor, notice: { code: 'healed', message } })
   return { ...reconciled, wasMiscounted: scan.wasWrong }
 }
 
 const HEALED =
   'the remote was reset, restored or replaced: this device has compared all it holds with it, and brought back what it lacked'
+
+const HEALED_ONE_WAY =
+  'the remote was reset, restored or replaced: this device has compared all it holds with it, and a sync both ways gives the remote what it lacks'
 
 /** Heals under the cursor's SyncId, after count or fingerprint differed at the head. */
 export async function healMismatch(context: ReconcileContext): Promise<Reconciled> {
@@ -94,12 +98,14 @@ export async function healMismatch(context: ReconcileContext): Promise<Reconcile
   if (reconciled.differenceCount > 0) {
     await finishHealing(local.state, {
       cursor: null,
-      notice: { code: 'mismatch-healed', message: MISMATCH },
+      notice: { code: 'mismatch-healed', message: context.mayPush ? MISMATCH : MISMATCH_ONE_WAY },
     })
   }
   return { ...reconciled, wasMiscounted: scan.wasWrong }
 }
 
+const MISMATCH_ONE_WAY =
+  'this device and the remote hold different records though they should not: a sync both ways brings them together'
 const MISMATCH =
   'this device and the remote held different records though they should not, and have been brought together'
 

@@ -22,7 +22,8 @@ export type DurabilityContext = {
 /**
  * Resolves when everything that was written before the call has reached the tier. Throws
  * `sync-stopped` when that cannot happen without the person, `write-refused` when one of these
- * writes went to attention or was taken back into the conflict log, `unsupported-platform` for `device`, `closed` when it is called off.
+ * writes went to attention or was taken back into the conflict log, `unsupported-platform` for
+ * `device`, `closed` when it is called off.
  */
 export async function untilDurable(
   context: DurabilityContext,

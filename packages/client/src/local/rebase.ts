@@ -232,8 +232,9 @@ class Plan {
   #winnerOf(op: OutboxOp, entry: OutboxEntry): ReturnType<RewriteContext['winnerOf']> {
     if (op.compareAndSet) return undefined
     const { confirmed } = (this.#batch as RowBatch).slotOf(op.recordId).row
-    // What it has itself replaced never wins against it, however far its own time is set back.
-    if (!isLater(confirmed, op.replaced)) return undefined
+    // What it has itself replaced never wins against it, however far its own time is set back; nor
+    // does it itself, which a remote may have taken and refused.
+    if (!isLater(confirmed, op.replaced) || equalBytes(confirmed, entry.timestamp)) return undefined
     return isLater(confirmed, this.#clock.writtenAt(entry)) ? confirmed : undefined
   }
 
@@ -284,7 +285,8 @@ class Plan {
     const batch = this.#batch as RowBatch
     entry.ops.forEach(({ recordId }, i) => {
       this.#touched.set(idText(recordId), recordId)
-      batch.deleteVersion(recordId, entry.timestamp)
+      const isConfirmed = equalBytes(batch.slotOf(recordId).row.confirmed, entry.timestamp)
+      if (!isConfirmed) batch.deleteVersion(recordId, entry.timestamp)
       // For what is written on top of it, unless the rewrite writes the record again.
       this.#standing.set(idText(recordId), under[i] as Standing)
     })

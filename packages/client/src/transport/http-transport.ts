@@ -173,7 +173,7 @@ function parseTime(text: string | null): number {
   return Number.isSafeInteger(ms) ? ms : Number.NaN
 }
 
-/** Answers to one reading of a keychain that may be small: a few, for what is appended meanwhile. */
+/** Answers of one reading that may be small: a few, for what is appended meanwhile. */
 const KEYCHAIN_SMALL_PARTS_MAX = 8
 
 /** One answer holds a part of a long chain: the next begins where it ends. */

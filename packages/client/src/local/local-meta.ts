@@ -71,6 +71,14 @@ export type NoticeCode =
   /** A record on this disk was spoiled and was fetched again. */
   | 'record-repaired'
 
+/** What was wrong with sync when it was last looked at. Holds nothing readable. */
+export type KeptProblem = {
+  readonly code: string
+  readonly message: string
+  readonly remedy: string
+  readonly atMs: number
+}
+
 export const NOTICES_MAX = 20
 
 const CURSOR = metaKey('cursor')
@@ -83,6 +91,7 @@ const CLOCK_OFFSET = metaKey('clock-offset')
 const NOTICES = metaKey('notices')
 const SEEN = metaKey('seen')
 const REBASE = metaKey('rebase')
+const PROBLEM = metaKey('problem')
 const SEEN_BYTES = 4 + TIMESTAMP_BYTES
 /** The offset may be negative, and a stored number may not. */
 const OFFSET_ZERO = 2 ** 48
@@ -124,6 +133,17 @@ export function putSeen(seen: ReadonlyMap<string, Timestamp>): StoreOp {
     offset += SEEN_BYTES
   }
   return put(SEEN, bytes)
+}
+
+/** Why sync last failed or stopped, as the person was told; null once it went well. */
+export const putProblem = (problem: KeptProblem | null): StoreOp =>
+  problem === null
+    ? { type: 'delete', key: PROBLEM }
+    : put(PROBLEM, encodeUtf8(JSON.stringify(problem)))
+
+export async function readProblem(store: Store): Promise<KeptProblem | null> {
+  const value = await store.get(PROBLEM)
+  return value === undefined ? null : (JSON.parse(decodeUtf8(value)) as KeptProblem)
 }
 
 export async function readGeneration(store: Store): Promise<number> {

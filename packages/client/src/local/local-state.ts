@@ -24,6 +24,7 @@ import { LocalClock } from './local-clock.ts'
 import {
   type ConfirmedSet,
   type Cursor,
+  type KeptProblem,
   type LocalMeta,
   NOTICES_MAX,
   type Notice,
@@ -32,10 +33,12 @@ import {
   putCursor,
   putGeneration,
   putNotices,
+  putProblem,
   putRebaseDue,
   putSeen,
   readGeneration,
   readMeta,
+  readProblem,
 } from './local-meta.ts'
 import { countNumbered, countOutbox } from './local-reading.ts'
 import { Mutex } from './mutex.ts'
@@ -99,6 +102,8 @@ export class LocalState {
   /** Collections in which a record may have a schema version. */
   versionedTags: VersionedTags
   conflictCount: number
+  /** Why sync last failed or stopped; null since it last went well. */
+  keptProblem: KeptProblem | null
   /** Of them: those that wait for a choice, and count towards no bound. */
   openConflictCount: number
   /** At most so many have the others: what was dropped by hand still counts. */
@@ -135,6 +140,7 @@ export class LocalState {
     this.isRebaseDue = meta.isRebaseDue
     this.versionedTags = stored.versionedTags
     this.conflictCount = stored.conflicts.all
+    this.keptProblem = stored.problem
     this.openConflictCount = stored.conflicts.open
     this.conflictBytes = stored.conflicts.bytes
     this.#generation = stored.generation
@@ -206,6 +212,14 @@ export class LocalState {
     for (const event of batch.conflictEvents) {
       for (const listener of this.#conflictListeners) listener(event)
     }
+  }
+
+  /** Keeps what is wrong with sync, for whoever opens the vault next. */
+  keepProblem(problem: KeptProblem | null): Promise<void> {
+    return this.run(async () => {
+      await this.writeOps([putProblem(problem)])
+      this.keptProblem = problem
+    })
   }
 
   /** Keeps the conflict log within its bound. Inside `run`. */
@@ -282,6 +296,7 @@ export class LocalState {
     this.isRebaseDue = meta.isRebaseDue
     this.versionedTags = stored.versionedTags
     this.conflictCount = stored.conflicts.all
+    this.keptProblem = stored.problem
     this.openConflictCount = stored.conflicts.open
     this.conflictBytes = stored.conflicts.bytes
     await this.#caughtUp()
@@ -305,11 +320,12 @@ type Stored = {
   readonly parking: Parking
   readonly versionedTags: VersionedTags
   readonly conflicts: Awaited<ReturnType<typeof countConflicts>>
+  readonly problem: KeptProblem | null
 }
 
 async function readStored(store: Store, vaultId: VaultId): Promise<Stored> {
   // Together: in a browser each is a transaction, and a tab reads them under the lock of all.
-  const [meta, generation, pending, attention, parking, conflicts, versionedTags] =
+  const [meta, generation, pending, attention, parking, conflicts, versionedTags, problem] =
     await Promise.all([
       readMeta(store, vaultId),
       readGeneration(store),
@@ -318,8 +334,9 @@ async function readStored(store: Store, vaultId: VaultId): Promise<Stored> {
       readParking(store),
       countConflicts(store),
       readVersionedTags(store),
+      readProblem(store),
     ])
-  return { meta, generation, pending, attention, parking, conflicts, versionedTags }
+  return { meta, generation, pending, attention, parking, conflicts, versionedTags, problem }
 }
 
 const outboxOf = ({ meta, pending, attention }: Stored): OutboxState =>

@@ -25,6 +25,7 @@ import { checkStartOptions, INTERVAL_MS, type OnceOptions, type StartOptions } f
 import { Requests } from './requests.ts'
 import { StatusBoard, type SyncPhase, type SyncProblem, type SyncStatus } from './status.ts'
 import type { Transport } from './transport.ts'
+import { Troubles } from './troubles.ts'
 
 export type EngineOptions = {
   readonly local: LocalSecondary
@@ -61,8 +62,7 @@ export class SyncEngine {
   readonly #requests = new Requests()
   #started: { mode: 'live' | 'interval'; everyMs: number } | null = null
   #stop: SyncProblem | null = null
-  #failure: SyncProblem | null = null
-  readonly #concerns = new Map<Concern, SyncProblem>()
+  readonly #troubles: Troubles
   readonly #failures = new FailureRow()
   #renewals: number[] = []
   #endPause: (() => void) | null = null
@@ -74,6 +74,12 @@ export class SyncEngine {
     this.#local = options.local
     this.#transport = options.transport
     this.#timers = options.timers
+    const { local, timers } = options
+    this.#troubles = new Troubles({
+      nowMs: timers.nowMs,
+      kept: local.state.keptProblem,
+      keep: (problem) => void local.state.keepProblem(problem).catch(() => undefined),
+    })
     this.#exchange = new Exchange({ ...options, events: this.#events() })
     this.#board = new StatusBoard({
       phase: 'resting',
@@ -81,7 +87,7 @@ export class SyncEngine {
       lastSyncedMs: options.local.lastSyncedMs,
       initialSyncComplete: options.local.initialSyncComplete,
       progress: null,
-      problem: null,
+      problem: this.#troubles.problem,
     })
   }
 
@@ -307,19 +313,13 @@ export class SyncEngine {
   }
 
   #succeed(): void {
-    this.#failure = null
-    this.#board.set({ problem: this.#problem })
+    this.#troubles.succeed()
+    this.#board.set({ problem: this.#troubles.problem })
   }
 
   #concern(concern: Concern, problem: Failure | null): void {
-    if (problem === null) this.#concerns.delete(concern)
-    else this.#concerns.set(concern, { ...problem, atMs: this.#timers.nowMs() })
-    this.#board.set({ problem: this.#problem })
-  }
-
-  get #problem(): SyncProblem | null {
-    const [concern] = this.#concerns.values()
-    return this.#failure ?? concern ?? null
+    this.#troubles.concern(concern, problem)
+    this.#board.set({ problem: this.#troubles.problem })
   }
 
   #fail(error: unknown): void {
@@ -327,18 +327,18 @@ export class SyncEngine {
     this.#exchange.endSession()
     if (this.#wanted === 'rest') return
     if (hasSession && this.#mayRenew(error)) return
-    this.#failure = { ...describeFailure(error), atMs: this.#timers.nowMs() }
-    this.#board.set({ problem: this.#problem })
+    const failure = this.#troubles.fail(describeFailure(error))
+    this.#board.set({ problem: this.#troubles.problem })
     const isOver = !isPassing(error)
-    this.#requests.reject(isOver ? stoppedError(this.#failure, error) : error)
+    this.#requests.reject(isOver ? stoppedError(failure, error) : error)
     const isFinal = isOver && !(this.#started !== null && mayEndElsewhere(error))
     if (isFinal) {
-      this.#stop = this.#failure
+      this.#stop = failure
       this.#show('stopped')
     } else if (this.#started === null) {
       this.#show('resting')
     } else {
-      const failureCount = this.#failures.noteFailure(this.#failure.code, this.#timers.nowMs())
+      const failureCount = this.#failures.noteFailure(failure.code, this.#timers.nowMs())
       const retryAfterMs = retryAfterOf(error)
       const pauseMs = backoffMs(failureCount, { random: this.#timers.random, retryAfterMs })
       this.#pause(pauseMs, isOver ? 'stopped' : 'backing-off')
@@ -392,7 +392,7 @@ export class SyncEngine {
       attention: attentionCount,
       conflicts: state.conflictCount,
       received: state.receivedCount,
-      lastContactMs: this.#transport.lastAnswer?.()?.receivedMs ?? null,
+      lastContactMs: this.#transport.lastAnswer?.()?.receivedMs ?? this.#local.lastSyncedMs,
       notices,
       clock: isSame ? clock : offsetMs === 0 ? null : { offsetMs },
     }

@@ -115,12 +115,16 @@ export function spoilRoute(
   return told
 }
 
+/** What is kept for the person to read. */
+const TOLD = /^m(problem|notices)$/
+
 /** All that the disk holds of records, keys, what waits and where the device stands, by key. */
 export async function diskOf(disk: Disk): Promise<Map<string, string>> {
   const entries = await disk.entries()
   return new Map(
     entries
       .map(([key, value]) => [Buffer.from(key).toString('latin1'), value] as const)
+      .filter(([key]) => !TOLD.test(key))
       .map(([key, value]) => [key, Buffer.from(sha256(value)).toString('hex')] as const),
   )
 }

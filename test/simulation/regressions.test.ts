@@ -208,4 +208,41 @@ describe('the simulator found that', () => {
     expect(await exportOf(mine)).toBe(await exportOf(theirs))
     await closeAll(mine, theirs)
   })
+
+  it('a write lost unseen to one of a copy of its folder, when its clock was set right', async () => {
+    const { world, first, mine, theirs } = await makeTwo()
+    const copy = await world.makeDevice({ disk: await first.disk.copy() }).open()
+    await copy.collection('notes').put('k', { by: 'the copy' })
+    await copy.sync.once()
+    world.clock.ms += 1_000
+    await mine.collection('notes').put('k', { by: 'mine' })
+    await mine.sync.once({ direction: 'pull' })
+    // The remote goes back to the right time, and before the write of the copy.
+    world.clock.ms -= 3 * HOUR_MS
+    first.skewMs = 3 * HOUR_MS
+    first.kill()
+    const again = await first.open()
+    await again.sync.once()
+    const found: unknown[] = [await again.collection('notes').get('k')]
+    for (const { lost } of await again.conflicts.list()) found.push(lost)
+    expect(found).toContainEqual({ by: 'mine' })
+    expect(found).toContainEqual({ by: 'the copy' })
+    await closeAll(copy, again, theirs)
+  })
+
+  it('what a waiting increment stood on vanished, when a healing brought another', async () => {
+    const { world, mine, theirs } = await makeTwo()
+    await mine.mutate('add', 1)
+    await mine.sync.once()
+    await mine.mutate('add', 2)
+    world.restartRemote({ store: createMemoryStore() })
+    world.clock.ms += 1_000
+    await theirs.mutate('add', 3)
+    await theirs.sync.once()
+    await mine.sync.once()
+    expect(await idsOf(mine)).toEqual([2, 3])
+    const lost = (await mine.conflicts.list()).map((conflict) => conflict.lost)
+    expect(lost).toContainEqual({ ids: [1] })
+    await closeAll(mine, theirs)
+  })
 })

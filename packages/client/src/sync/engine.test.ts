@@ -226,6 +226,18 @@ describe('a remote that does half of what it is asked', () => {
     await engine.stop()
   })
 
+  it('and has another SyncId once the network is back is healed at once', async () => {
+    const { engine, remote, timers } = await makeEngine(half)
+    const answers = [network(), new ProtocolError('sync-id-mismatch', 'another')]
+    remote.behave = (call) => (call === 'changes' ? answers.shift() : undefined)
+    engine.start()
+    await timers.pass(0)
+    expect(engine.status.phase).toBe('backing-off')
+    await timers.pass(1_000)
+    expect(engine.status.phase).toBe('live')
+    await engine.stop()
+  })
+
   it('and has another SyncId at every login costs few healings', async () => {
     const { engine, remote, timers } = await makeEngine(half)
     await engine.once()

@@ -33,13 +33,12 @@ import {
   type ArrivalContext,
   type OpenArrival,
   openArrivals,
-  putQuarantine,
-  type QuarantineReason,
   releaseArrival,
 } from '../local/arrival.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import type { LocalState } from '../local/local-state.ts'
 import { contextOf, type FileMeetings, finishArrivals, pick } from '../local/pulled-log.ts'
+import type { QuarantineReason } from '../local/quarantine.ts'
 import { isLater, isNone, type Row } from '../local/row.ts'
 import { idText, type RowBatch, type Slot } from '../local/row-batch.ts'
 
@@ -244,7 +243,7 @@ function isKnown({ batch, context }: Taking, row: Row, { recordId, timestamp }: 
 }
 
 function putAside(batch: RowBatch, arrival: Opened, reason: QuarantineReason): Outcome {
-  batch.ops.push(putQuarantine(arrival, reason))
+  batch.putAside(arrival, reason)
   return 'aside'
 }
 

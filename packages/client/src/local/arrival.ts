@@ -8,7 +8,6 @@
  */
 import {
   chainNext,
-  concat,
   type Envelope,
   envelopePair,
   envelopeRecordId,
@@ -26,8 +25,9 @@ import {
   type Timestamp,
   transactionDigest,
 } from '@blindcopy/protocol'
-import { forwardKey, keychainKey, quarantineKey, type StoreOp } from '@blindcopy/secondary'
+import { forwardKey, keychainKey, type StoreOp } from '@blindcopy/secondary'
 import { ClientError } from '../error.ts'
+import { ENVELOPE_BOUND_MIN, type QuarantineReason } from './quarantine.ts'
 import { isLater, isNone, type Row } from './row.ts'
 import type { RowBatch, Slot } from './row-batch.ts'
 
@@ -49,17 +49,6 @@ export type LogStep =
       readonly chain: Hash
       readonly entries: readonly Uint8Array[]
     }
-
-/** Why an envelope was put aside. */
-export type QuarantineReason =
-  | 'tampered'
-  | 'unknown-epoch'
-  | 'unsupported-version'
-  | 'malformed'
-  /** It opens, and came from no remote: too far ahead of the clock here. */
-  | 'clock-ahead'
-  /** The same: its conflict with writes that wait is resolved once the remote has those. */
-  | 'writes-wait'
 
 /** What opening tells the local secondary: enough to file the record, and nothing readable. */
 export type Opening =
@@ -94,8 +83,6 @@ export type Arrival = {
   readonly envelope: Uint8Array
   readonly opening: Opening
 }
-
-const ENVELOPE_BOUND_MIN = 62
 
 /**
  * Recomputes the chain over steps that must follow `position` without a gap. Throws `integrity` at
@@ -229,7 +216,7 @@ export function takeArrival(
     batch.deleteQuarantined(recordId, before.confirmed)
   }
   if (opening.type === 'closed') {
-    batch.ops.push(putQuarantine(arrival, opening.reason))
+    batch.putAside(arrival, opening.reason)
     batch.setRow(slot, { ...before, confirmed: timestamp })
     return true
   }
@@ -374,28 +361,4 @@ export function releaseArrival(
   judgeMeeting(batch, slot, { arrival, before: row, context })
   showConfirmed(batch, slot, { ...opening, tombstone: isTomb(arrival) })
   return true
-}
-
-const REASONS: readonly QuarantineReason[] = [
-  'tampered',
-  'unknown-epoch',
-  'unsupported-version',
-  'malformed',
-  'clock-ahead',
-  'writes-wait',
-]
-
-export function putQuarantine(arrival: Arrival, reason: QuarantineReason): StoreOp {
-  return {
-    type: 'put',
-    key: quarantineKey(arrival.recordId, arrival.timestamp),
-    value: concat(Uint8Array.of(REASONS.indexOf(reason)), arrival.envelope),
-  }
-}
-
-export function parseQuarantineValue(value: Uint8Array): {
-  reason: QuarantineReason
-  envelope: Uint8Array
-} {
-  return { reason: REASONS[value[0] as number] ?? 'malformed', envelope: value.subarray(1) }
 }

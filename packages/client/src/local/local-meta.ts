@@ -143,7 +143,9 @@ export const putProblem = (problem: KeptProblem | null): StoreOp =>
 
 export async function readProblem(store: Store): Promise<KeptProblem | null> {
   const value = await store.get(PROBLEM)
-  return value === undefined ? null : (JSON.parse(decodeUtf8(value)) as KeptProblem)
+  const problem = parseTold(value) as Partial<KeptProblem> | null | undefined
+  const isProblem = typeof problem?.code === 'string' && typeof problem.message === 'string'
+  return isProblem ? (problem as KeptProblem) : null
 }
 
 export async function readGeneration(store: Store): Promise<number> {
@@ -173,7 +175,7 @@ export async function readMeta(store: Store, vaultId: VaultId): Promise<LocalMet
     lastSyncedMs: synced === undefined ? null : decodeUint64(synced),
     clockOffsetMs: decodeOffset(offset, 0),
     clockAgreedMs: decodeOffset(offset, 8),
-    notices: notices === undefined ? [] : (JSON.parse(decodeUtf8(notices)) as Notice[]),
+    notices: parseNotices(notices),
     seen: parseSeen(seen),
     isRebaseDue: rebase !== undefined,
   }
@@ -196,4 +198,21 @@ function parseCursorValue(value: Uint8Array | undefined, vaultId: VaultId): Curs
     syncId: parseSyncId(value.subarray(0, 16)),
     position: { seq: decodeUint64(value, 16), chain: parseHash(value.subarray(24)) },
   }
+}
+
+/** What was told, and only that: where the disk has spoiled it, nothing was. */
+function parseTold(value: Uint8Array | undefined): unknown {
+  try {
+    return value === undefined ? undefined : JSON.parse(decodeUtf8(value))
+  } catch {
+    return undefined
+  }
+}
+
+function parseNotices(value: Uint8Array | undefined): Notice[] {
+  const notices = parseTold(value)
+  if (!Array.isArray(notices)) return []
+  return notices.filter(
+    (notice) => typeof notice?.code === 'string' && typeof notice.message === 'string',
+  )
 }

@@ -32,8 +32,8 @@ import {
   versionKey,
 } from '@blindcopy/secondary'
 import { ClientError } from '../error.ts'
-import { parseQuarantineValue, type QuarantineReason } from './arrival.ts'
 import { isCompared, type OutboxEntry, type OutboxTransaction, parseOutboxEntry } from './outbox.ts'
+import { parseQuarantineValue, type QuarantineReason } from './quarantine.ts'
 import { isLater, isNone, parseRow, type Row } from './row.ts'
 import { idText } from './row-batch.ts'
 

@@ -44,6 +44,7 @@ import { countNumbered, countOutbox } from './local-reading.ts'
 import { Mutex } from './mutex.ts'
 import { OutboxState } from './outbox-state.ts'
 import { type Parking, readParking } from './parking.ts'
+import { QUARANTINE_BYTES_MAX, readQuarantineBytes } from './quarantine.ts'
 import { type RecordChange, RowBatch } from './row-batch.ts'
 import { putVersionedTags, readVersionedTags, type VersionedTags } from './versioned-tags.ts'
 
@@ -102,6 +103,8 @@ export class LocalState {
   /** Collections in which a record may have a schema version. */
   versionedTags: VersionedTags
   conflictCount: number
+  /** What is put aside; counted anew when the vault is opened. */
+  quarantinedBytes: number
   /** Why sync last failed or stopped; null since it last went well. */
   keptProblem: KeptProblem | null
   /** Of them: those that wait for a choice, and count towards no bound. */
@@ -141,6 +144,7 @@ export class LocalState {
     this.versionedTags = stored.versionedTags
     this.conflictCount = stored.conflicts.all
     this.keptProblem = stored.problem
+    this.quarantinedBytes = stored.put
     this.openConflictCount = stored.conflicts.open
     this.conflictBytes = stored.conflicts.bytes
     this.#generation = stored.generation
@@ -192,7 +196,9 @@ export class LocalState {
   /** The rows of records, to be changed together. Inside `run`. */
   readRows(ids: readonly RecordId[]): Promise<RowBatch> {
     const { deviceId } = this.clock.identity
-    return RowBatch.read(this.store, ids, { confirmedSet: this.confirmedSet, deviceId })
+    const quarantineRoomBytes = QUARANTINE_BYTES_MAX - this.quarantinedBytes
+    const { confirmedSet } = this
+    return RowBatch.read(this.store, ids, { confirmedSet, deviceId, quarantineRoomBytes })
   }
 
   /** Writes a batch of rows and what changes with it, then changes memory. Inside `run`. */
@@ -203,6 +209,7 @@ export class LocalState {
     this.confirmedSet = batch.confirmedSet
     this.conflictCount += batch.conflictCount
     this.receivedCount += batch.receivedCount
+    this.quarantinedBytes += batch.quarantinedBytes
     this.openConflictCount += batch.openConflictCount
     this.conflictBytes += batch.conflictBytes
     this.tell(batch.changes)
@@ -297,6 +304,7 @@ export class LocalState {
     this.versionedTags = stored.versionedTags
     this.conflictCount = stored.conflicts.all
     this.keptProblem = stored.problem
+    this.quarantinedBytes = stored.put
     this.openConflictCount = stored.conflicts.open
     this.conflictBytes = stored.conflicts.bytes
     await this.#caughtUp()
@@ -321,11 +329,13 @@ type Stored = {
   readonly versionedTags: VersionedTags
   readonly conflicts: Awaited<ReturnType<typeof countConflicts>>
   readonly problem: KeptProblem | null
+  /** Bytes of what is put aside. */
+  readonly put: number
 }
 
 async function readStored(store: Store, vaultId: VaultId): Promise<Stored> {
   // Together: in a browser each is a transaction, and a tab reads them under the lock of all.
-  const [meta, generation, pending, attention, parking, conflicts, versionedTags, problem] =
+  const [meta, generation, pending, attention, parking, conflicts, versionedTags, problem, put] =
     await Promise.all([
       readMeta(store, vaultId),
       readGeneration(store),
@@ -335,8 +345,9 @@ async function readStored(store: Store, vaultId: VaultId): Promise<Stored> {
       countConflicts(store),
       readVersionedTags(store),
       readProblem(store),
+      readQuarantineBytes(store),
     ])
-  return { meta, generation, pending, attention, parking, conflicts, versionedTags, problem }
+  return { meta, generation, pending, attention, parking, conflicts, versionedTags, problem, put }
 }
 
 const outboxOf = ({ meta, pending, attention }: Stored): OutboxState =>

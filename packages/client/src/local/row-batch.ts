@@ -27,6 +27,7 @@ import {
 } from '@blindcopy/secondary'
 import { type ConflictEvent, type LoggedConflict, putConflict } from './conflict-log.ts'
 import type { ConfirmedSet } from './local-meta.ts'
+import { type PutAside, putQuarantine, type QuarantineReason } from './quarantine.ts'
 import { encodeRow, isNone, parseRow, type Row } from './row.ts'
 
 /** A record that changed for readers. */
@@ -48,7 +49,12 @@ export type Slot = {
   isTouched: boolean
 }
 
-export type BatchContext = { readonly confirmedSet: ConfirmedSet; readonly deviceId: MemberId }
+export type BatchContext = {
+  readonly confirmedSet: ConfirmedSet
+  readonly deviceId: MemberId
+  /** What may still be put aside whole. */
+  readonly quarantineRoomBytes: number
+}
 
 export class RowBatch {
   /** In the order of the ids that were read; ids that come twice share one slot. */
@@ -66,17 +72,22 @@ export class RowBatch {
   readonly takenBack: number[] = []
   /** Versions of other devices that were not known before. */
   receivedCount = 0
+  /** What the batch puts aside. */
+  quarantinedBytes = 0
   openConflictCount = 0
 
   readonly #store: Store
   readonly #deviceId: MemberId
+  readonly #quarantineRoomBytes: number
   readonly #slotsById = new Map<string, Slot>()
   readonly #logged = new Set<string>()
 
-  private constructor(store: Store, { confirmedSet, deviceId }: BatchContext) {
+  private constructor(store: Store, context: BatchContext) {
+    const { confirmedSet, deviceId, quarantineRoomBytes } = context
     this.slots = []
     this.#store = store
     this.#deviceId = deviceId
+    this.#quarantineRoomBytes = quarantineRoomBytes
     this.confirmedSet = {
       count: confirmedSet.count,
       fingerprint: new Fingerprint(confirmedSet.fingerprint.toBytes()),
@@ -187,6 +198,13 @@ export class RowBatch {
   deleteVersion(recordId: RecordId, timestamp: Timestamp): void {
     if (isNone(timestamp)) return
     this.ops.push({ type: 'delete', key: versionKey(recordId, timestamp) })
+  }
+
+  /** Puts a version aside that does not open; whole, as long as there is room. */
+  putAside(version: PutAside, reason: QuarantineReason): void {
+    const op = putQuarantine(version, reason, this.#quarantineRoomBytes - this.quarantinedBytes)
+    this.quarantinedBytes += op.value.length
+    this.ops.push(op)
   }
 
   deleteQuarantined(recordId: RecordId, timestamp: Timestamp): void {

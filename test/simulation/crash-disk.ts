@@ -202,11 +202,13 @@ class HeldStore implements Store {
   }
   async *pages(...range: Parameters<Store['pages']>): AsyncGenerator<readonly Entry[]> {
     for await (const page of this.#records().pages(...range)) yield await this.#ofTheLiving(page)
+    await this.#ofTheLiving(undefined)
   }
   async *keyPages(...range: Parameters<Store['keyPages']>): AsyncGenerator<readonly Uint8Array[]> {
     for await (const page of this.#records().keyPages(...range)) {
       yield await this.#ofTheLiving(page)
     }
+    await this.#ofTheLiving(undefined)
   }
   async write(batch: readonly StoreOp[], { sync }: { sync: boolean }): Promise<void> {
     this.#records()
@@ -225,7 +227,7 @@ class HeldStore implements Store {
     return this.#disk.records
   }
 
-  /** A dead process learns nothing more. */
+  /** A dead process learns nothing more; not even that there is no more. */
   #ofTheLiving<T>(value: T): T | Promise<T> {
     return this.isHeld || this.#isClosed ? value : never()
   }

@@ -1,7 +1,7 @@
 /**
- * Troubles: what is wrong with sync now, of which the worst is told: a failure of the last attempt,
- * or else a concern that stays while all else goes on. It is kept on the disk, for whoever opens the
- * vault next and asks how it stands.
+ * Troubles: what is wrong with sync now, of which the worst is told: a failure of the last
+ * attempt, or else a concern that stays while all else goes on. It is kept on the disk, for whoever
+ * opens the vault next and asks how it stands.
  */
 import type { Concern } from './exchange.ts'
 import type { Failure } from './failure.ts'

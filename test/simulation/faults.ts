@@ -21,7 +21,7 @@ export const FEATURES = {
    * A write that was acknowledged, and then beaten by one that had not seen it because the remote
    * was put back, is listed as a conflict wherever that is found out.
    */
-  listedAfterHealing: false,
+  listedAfterHealing: true,
   /** Two processes with the keys of one device. */
   copiedFolders: true,
 }

@@ -95,6 +95,8 @@ export class CrashDisk {
     if (this.#holder !== undefined) this.#holder.isHeld = false
     this.plan = undefined
     this.#underWay = 0
+    // What it was about to write is not waited for by the process that comes after it.
+    this.#turn = Promise.resolve()
   }
 
   /** Kills, and loses what was not synced but for its beginning. Returns how many batches. */
@@ -131,6 +133,8 @@ export class CrashDisk {
 
   /** Only for the store of a process. */
   async perform(holder: HeldStore, batch: readonly StoreOp[], sync: boolean): Promise<void> {
+    // A dead process takes no turn of the living one.
+    if (!holder.isHeld) return never()
     this.#underWay++
     const before = this.#turn
     let leave: () => void = () => undefined
@@ -139,7 +143,10 @@ export class CrashDisk {
     })
     await before
     if (this.slowMs > 0) await this.#scheduler.sleep(this.#below(this.slowMs))
-    if (!holder.isHeld) return never()
+    if (!holder.isHeld) {
+      leave()
+      return never()
+    }
     try {
       await this.#write(holder, batch, sync)
     } finally {

@@ -27,7 +27,7 @@ const vaultId = new Uint8Array(32).fill(7) as VaultId
 const syncId = new Uint8Array(16).fill(9) as SyncId
 const author = { deviceId: new Uint8Array(8) as MemberId, tail: new Uint8Array(4) }
 const timestamp = encodeTimestamp({ milliseconds: 1, counter: 0 }, author)
-const closed: OpenArrival = () => ({ type: 'closed', reason: 'tampered' })
+const closed: OpenArrival = () => ({ type: 'closed', reason: 'unknown-epoch' })
 const opened: OpenArrival = () => ({
   type: 'opened',
   tag: new Uint8Array(16),

@@ -124,10 +124,11 @@ export class Transaction {
     const declaration = declarationOf(this.#context, place.collection)
     // Encoded before anything is awaited, to be refused where it is handed over.
     const draft = sealer.draft(place, fields, { ...options, declaration })
+    // Nothing is awaited, and nothing decoded again, for what replaces whatever is there.
+    if (!this.#dependsOnPrevious(place, declaration)) return this.#file(draft)
     const previous = await this.#readPrevious(place, declaration)
-    const kept = draft.fields()
-    const isPlain = previous === undefined || kept === undefined
-    this.#file(isPlain ? draft : sealer.draft(place, kept, { ...options, declaration, previous }))
+    const kept = draft.fields() as Fields
+    this.#file(sealer.draft(place, kept, { ...options, declaration, previous }))
   }
 
   /** Internal. */
@@ -146,13 +147,15 @@ export class Transaction {
     place: RecordPlace,
     declaration: Declaration,
   ): Promise<OpenedVersion | null | undefined> {
-    const { policyCode, version } = declaration
-    const isVersioned = version !== undefined || this.#context.local.isVersioned(place.tag)
-    if (policyCode !== 1 && !isVersioned) return undefined
+    if (!this.#dependsOnPrevious(place, declaration)) return undefined
     const previous = await this.readStored(place)
     if (previous === undefined) return null
     checkVersion(previous.record, declaration)
     return previous
+  }
+
+  #dependsOnPrevious({ tag }: RecordPlace, { policyCode, version }: Declaration): boolean {
+    return policyCode === 1 || version !== undefined || this.#context.local.isVersioned(tag)
   }
 
   #file(draft: RecordDraft): void {

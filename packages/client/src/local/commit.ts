@@ -148,13 +148,12 @@ async function findReplaced(
   drafts: readonly Draft[],
 ): Promise<Replaced[]> {
   const numbers = new Set<number>()
-  const written = new Set<string>()
-  drafts.forEach((draft, i) => {
+  for (const i of drafts.keys()) {
     const { row } = batch.slot(i)
-    written.add(idText(draft.recordId))
     if (row.pending > 0 && state.outbox.mayReplace(row.last)) numbers.add(row.last)
-  })
+  }
   if (numbers.size === 0) return []
+  const written = new Set(drafts.map(({ recordId }) => idText(recordId)))
   const sorted = [...numbers].sort((a, b) => b - a)
   const entries = await state.store.getMany(sorted.map((number) => numberedKey('outbox', number)))
   const replaced: Replaced[] = []

@@ -104,10 +104,10 @@ export function fileDrafts(
       return
     }
     const compareAndSet = draft.compareAndSet ?? policy !== 0
-    const { pending, base: oldest } = slot.row
+    const { confirmed, pending, base: oldest } = slot.row
     batch.setRow(slot, {
-      ...slot.row,
       current: timestamp,
+      confirmed,
       pending: pending + 1,
       base: pending === 0 ? replaced : oldest,
       last: number,

@@ -106,16 +106,20 @@ export class RowBatch {
 
   /** Reads further rows. Returns their slots, in the order of the ids. */
   async include(recordIds: readonly RecordId[]): Promise<readonly Slot[]> {
-    const fresh = recordIds.filter((recordId) => !this.#slotsById.has(idText(recordId)))
-    const keys = fresh.map(rowKey)
+    // Each id becomes a text once: this runs for every record that is written or comes.
+    const texts = recordIds.map(idText)
+    const fresh: number[] = []
+    for (const [i, text] of texts.entries()) if (!this.#slotsById.has(text)) fresh.push(i)
+    const keys = fresh.map((i) => rowKey(recordIds[i] as RecordId))
     const values = fresh.length === 0 ? [] : await this.#store.getMany(keys)
-    fresh.forEach((recordId, i) => {
-      const id = idText(recordId)
-      if (this.#slotsById.has(id)) return
-      const key = keys[i] as Uint8Array
-      this.#slotsById.set(id, { recordId, key, row: parseRow(values[i]), isTouched: false })
-    })
-    const slots = recordIds.map((recordId) => this.#slotsById.get(idText(recordId)) as Slot)
+    for (const [n, i] of fresh.entries()) {
+      const text = texts[i] as string
+      if (this.#slotsById.has(text)) continue
+      const recordId = recordIds[i] as RecordId
+      const key = keys[n] as Uint8Array
+      this.#slotsById.set(text, { recordId, key, row: parseRow(values[n]), isTouched: false })
+    }
+    const slots = texts.map((text) => this.#slotsById.get(text) as Slot)
     for (const slot of slots) this.slots.push(slot)
     return slots
   }

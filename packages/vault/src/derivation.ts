@@ -27,6 +27,17 @@ export const SUBKEYS = {
   idCommitment: { context: 'bcidkey1', number: 2, from: 'IdKey', to: 'CommitmentKey' },
   storeSealing: { context: 'bcstore1', number: 1, from: 'PassphraseKey', to: 'BoxKey' },
   storeCommitment: { context: 'bcstore1', number: 2, from: 'PassphraseKey', to: 'CommitmentKey' },
+  recoverySigning: { context: 'bcrecov1', number: 1, from: 'RecoverySeed', to: 'SigningSeed' },
+  recoveryKem: { context: 'bcrecov1', number: 2, from: 'RecoverySeed', to: 'KemSeed' },
+  /** Shows, in the entry that adds a recovery key, which vault it was made for. */
+  recoveryVaultProof: { context: 'bcrecov1', number: 3, from: 'RecoverySeed', to: 'VaultProofKey' },
+  recoveryFileSealing: { context: 'bcrecfl1', number: 1, from: 'PassphraseKey', to: 'BoxKey' },
+  recoveryFileCommitment: {
+    context: 'bcrecfl1',
+    number: 2,
+    from: 'PassphraseKey',
+    to: 'CommitmentKey',
+  },
 } as const
 
 export type SubkeyName = keyof typeof SUBKEYS

@@ -24,7 +24,12 @@ export {
   SCHEMA_VERSION_MAX,
   type VaultRecord,
 } from './record.ts'
+export {
+  generateRecoverySeed,
+  recoveryKeysOf,
+  recoveryVaultProof,
+} from './recovery/recovery-key.ts'
 export { deriveRoot, type Root } from './root.ts'
 export { type OpenResult, openEnvelope, resealEnvelope, sealRecord } from './seal.ts'
-export type { RootSecret, Secret } from './secret.ts'
+export type { RecoverySeed, RootSecret, Secret } from './secret.ts'
 export { verifySignature } from './sodium.ts'

@@ -64,6 +64,9 @@ export type EpochKey = Secret<'EpochKey'>
 export type IdKey = Secret<'IdKey'>
 export type SealingKey = Secret<'SealingKey'>
 export type CollectionTagKey = Secret<'CollectionTagKey'>
+/** What a key file or a set of shares holds; everything of that recovery key is derived from it. */
+export type RecoverySeed = Secret<'RecoverySeed'>
+export type VaultProofKey = Secret<'VaultProofKey'>
 /** What Argon2id makes of a passphrase. */
 export type PassphraseKey = Secret<'PassphraseKey'>
 /** The key of one small sealed thing: a wrap, an older epoch's key, a name, a key file. */

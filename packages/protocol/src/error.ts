@@ -34,6 +34,11 @@ export type ProtocolErrorCode =
   | 'epoch-old'
   | 'epoch-unknown'
   | 'wrong-author'
+  | 'checkpoint-refused'
+  | 'checkpoint-old'
+  // Pairing
+  | 'mailbox-unknown'
+  | 'mailbox-taken'
   | 'not-found'
   | 'too-many-requests'
   | 'busy'

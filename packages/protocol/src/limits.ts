@@ -28,7 +28,15 @@ export const RECONCILE_BYTES_MAX: number = 256 * KIB
 export const RECONCILE_NODES_MAX = 2_048
 /** Records of a set that is reconciled: what a count of 32 bits can say. */
 export const RECONCILE_RECORDS_MAX: number = 2 ** 32 - 1
+/** Pairs in each list of a checkpoint. */
+export const CHECKPOINT_PAIRS_MAX = 100
+export const CHECKPOINT_BYTES_MAX: number = 8 * KIB
 export const SESSION_TOKEN_MS = 15 * 60_000
+/** How long an invitation to pair waits, and one sealed message in it. */
+export const MAILBOX_MS = 10 * 60_000
+export const MAILBOX_MESSAGE_BYTES_MAX: number = 16 * KIB
+/** What a newcomer calls itself; as much as a member's name holds. */
+export const PAIRING_NAME_BYTES_MAX = 254
 export const CHALLENGE_MS = 60_000
 /** How far ahead of a clock a timestamp may stand (design 4). */
 export const CLOCK_DRIFT_MS_MAX = 5 * 60_000

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { CheckpointAnswer, CheckpointsAnswer } from './checkpoint-message.ts'
 import { encodeCbor } from './codec.ts'
 import {
   ENVELOPE_BYTES_MAX,
@@ -14,6 +15,12 @@ import {
   RECORDS_BY_ID_MAX,
   TRANSACTION_RECORDS_MAX,
 } from './limits.ts'
+import {
+  MailboxAnswer,
+  MailboxCloseAnswer,
+  MailboxWriteAnswer,
+  MailboxWriteRequest,
+} from './mailbox-message.ts'
 import {
   Capabilities,
   ChallengeAnswer,
@@ -179,6 +186,21 @@ const GOOD: readonly (readonly [string, z.ZodType, unknown])[] = [
   ['LiveFrame: heartbeat', LiveFrame, [3, 1_795_132_800_000]],
   ['LiveFrame: ready', LiveFrame, [4, 1, bytes(32)]],
   ['LiveFrame: refused', LiveFrame, [5, 'session-required', 'm', { a: 1 }]],
+  ['LiveFrame: checkpoint', LiveFrame, [6, bytes(300)]],
+  ['CheckpointsAnswer', CheckpointsAnswer, { checkpoints: [bytes(300)] }],
+  ['CheckpointAnswer', CheckpointAnswer, { number: 7 }],
+  [
+    'MailboxWriteRequest',
+    MailboxWriteRequest,
+    { mailboxId: bytes(16), slot: 0, message: bytes(9) },
+  ],
+  ['MailboxWriteAnswer', MailboxWriteAnswer, { expiresMs: 5 }],
+  [
+    'MailboxAnswer',
+    MailboxAnswer,
+    { expiresMs: 5, contested: false, messages: [bytes(9), bytes(9), null, null] },
+  ],
+  ['MailboxCloseAnswer', MailboxCloseAnswer, { closed: true }],
   ['LiveHello', LiveHello, { protocol: 1, token: 't', syncId: bytes(16), cursor: position }],
 ]
 

@@ -6,6 +6,7 @@
  * refused, on both ends. The hash of all schemas is pinned by message.test.ts.
  */
 import { z } from 'zod'
+import { CheckpointAnswer, CheckpointsAnswer, checkpointBytes } from './checkpoint-message.ts'
 import { decodeCbor, encodeCbor } from './codec.ts'
 import { ProtocolError, type ProtocolErrorCode } from './error.ts'
 import { TIMESTAMP_BYTES, type Timestamp } from './hlc.ts'
@@ -32,6 +33,12 @@ import {
   TRANSACTION_RECORDS_MAX,
 } from './limits.ts'
 import { FINGERPRINT_BYTES, PAIR_BYTES } from './log.ts'
+import {
+  MailboxAnswer,
+  MailboxCloseAnswer,
+  MailboxWriteAnswer,
+  MailboxWriteRequest,
+} from './mailbox-message.ts'
 
 const bytes = z
   .custom<Uint8Array>((value) => value instanceof Uint8Array, 'bytes expected')
@@ -210,6 +217,7 @@ export type ReconcileAnswer = z.infer<typeof ReconcileAnswer>
  *   [3, timeMs]                                    live: heartbeat
  *   [4, seq, chain]                                live: hello taken; the head at that moment
  *   [5, code, message, details]                    live: refused or closing
+ *   [6, checkpoint]                                live: what another device has signed
  *
  * Frames 0 and 1 state the chain at their seq, so that a device can refuse one whose digest does
  * not fit before any of it takes effect.
@@ -241,6 +249,7 @@ const refusedFrame = z.tuple([
   z.string(),
   z.record(z.string(), z.union([z.number(), z.string()])),
 ])
+const checkpointFrame = z.tuple([z.literal(6), checkpointBytes])
 
 export const ChangesFrame = z.union([TransactionFrame, KeychainFrame, EndFrame])
 export type ChangesFrame = z.infer<typeof ChangesFrame>
@@ -250,6 +259,7 @@ export const LiveFrame = z.union([
   heartbeatFrame,
   readyFrame,
   refusedFrame,
+  checkpointFrame,
 ])
 export type LiveFrame = z.infer<typeof LiveFrame>
 
@@ -290,6 +300,12 @@ export const MESSAGES: Readonly<Record<string, z.ZodType>> = {
   RecordsAnswer,
   ReconcileRequest,
   ReconcileAnswer,
+  CheckpointsAnswer,
+  CheckpointAnswer,
+  MailboxWriteRequest,
+  MailboxWriteAnswer,
+  MailboxAnswer,
+  MailboxCloseAnswer,
   ChangesFrame,
   LiveFrame,
   LiveHello,
@@ -336,6 +352,10 @@ export const STATUS_BY_CODE: Readonly<Record<ProtocolErrorCode, number>> = {
   'epoch-old': 422,
   'epoch-unknown': 422,
   'wrong-author': 422,
+  'checkpoint-refused': 422,
+  'checkpoint-old': 409,
+  'mailbox-unknown': 404,
+  'mailbox-taken': 409,
   'not-found': 404,
   'too-many-requests': 429,
   busy: 503,

@@ -89,6 +89,7 @@ const LOGIN_LABEL = encodeUtf8('blindcopy.login.v1')
 const CREATE_LABEL = encodeUtf8('blindcopy.create.v1')
 const PEER_LABEL = encodeUtf8('blindcopy.peer.v1')
 const BUNDLE_LABEL = encodeUtf8('blindcopy.bundle.v1')
+const CHECKPOINT_LABEL = encodeUtf8('blindcopy.checkpoint.v1')
 
 /** What the signer of a keychain entry signs: the entry's body as it stands. */
 export function keychainSignedBytes(vaultId: VaultId, body: Uint8Array): Uint8Array {
@@ -167,4 +168,9 @@ export function bundleSignedBytes(statement: {
   readonly digest: Hash
 }): Uint8Array {
   return concat(BUNDLE_LABEL, statement.vaultId, statement.memberId, statement.digest)
+}
+
+/** What a device signs of its checkpoint: the body as it stands. */
+export function checkpointSignedBytes(vaultId: VaultId, body: Uint8Array): Uint8Array {
+  return concat(CHECKPOINT_LABEL, vaultId, body)
 }

@@ -4,9 +4,10 @@
  *   entry = [body, signature]                              CBOR; both byte strings
  *   body  = [1, type, index, previous, signer, timeMs, …]  CBOR; positional
  *     0 genesis        rootSigningKey, rootKemKey, idKeyCommitment
- *     1 member-add     kind, signingKey, kemKey, proof, sealedName, wrap | null
- *     2 member-revoke  (its place: refused as `keychain-unsupported` until it exists)
+ *     1 member-add     kind, signingKey, kemKey, proof, sealedName, wrap | null, vaultProof | null
+ *     2 member-revoke  [member…]
  *     3 epoch          epoch, commitment, [[member, wrap]…], rootWrap, [[olderEpoch, sealed]…]
+ *     4 replace        hashes of the entries it replaces, joined; the greatest epoch among them
  *
  * Entries are kept and passed on as the bytes that were signed, never encoded again. What an entry
  * means in its chain is keychain.ts.
@@ -16,6 +17,7 @@ import { decodeCbor, encodeCbor } from './codec.ts'
 import { ProtocolError } from './error.ts'
 import { sha256 } from './hash.ts'
 import {
+  HASH_BYTES,
   type Hash,
   type KemPublicKey,
   type MemberId,
@@ -50,6 +52,22 @@ export type KeychainPayload =
       readonly sealedName: Uint8Array
       /** The newest epoch's keys for the newcomer; null only before the first epoch. */
       readonly wrap: Uint8Array | null
+      /**
+       * Of a recovery key, which its seed makes of the vault id: a restore that knows only the seed
+       * tells by it the vault it belongs to. Null for a device.
+       */
+      readonly vaultProof: Hash | null
+    }
+  | {
+      readonly type: 'member-revoke'
+      readonly memberIds: readonly MemberId[]
+    }
+  | {
+      readonly type: 'replace'
+      /** Every entry that gives way, by its hash: whoever stands on one of them may follow. */
+      readonly replaced: readonly Hash[]
+      /** The greatest number of an epoch among them; 0 for none. */
+      readonly greatestEpoch: number
     }
   | {
       readonly type: 'epoch'
@@ -76,7 +94,7 @@ export type KeychainEntry = KeychainPlace & {
 }
 
 const BODY_VERSION = 1
-const TYPES = ['genesis', 'member-add', 'member-revoke', 'epoch'] as const
+const TYPES = ['genesis', 'member-add', 'member-revoke', 'epoch', 'replace'] as const
 const KINDS: readonly MemberKind[] = ['device', 'recovery']
 /** X-Wing ciphertext, nonce, two keys of 32 bytes, tag. */
 export const WRAP_BYTES: number = 1120 + 24 + 64 + 16
@@ -110,7 +128,12 @@ function encodePayload(payload: KeychainPayload): unknown[] {
         payload.proof,
         payload.sealedName,
         payload.wrap,
+        payload.vaultProof,
       ]
+    case 'member-revoke':
+      return [[...payload.memberIds]]
+    case 'replace':
+      return [concat(...payload.replaced), payload.greatestEpoch]
     case 'epoch':
       return [
         payload.epoch,
@@ -178,15 +201,27 @@ function parsePayload(type: (typeof TYPES)[number] | undefined, rest: unknown[])
     }
     case 'member-add':
       return parseMemberAdd(rest)
+    case 'member-revoke': {
+      const [memberIds] = tuple(rest, 1)
+      return { type, memberIds: list(memberIds).map((id) => parseMemberId(byteString(id))) }
+    }
     case 'epoch':
       return parseEpoch(rest)
+    case 'replace': {
+      const [replaced, greatestEpoch] = tuple(rest, 2)
+      return {
+        type,
+        replaced: splitHashes(byteString(replaced)),
+        greatestEpoch: integer(greatestEpoch),
+      }
+    }
     default:
       return unsupported(BODY_VERSION, type)
   }
 }
 
 function parseMemberAdd(rest: unknown[]): KeychainPayload {
-  const [kindIndex, signingKey, kemKey, proof, sealedName, wrap] = tuple(rest, 6)
+  const [kindIndex, signingKey, kemKey, proof, sealedName, wrap, vaultProof] = tuple(rest, 7)
   const kind = KINDS[integer(kindIndex)]
   if (kind === undefined) return unsupported(BODY_VERSION, 'member kind')
   const name = byteString(sealedName)
@@ -199,7 +234,17 @@ function parseMemberAdd(rest: unknown[]): KeychainPayload {
     proof: parseSignature(byteString(proof)),
     sealedName: name,
     wrap: wrap === null ? null : byteString(wrap, WRAP_BYTES),
+    vaultProof: vaultProof === null ? null : parseHash(byteString(vaultProof)),
   }
+}
+
+function splitHashes(joined: Uint8Array): Hash[] {
+  if (joined.length % HASH_BYTES !== 0) invalid('hashes have a wrong length')
+  const hashes: Hash[] = []
+  for (let at = 0; at < joined.length; at += HASH_BYTES) {
+    hashes.push(parseHash(joined.slice(at, at + HASH_BYTES)))
+  }
+  return hashes
 }
 
 function parseEpoch(rest: unknown[]): KeychainPayload {

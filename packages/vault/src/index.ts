@@ -4,8 +4,29 @@
 export { type DeviceKeys, generateDeviceKeys } from './device.ts'
 export { VaultError, type VaultErrorCode } from './error.ts'
 export { CLOCKS_OWN, type ClockGroup, type FieldClocks } from './field-clocks.ts'
-export { decodeKeyStore, encodeKeyStore, type KeyStore } from './key-file.ts'
-export { addMember, beginEpoch, foundKeychain, type Newcomer } from './keychain-writer.ts'
+export {
+  type DeviceKeyFile,
+  decodeDeviceKeyFile,
+  encodeDeviceKeyFile,
+  type KeyFileHead,
+  type KeyFileLock,
+  type KeyFileOpening,
+  readDeviceKeyFileHead,
+} from './key-file.ts'
+export {
+  type KeptAt,
+  parseStoreSecret,
+  STORE_HANDLE_BYTES_MAX,
+  STORE_SECRET_BYTES,
+} from './key-file-keys.ts'
+export { type BranchOptions, replaceBranches } from './keychain-branch.ts'
+export {
+  addMember,
+  beginEpoch,
+  foundKeychain,
+  type Newcomer,
+  revokeMembers,
+} from './keychain-writer.ts'
 export { type Keyring, openKeyring } from './keyring.ts'
 export {
   type KemHolder,
@@ -31,5 +52,5 @@ export {
 } from './recovery/recovery-key.ts'
 export { deriveRoot, type Root } from './root.ts'
 export { type OpenResult, openEnvelope, resealEnvelope, sealRecord } from './seal.ts'
-export type { RecoverySeed, RootSecret, Secret } from './secret.ts'
+export type { RecoverySeed, RootSecret, Secret, StoreSecret } from './secret.ts'
 export { verifySignature } from './sodium.ts'

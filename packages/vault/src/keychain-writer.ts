@@ -1,42 +1,38 @@
 /**
- * Writing the keychain: founding a vault, adding a member, beginning an epoch.
+ * Writing the keychain: founding a vault, adding and revoking members, beginning an epoch.
  *
  * Each function gives signed bytes to append and keeps nothing; what it makes is put through the
- * same rules that both ends apply (protocol's keychain.ts) before it is handed out. The caller
- * appends the bytes at the remote, and makes them anew when another entry came first.
+ * same rules that both ends apply (protocol's keychain-rules.ts) before it is handed out. The
+ * caller appends the bytes at the remote, and makes them anew when another entry came first. How
+ * the root ends a fork is keychain-branch.ts.
  */
 import {
   assert,
-  encodeKeychainBody,
-  encodeKeychainEntry,
-  extendKeychain,
-  HASH_NONE,
+  type Hash,
   type Keychain,
-  type KeychainPayload,
   keychainHead,
-  keychainSignedBytes,
+  type MemberId,
   type MemberKind,
   memberIdOf,
   newestEpoch,
   type Signature,
-  validateKeychain,
   WRAP_BYTES,
 } from '@blindcopy/protocol'
 import { commitToEpoch, commitToIdKey } from './commitment.ts'
 import type { DeviceKeys } from './device.ts'
 import { VaultError } from './error.ts'
+import { foundDraft, KeychainDraft } from './keychain-draft.ts'
 import { Keyring } from './keyring.ts'
 import { type MemberPublicKeys, memberProof, type Signer } from './member-keys.ts'
 import { sealMemberName } from './member-name.ts'
 import { sealOlderEpoch } from './older-epoch.ts'
 import type { RandomBytes } from './random.ts'
 import type { Root } from './root.ts'
-import { SECRET_BYTES, Secret } from './secret.ts'
-import { verifySignature } from './sodium.ts'
+import { type EpochKey, SECRET_BYTES, Secret } from './secret.ts'
 import { type Recipient, type WrapPlace, type WrappedKeys, wrapKeys } from './wrap.ts'
 
 /** The parameters that every entry needs. */
-type Writing = {
+export type Writing = {
   readonly keychain: Keychain
   readonly signer: Signer
   readonly nowMs: number
@@ -47,6 +43,8 @@ export type Newcomer = MemberPublicKeys & {
   readonly kind: MemberKind
   /** From `memberProof`, made by the newcomer itself. */
   readonly proof: Signature
+  /** Of a recovery key: from `recoveryVaultProof`. */
+  readonly vaultProof?: Hash | undefined
 }
 
 /**
@@ -59,29 +57,25 @@ export function foundKeychain(options: {
   readonly deviceName: string
   readonly nowMs: number
   readonly random: RandomBytes
-}): { entries: Uint8Array[]; keyring: Keyring } {
+}): { entries: readonly Uint8Array[]; keyring: Keyring } {
   const { root, device, deviceName, nowMs, random } = options
   const { vaultId } = root
   const keys = { idKey: generate('IdKey', random), epochKey: generate('EpochKey', random) }
-  const genesis = writeGenesis(root, commitToIdKey(vaultId, keys.idKey), nowMs)
-  const begun = validateKeychain(vaultId, [genesis], verifySignature)
+  const draft = foundDraft(root, { idKeyCommitment: commitToIdKey(vaultId, keys.idKey), nowMs })
   const namePlace = { vaultId, memberId: device.memberId, epoch: 1 }
-  const member = writeEntry(
-    { keychain: begun, signer: root, nowMs },
-    {
-      type: 'member-add',
-      kind: 'device',
-      signingKey: device.signingKey,
-      kemKey: device.kemKey,
-      proof: memberProof(vaultId, device),
-      sealedName: sealMemberName(deviceName, keys.epochKey, namePlace, random),
-      wrap: null,
-    },
-  )
-  const joined = extendKeychain(begun, [member], verifySignature)
-  const epoch = writeEpoch({ keychain: joined, signer: root, nowMs, random }, 1, keys, [])
-  const keyring = new Keyring(vaultId, keys.idKey, new Map([[1, keys.epochKey]]))
-  return { entries: [genesis, member, epoch], keyring }
+  draft.append({
+    type: 'member-add',
+    kind: 'device',
+    signingKey: device.signingKey,
+    kemKey: device.kemKey,
+    proof: memberProof(vaultId, device),
+    sealedName: sealMemberName(deviceName, keys.epochKey, namePlace, random),
+    wrap: null,
+    vaultProof: null,
+  })
+  appendEpoch(draft, { epoch: 1, keys, older: [], random })
+  const keyring = new Keyring(vaultId, keys.idKey, [[1, keys.epochKey]])
+  return { entries: draft.finish().keychain.entries, keyring }
 }
 
 /**
@@ -95,28 +89,36 @@ export function addMember(
     readonly name: string
   },
 ): Uint8Array {
-  const { keychain, keyring, newcomer, name, random } = options
-  checkNewest(keychain, keyring)
+  const draft = new KeychainDraft(options)
+  checkNewest(options.keychain, options.keyring)
+  appendMember(draft, options)
+  return draft.finish().entries[0] as Uint8Array
+}
+
+/** Into a draft: a member with the keys of the newest epoch. Throws `key-mismatch`. */
+export function appendMember(
+  draft: KeychainDraft,
+  options: {
+    readonly keyring: Keyring
+    readonly newcomer: Newcomer
+    readonly name: string
+    readonly random: RandomBytes
+  },
+): void {
+  const { keyring, newcomer, name, random } = options
   const { vaultId, newestEpoch: epoch } = keyring
   const memberId = memberIdOf(newcomer.signingKey)
   const keys = keyring.newestKeys()
-  const wrapPlace = { vaultId, epoch, previous: keychainHead(keychain) }
+  const wrapPlace = { vaultId, epoch, previous: keychainHead(draft.keychain) }
   const recipient = { memberId, kemKey: newcomer.kemKey }
   const wrap = wrapKeys(keys, recipient, wrapPlace, random)
   if (wrap === undefined) {
     throw new VaultError('key-mismatch', 'the KEM key of the new member is not a usable key')
   }
-  const { kind, signingKey, kemKey, proof } = newcomer
+  const { kind, signingKey, kemKey, proof, vaultProof = null } = newcomer
   const sealedName = sealMemberName(name, keys.epochKey, { vaultId, memberId, epoch }, random)
-  return writeEntry(options, {
-    type: 'member-add',
-    kind,
-    signingKey,
-    kemKey,
-    proof,
-    sealedName,
-    wrap,
-  })
+  const member = { kind, signingKey, kemKey, proof, sealedName, wrap, vaultProof }
+  draft.append({ type: 'member-add', ...member })
 }
 
 /** A new key for what is written from now on, wrapped to every active member and the root. */
@@ -124,56 +126,65 @@ export function beginEpoch(options: Writing & { readonly keyring: Keyring }): {
   entry: Uint8Array
   keyring: Keyring
 } {
-  const { keychain, keyring, random } = options
+  const draft = new KeychainDraft(options)
+  const keyring = appendNextEpoch(draft, options)
+  return { entry: draft.finish().entries[0] as Uint8Array, keyring }
+}
+
+/**
+ * Members that are members no more, and an epoch whose key they do not get: one append. Throws
+ * `keychain-invalid` for one who is not active, for the signer itself, and for the last device.
+ */
+export function revokeMembers(
+  options: Writing & { readonly keyring: Keyring; readonly memberIds: readonly MemberId[] },
+): { entries: readonly Uint8Array[]; keyring: Keyring } {
+  const draft = new KeychainDraft(options)
+  draft.append({ type: 'member-revoke', memberIds: options.memberIds })
+  const keyring = appendNextEpoch(draft, options)
+  return { entries: draft.finish().entries, keyring }
+}
+
+function appendNextEpoch(
+  draft: KeychainDraft,
+  { keychain, keyring, random }: Writing & { readonly keyring: Keyring },
+): Keyring {
   checkNewest(keychain, keyring)
-  const { vaultId, newestEpoch: olderEpoch } = keyring
-  const epoch = olderEpoch + 1
-  const older = keyring.newestKeys()
+  const { epochKey: older, idKey } = keyring.newestKeys()
+  const epoch = keychain.greatestEpoch + 1
   const epochKey = generate('EpochKey', random)
-  const sealPlace = { vaultId, epoch, olderEpoch, previous: keychainHead(keychain) }
-  const sealed = sealOlderEpoch(older.epochKey, epochKey, sealPlace, random)
-  const keys = { epochKey, idKey: older.idKey }
-  const entry = writeEpoch(options, epoch, keys, [{ epoch: olderEpoch, sealed }])
-  return { entry, keyring: keyring.withEpoch(epoch, epochKey) }
+  const olderKeys = [[keyring.newestEpoch, older]] as const
+  appendEpoch(draft, { epoch, keys: { epochKey, idKey }, older: olderKeys, random })
+  return keyring.withEpoch(epoch, epochKey)
 }
 
-function writeGenesis(
-  root: Root,
-  idKeyCommitment: ReturnType<typeof commitToIdKey>,
-  nowMs: number,
-) {
-  const place = { index: 0, previous: HASH_NONE, signer: root.memberId, timeMs: nowMs }
-  const { signingKey, kemKey } = root
-  const body = encodeKeychainBody(place, {
-    type: 'genesis',
-    rootSigningKey: signingKey,
-    rootKemKey: kemKey,
-    idKeyCommitment,
-  }).slice()
-  return encodeKeychainEntry(body, root.sign(keychainSignedBytes(root.vaultId, body))).slice()
-}
-
-function writeEpoch(
-  writing: Writing,
-  epoch: number,
-  keys: WrappedKeys,
-  sealedEpochs: Extract<KeychainPayload, { type: 'epoch' }>['sealedEpochs'],
-): Uint8Array {
-  const { keychain, random } = writing
-  const { vaultId, root } = keychain
-  const place = { vaultId, epoch, previous: keychainHead(keychain) }
-  const members = [...keychain.membersById.values()]
+/** Into a draft: an epoch, wrapped to the members that the draft has by then. */
+export function appendEpoch(
+  draft: KeychainDraft,
+  options: {
+    readonly epoch: number
+    readonly keys: WrappedKeys
+    /** The keys that the new one opens. */
+    readonly older: readonly (readonly [number, EpochKey])[]
+    readonly random: RandomBytes
+  },
+): void {
+  const { epoch, keys, older, random } = options
+  const { vaultId, root, membersById } = draft.keychain
+  const place = { vaultId, epoch, previous: keychainHead(draft.keychain) }
   const rootRecipient = { memberId: root.memberId, kemKey: root.rootKemKey }
-  return writeEntry(writing, {
+  draft.append({
     type: 'epoch',
     epoch,
     commitment: commitToEpoch(place, keys.epochKey, keys.idKey),
-    wraps: members.map((member) => ({
+    wraps: [...membersById.values()].map((member) => ({
       memberId: member.memberId,
       wrap: wrapForEpoch(keys, member, place, random),
     })),
     rootWrap: wrapForEpoch(keys, rootRecipient, place, random),
-    sealedEpochs,
+    sealedEpochs: older.map(([olderEpoch, key]) => ({
+      epoch: olderEpoch,
+      sealed: sealOlderEpoch(key, keys.epochKey, { ...place, olderEpoch }, random),
+    })),
   })
 }
 
@@ -188,25 +199,6 @@ function wrapForEpoch(
   return wrapKeys(keys, recipient, place, random) ?? random(WRAP_BYTES)
 }
 
-/** Signs an entry at the end of the chain, and makes sure that it fits there. */
-function writeEntry(
-  { keychain, signer, nowMs }: Omit<Writing, 'random'>,
-  payload: KeychainPayload,
-): Uint8Array {
-  const place = {
-    index: keychain.hashes.length,
-    previous: keychainHead(keychain),
-    signer: signer.memberId,
-    timeMs: nowMs,
-  }
-  // Copies: cbor-x gives views onto a buffer that it goes on filling.
-  const body = encodeKeychainBody(place, payload).slice()
-  const signature = signer.sign(keychainSignedBytes(keychain.vaultId, body))
-  const entry = encodeKeychainEntry(body, signature).slice()
-  extendKeychain(keychain, [entry], verifySignature)
-  return entry
-}
-
 function checkNewest(keychain: Keychain, keyring: Keyring): void {
   const newest = newestEpoch(keychain)?.epoch
   if (newest !== keyring.newestEpoch) {
@@ -217,7 +209,7 @@ function checkNewest(keychain: Keychain, keyring: Keyring): void {
   }
 }
 
-function generate<Name extends string>(name: Name, random: RandomBytes): Secret<Name> {
+export function generate<Name extends string>(name: Name, random: RandomBytes): Secret<Name> {
   const bytes = random(SECRET_BYTES)
   assert(bytes.length === SECRET_BYTES, 'randomness has the size that was asked for')
   return new Secret(name, bytes)

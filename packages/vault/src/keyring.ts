@@ -25,8 +25,6 @@ import { hashCollectionTag, hashRecordId } from './record-id.ts'
 import type { CollectionTagKey, EpochKey, IdKey, SealingKey } from './secret.ts'
 import { unwrapKeys, type WrapPlace, type WrappedKeys } from './wrap.ts'
 
-type EpochKeys = { readonly epochKey: EpochKey; readonly sealingKey: SealingKey }
-
 export class Keyring {
   readonly vaultId: VaultId
   /** The number of the epoch that everything is sealed under. */
@@ -35,18 +33,24 @@ export class Keyring {
   readonly associatedDataStart: Uint8Array
   readonly #idKey: IdKey
   readonly #collectionTagKey: CollectionTagKey
-  readonly #keysByEpoch = new Map<number, EpochKeys>()
+  /** Several of one number where the root has joined branches of the keychain; mostly one. */
+  readonly #keysByEpoch = new Map<number, [EpochKey, ...EpochKey[]]>()
+  readonly #sealingKeysByEpoch = new Map<number, SealingKey[]>()
 
-  /** Takes the keys over: `wipe` clears them. */
-  constructor(vaultId: VaultId, idKey: IdKey, epochKeys: ReadonlyMap<number, EpochKey>) {
+  /** Takes the keys over: `wipe` clears them. Of one number, the first is the chain's own. */
+  constructor(vaultId: VaultId, idKey: IdKey, epochKeys: Iterable<readonly [number, EpochKey]>) {
     this.vaultId = vaultId
     this.associatedDataStart = envelopeAssociatedData(vaultId, new Uint8Array(0))
-    this.newestEpoch = Math.max(...epochKeys.keys())
     this.#idKey = idKey
     this.#collectionTagKey = derive('idCollectionTag', idKey)
     for (const [epoch, epochKey] of epochKeys) {
-      this.#keysByEpoch.set(epoch, { epochKey, sealingKey: derive('epochSealing', epochKey) })
+      const held = this.#keysByEpoch.get(epoch)
+      if (held === undefined) this.#keysByEpoch.set(epoch, [epochKey])
+      else held.push(epochKey)
+      const sealingKeys = this.#sealingKeysByEpoch.get(epoch) ?? []
+      this.#sealingKeysByEpoch.set(epoch, [...sealingKeys, derive('epochSealing', epochKey)])
     }
+    this.newestEpoch = Math.max(...this.#keysByEpoch.keys())
   }
 
   has(epoch: number): boolean {
@@ -64,34 +68,44 @@ export class Keyring {
   }
 
   sealingKey(epoch: number): SealingKey | undefined {
-    return this.#keysByEpoch.get(epoch)?.sealingKey
+    return this.#sealingKeysByEpoch.get(epoch)?.[0]
+  }
+
+  /** All keys that may have sealed an envelope of this epoch; the likeliest first. */
+  sealingKeys(epoch: number): readonly SealingKey[] {
+    return this.#sealingKeysByEpoch.get(epoch) ?? []
   }
 
   epochKey(epoch: number): EpochKey | undefined {
-    return this.#keysByEpoch.get(epoch)?.epochKey
+    return this.#keysByEpoch.get(epoch)?.[0]
+  }
+
+  /** Every key with its number. Borrowed: wiped with this keyring. */
+  *epochKeys(): Generator<readonly [number, EpochKey]> {
+    for (const [epoch, held] of this.#keysByEpoch) {
+      for (const epochKey of held) yield [epoch, epochKey]
+    }
   }
 
   /** What a new member is given. Borrowed: wiped with this keyring. */
   newestKeys(): WrappedKeys {
-    const keys = this.#keysByEpoch.get(this.newestEpoch)
-    if (keys === undefined) throw keyMismatch('the keyring holds no epoch')
-    return { epochKey: keys.epochKey, idKey: this.#idKey }
+    const epochKey = this.epochKey(this.newestEpoch)
+    if (epochKey === undefined) throw keyMismatch('the keyring holds no epoch')
+    return { epochKey, idKey: this.#idKey }
   }
 
   /** Another keyring with one more epoch; each is wiped by itself. */
   withEpoch(epoch: number, epochKey: EpochKey): Keyring {
-    const epochKeys = new Map<number, EpochKey>()
-    for (const [older, keys] of this.#keysByEpoch) epochKeys.set(older, keys.epochKey.copy())
-    return new Keyring(this.vaultId, this.#idKey.copy(), epochKeys.set(epoch, epochKey))
+    const copies = [...this.epochKeys()].map(([older, key]) => [older, key.copy()] as const)
+    return new Keyring(this.vaultId, this.#idKey.copy(), [...copies, [epoch, epochKey]])
   }
 
   /** Afterwards every use fails. */
   wipe(): void {
     this.#idKey.wipe()
     this.#collectionTagKey.wipe()
-    for (const { epochKey, sealingKey } of this.#keysByEpoch.values()) {
-      epochKey.wipe()
-      sealingKey.wipe()
+    for (const keys of [this.#keysByEpoch, this.#sealingKeysByEpoch]) {
+      for (const key of [...keys.values()].flat()) key.wipe()
     }
   }
 }
@@ -138,36 +152,46 @@ function findWrap(
   return { wrap: found.wrap, place: { vaultId, epoch, previous } }
 }
 
-function checkEpochKey(keychain: Keychain, epoch: Epoch, epochKey: EpochKey, idKey: IdKey): void {
+function isCommitted(keychain: Keychain, epoch: Epoch, epochKey: EpochKey, idKey: IdKey): boolean {
   const place = { vaultId: keychain.vaultId, epoch: epoch.epoch }
-  if (!equalBytes(commitToEpoch(place, epochKey, idKey), epoch.commitment)) {
+  return equalBytes(commitToEpoch(place, epochKey, idKey), epoch.commitment)
+}
+
+function checkEpochKey(keychain: Keychain, epoch: Epoch, epochKey: EpochKey, idKey: IdKey): void {
+  if (!isCommitted(keychain, epoch, epochKey, idKey)) {
     throw keyMismatch(`the key of epoch ${epoch.epoch} is not the one its entry commits to`)
   }
 }
 
-/** From the newest down: each epoch whose key is known opens those that its entry seals. */
+/**
+ * From the newest down: each epoch whose key is known opens those that its entry seals. Keys of the
+ * branches that a root has joined have no entry in the chain; the root's own seal vouches for them.
+ */
 function openOlderEpochs(
   keychain: Keychain,
   newest: Epoch,
   newestKey: EpochKey,
   idKey: IdKey,
-): Map<number, EpochKey> {
+): (readonly [number, EpochKey])[] {
   const { vaultId } = keychain
   const epochsByNumber = new Map(keychain.epochs.map((epoch) => [epoch.epoch, epoch]))
   const keysByEpoch = new Map([[newest.epoch, newestKey]])
-  for (const { epoch, previous, sealedEpochs } of keychain.epochs.toReversed()) {
+  const ofBranches: (readonly [number, EpochKey])[] = []
+  for (const { epoch, previous, sealedEpochs, joinsBranches } of keychain.epochs.toReversed()) {
     const newer = keysByEpoch.get(epoch)
     if (newer === undefined) continue
     for (const { epoch: olderEpoch, sealed } of sealedEpochs) {
       const older = epochsByNumber.get(olderEpoch)
       // One that the chain does not hold has no commitment to check its key against.
-      if (older === undefined || keysByEpoch.has(olderEpoch)) continue
+      if (!joinsBranches && (older === undefined || keysByEpoch.has(olderEpoch))) continue
       const key = openSealed(sealed, newer, { vaultId, epoch, olderEpoch, previous })
-      checkEpochKey(keychain, older, key, idKey)
-      keysByEpoch.set(olderEpoch, key)
+      const isOwn = older !== undefined && isCommitted(keychain, older, key, idKey)
+      if (!isOwn && !joinsBranches) checkEpochKey(keychain, older as Epoch, key, idKey)
+      if (isOwn && !keysByEpoch.has(olderEpoch)) keysByEpoch.set(olderEpoch, key)
+      else ofBranches.push([olderEpoch, key])
     }
   }
-  return keysByEpoch
+  return [...keysByEpoch, ...ofBranches]
 }
 
 function openSealed(...sealed: Parameters<typeof openOlderEpoch>): EpochKey {

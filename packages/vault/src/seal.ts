@@ -34,6 +34,7 @@ import type { Keyring } from './keyring.ts'
 import type { RandomBytes } from './random.ts'
 import { openHedged, sealHedged } from './raw-sodium.ts'
 import { decodeRecord, encodeRecord, type RecordDraft, type VaultRecord } from './record.ts'
+import type { SealingKey } from './secret.ts'
 
 export type OpenResult =
   | { readonly type: 'opened'; readonly record: VaultRecord }
@@ -138,8 +139,18 @@ export function sealWork(
 
 /** The buffer with associated data and padded record, to be wiped by the caller. */
 function openWork(keyring: Keyring, envelope: Envelope): Uint8Array {
-  const key = keyring.sealingKey(envelopeEpoch(envelope))
-  if (key === undefined) throw tampered()
+  for (const key of keyring.sealingKeys(envelopeEpoch(envelope))) {
+    const work = openWorkWith(key, keyring, envelope)
+    if (work !== undefined) return work
+  }
+  throw tampered()
+}
+
+function openWorkWith(
+  key: SealingKey,
+  keyring: Keyring,
+  envelope: Envelope,
+): Uint8Array | undefined {
   const paddedBytes = envelope.length - ENVELOPE_HEADER_BYTES - TAG_BYTES
   const work = borrowWork(SEAL_ROOM_BYTES + Math.max(0, paddedBytes))
   work.set(keyring.associatedDataStart, NONCE_BYTES)
@@ -150,11 +161,9 @@ function openWork(keyring: Keyring, envelope: Envelope): Uint8Array {
     work.subarray(NONCE_BYTES, SEAL_ROOM_BYTES),
     key.bytes,
   )
-  if (size === undefined) {
-    work.fill(0)
-    throw tampered()
-  }
-  return work
+  if (size !== undefined) return work
+  work.fill(0)
+  return undefined
 }
 
 function readRecord(keyring: Keyring, envelope: Envelope, work: Uint8Array): VaultRecord {

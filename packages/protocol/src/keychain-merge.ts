@@ -1,0 +1,108 @@
+/**
+ * Keychain merge: what becomes of the chain that is held when another end serves entries.
+ *
+ *   an entry that stands here             nothing
+ *   one that follows the head             it is appended
+ *   one that the root has replaced        nothing: its branch has given way
+ *   a root's `replace` that names my head the chain goes back to where it stands, and on from there
+ *   anything else that differs            `keychain-forked`: nothing chooses between two members
+ *
+ * So entries may be stored and sent in the order they came, replaced ones included: going through
+ * them again leads to the same chain (`replayKeychain`).
+ */
+import { equalBytes, formatHex } from './bytes.ts'
+import { ProtocolError } from './error.ts'
+import type { Hash, VaultId } from './ids.ts'
+import {
+  appendEntries,
+  checkSettled,
+  type Keychain,
+  keychainBefore,
+  keychainHead,
+  validateKeychain,
+} from './keychain.ts'
+import { type KeychainEntry, parseKeychainEntry } from './keychain-entry.ts'
+import { invalid } from './keychain-rules.ts'
+import type { VerifySignature } from './signature.ts'
+
+export type KeychainMerge = {
+  readonly keychain: Keychain
+  /** Those of the entries that were not known here, in their order. */
+  readonly added: readonly Uint8Array[]
+  /** The chain as it was before a branch of the root's took its place; undefined when none did. */
+  readonly replaced: Keychain | undefined
+}
+
+/**
+ * Takes entries that another end serves. Throws `keychain-forked` or `keychain-invalid`, and
+ * nothing is changed.
+ */
+export function mergeKeychain(
+  held: Keychain,
+  entries: readonly Uint8Array[],
+  verify: VerifySignature,
+): KeychainMerge {
+  let keychain = held
+  let replaced: Keychain | undefined
+  const added: Uint8Array[] = []
+  for (const bytes of entries) {
+    const entry = parseKeychainEntry(bytes)
+    const own = keychain.hashes[entry.index]
+    const isKnown = own !== undefined && equalBytes(own, entry.hash)
+    if (isKnown || keychain.replaced.has(formatHex(entry.hash))) continue
+    if (own !== undefined) {
+      checkReplaces(keychain, entry)
+      replaced ??= keychain
+      keychain = keychainBefore(keychain, entry.index)
+    }
+    keychain = appendEntries(keychain, [bytes], verify)
+    added.push(bytes)
+  }
+  return { keychain: checkSettled(keychain), added, replaced }
+}
+
+/** The chain that entries lead to in the order in which they came to one end. */
+export function replayKeychain(
+  vaultId: VaultId,
+  entries: readonly Uint8Array[],
+  verify: VerifySignature,
+): Keychain {
+  const [first, ...rest] = entries
+  if (first === undefined) return invalid('it is empty')
+  return mergeKeychain(validateKeychain(vaultId, [first], verify), rest, verify).keychain
+}
+
+/** Whether whoever holds `held` may go over to a chain that has this entry in it. */
+export function replacesHead(held: Keychain, entry: KeychainEntry): boolean {
+  const head = keychainHead(held)
+  return (
+    entry.payload.type === 'replace' &&
+    entry.payload.replaced.some((hash) => equalBytes(hash, head))
+  )
+}
+
+/** The entry's signature is checked when it is appended; until then nothing is kept. */
+function checkReplaces(held: Keychain, entry: KeychainEntry): void {
+  if (replacesHead(held, entry)) return
+  throw new ProtocolError(
+    'keychain-forked',
+    'there are two lists of devices, and neither follows from the other',
+    { details: { length: held.hashes.length, common: entry.index } },
+  )
+}
+
+/** The longest part that two chains of one vault share and that no epoch is missing after. */
+export function commonKeychain(one: Keychain, other: Keychain): Keychain {
+  const sizeMax = Math.min(one.hashes.length, other.hashes.length)
+  let common = 0
+  while (common < sizeMax && equalBytes(one.hashes[common] as Hash, other.hashes[common] as Hash)) {
+    common++
+  }
+  let keychain = keychainBefore(one, 1)
+  let settled = keychain
+  for (let i = 1; i < common; i++) {
+    keychain = appendEntries(keychain, [one.entries[i] as Uint8Array], () => true)
+    if (keychain.unsettled === 0) settled = keychain
+  }
+  return settled
+}

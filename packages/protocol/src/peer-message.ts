@@ -14,6 +14,10 @@
  *
  * A bundle is its header [20, version, vaultId, madeMs, count], then keychain and envelopes as
  * above, then its end [21, count, digest, memberId, signature] over `bundleSignedBytes`.
+ *
+ * A backup is its header [22, version, vaultId, madeMs, count, state], then the same, its end over
+ * `backupSignedBytes`, with a check [23, digest] behind each frame but the end.
+ *   state = [fingerprint, syncId | null, seq, chain, keychainLength, keychainHead]
  */
 import { z } from 'zod'
 import { decodeCbor, encodeCbor } from './codec.ts'
@@ -28,16 +32,21 @@ import {
   type RecordId,
   SIGNATURE_BYTES,
   type Signature,
+  SYNC_ID_BYTES,
+  type SyncId,
   VAULT_ID_BYTES,
   type VaultId,
 } from './ids.ts'
 import { KEYCHAIN_ENTRIES_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_RECORDS_MAX } from './limits.ts'
+import { FINGERPRINT_BYTES } from './log.ts'
 import { checkMessage, ReconcileAnswer, ReconcileRequest } from './message.ts'
 
 /** Of the exchange between two devices. */
 export const PEER_VERSION = 1
 /** Of a bundle. */
 export const BUNDLE_VERSION = 1
+/** Of a backup. */
+export const BACKUP_VERSION = 1
 export const PEER_NONCE_BYTES = 32
 /** Envelopes of one message, in bytes; a single one may exceed it. */
 export const PEER_BATCH_BYTES_MAX: number = TRANSACTION_BYTES_MAX
@@ -59,11 +68,16 @@ function sized<Name extends string>(name: Name, size: number): z.ZodType<Brand<N
 const vaultId: z.ZodType<VaultId> = sized('VaultId', VAULT_ID_BYTES)
 const memberId: z.ZodType<MemberId> = sized('MemberId', MEMBER_ID_BYTES)
 const hash: z.ZodType<Hash> = sized('Hash', HASH_BYTES)
+const syncId: z.ZodType<SyncId> = sized('SyncId', SYNC_ID_BYTES)
+const fingerprint: z.ZodType<Brand<'Fingerprint'>> = sized('Fingerprint', FINGERPRINT_BYTES)
 const recordId: z.ZodType<RecordId> = sized('RecordId', RECORD_ID_BYTES)
 const signature: z.ZodType<Signature> = sized('Signature', SIGNATURE_BYTES)
 const count = z.number().int().nonnegative()
 const envelopes = z.array(bytes).max(PEER_BATCH_RECORDS_MAX)
 const entries = z.array(bytes).max(KEYCHAIN_ENTRIES_MAX)
+
+/** Of the device when a backup was begun: what it holds, its place in the log, its keychain. */
+const BackupState = z.tuple([fingerprint, syncId.nullable(), count, hash, count, hash])
 
 const SCHEMAS = {
   hello: z.tuple([z.literal(0), count, vaultId, sized('Nonce', PEER_NONCE_BYTES)]),
@@ -80,6 +94,8 @@ const SCHEMAS = {
   failed: z.tuple([z.literal(11), z.string().max(64)]),
   header: z.tuple([z.literal(20), count, vaultId, count, count]),
   end: z.tuple([z.literal(21), count, hash, memberId, signature]),
+  backup: z.tuple([z.literal(22), count, vaultId, count, count, BackupState]),
+  check: z.tuple([z.literal(23), hash]),
 } as const
 
 export type PeerKind = keyof typeof SCHEMAS

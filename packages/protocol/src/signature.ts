@@ -89,6 +89,7 @@ const LOGIN_LABEL = encodeUtf8('blindcopy.login.v1')
 const CREATE_LABEL = encodeUtf8('blindcopy.create.v1')
 const PEER_LABEL = encodeUtf8('blindcopy.peer.v1')
 const BUNDLE_LABEL = encodeUtf8('blindcopy.bundle.v1')
+const BACKUP_LABEL = encodeUtf8('blindcopy.backup.v1')
 const CHECKPOINT_LABEL = encodeUtf8('blindcopy.checkpoint.v1')
 
 /** What the signer of a keychain entry signs: the entry's body as it stands. */
@@ -161,13 +162,20 @@ export function peerSignedBytes(statement: PeerStatement): Uint8Array {
   return concat(PEER_LABEL, vaultId, memberId, nonce, otherNonce)
 }
 
-/** What the device that made a bundle signs: `digest` covers all that stands before its end. */
-export function bundleSignedBytes(statement: {
+export type FileStatement = {
   readonly vaultId: VaultId
   readonly memberId: MemberId
   readonly digest: Hash
-}): Uint8Array {
+}
+
+/** What the device that made a bundle signs: `digest` covers all that stands before its end. */
+export function bundleSignedBytes(statement: FileStatement): Uint8Array {
   return concat(BUNDLE_LABEL, statement.vaultId, statement.memberId, statement.digest)
+}
+
+/** The same of a backup. */
+export function backupSignedBytes(statement: FileStatement): Uint8Array {
+  return concat(BACKUP_LABEL, statement.vaultId, statement.memberId, statement.digest)
 }
 
 /** What a device signs of its checkpoint: the body as it stands. */

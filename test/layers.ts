@@ -51,7 +51,11 @@ const FUNNELS: readonly { readonly name: RegExp; readonly where: RegExp }[] = [
   { name: /^libsodium-wrappers$/, where: /^packages\/vault\/src\/sodium\.ts$/ },
   { name: /^libsodium-wrappers-sumo$/, where: /^packages\/vault\/src\/argon2id\.ts$/ },
   { name: /sodium/, where: /^$/ },
-  { name: /^@scure\/bip39$/, where: /^packages\/vault\/src\/phrase\.ts$/ },
+  { name: /^@scure\/bip39$/, where: /^packages\/vault\/src\/(phrase|word-list)\.ts$/ },
+  {
+    name: /^shamir-secret-sharing$/,
+    where: /^packages\/vault\/src\/recovery\/shamir\.ts$/,
+  },
   { name: /^cbor-x$/, where: /^packages\/protocol\/src\/codec\.ts$/ },
   { name: /^@noble\/hashes$/, where: /^packages\/protocol\/src\/hash\.ts$/ },
   { name: /^level$/, where: /^packages\/secondary\/src\/level-store\.ts$/ },

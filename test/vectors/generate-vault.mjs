@@ -91,7 +91,7 @@ function phrases() {
       refused('25 words', malformed, `${phrase} zoo`, 'one too many'),
       refused('unknown word', malformed, words.with(3, 'absract').join(' '), 'a letter is missing'),
       refused('joined', malformed, words.join(''), 'no spaces'),
-      refused('commas', malformed, words.join(','), 'commas do not part words'),
+      spelled('commas', words.join(','), 'commas part words'),
       refused(
         'other list',
         malformed,

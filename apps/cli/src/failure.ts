@@ -133,6 +133,17 @@ const VAULT: Readonly<Record<string, Outcome>> = {
   'key-mismatch': { exit: 5, remedy: 'Nothing here was changed. Ask on your other devices.' },
   'record-too-large': { exit: 2, remedy: 'Split the record: sealed it must fit 1 MiB.' },
   'parameters-refused': { exit: 5, remedy: 'The key file was changed: use a copy of it.' },
+  'memory-refused': { exit: 1, remedy: 'Close other programs, or use a device with more memory.' },
+  'passphrase-weak': { exit: 2, remedy: 'Take four or five random words, or more characters.' },
+  'recovery-file-damaged': { exit: 5, remedy: 'Use another copy of the key file.' },
+  'recovery-kind-wrong': { exit: 2, remedy: 'Give it where the sentence says that it belongs.' },
+  'recovery-newer': { exit: 1, remedy: UPDATE },
+  'share-count-refused': { exit: 2, remedy: 'Take at least 2 of them, and at most 16 in all.' },
+  'share-malformed': { exit: 2, remedy: 'Compare with the paper: 33 words, in their order.' },
+  'share-checksum': { exit: 2, remedy: 'Compare each word, and their order, with the paper.' },
+  'shares-mixed': { exit: 2, remedy: 'Leave out the shares that do not belong to the others.' },
+  'shares-conflict': { exit: 2, remedy: 'Compare both with the paper; one of them was changed.' },
+  'shares-too-few': { exit: 2, remedy: 'Find more shares of the same set, and give all at once.' },
 }
 
 export const OUTCOMES: Readonly<Record<string, Outcome>> = {

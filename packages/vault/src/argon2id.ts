@@ -40,6 +40,7 @@ export function checkParameters(parameters: Argon2idParameters, bounds: Argon2id
   )
 }
 
+/** Throws `memory-refused`. */
 export async function stretchPassphrase(
   passphrase: string,
   salt: Uint8Array,
@@ -49,14 +50,23 @@ export async function stretchPassphrase(
   await sodium.ready
   // NFC, as RFC 8265 (OpaqueString) has it: keyboards spell one accented letter in two ways.
   const password = encodeUtf8(passphrase.normalize('NFC'))
-  const key = sodium.crypto_pwhash(
-    SECRET_BYTES,
-    password,
-    salt,
-    parameters.passes,
-    parameters.memoryKib * 1024,
-    sodium.crypto_pwhash_ALG_ARGON2ID13,
-  )
-  password.fill(0)
-  return new Secret('PassphraseKey', key)
+  try {
+    const key = sodium.crypto_pwhash(
+      SECRET_BYTES,
+      password,
+      salt,
+      parameters.passes,
+      parameters.memoryKib * 1024,
+      sodium.crypto_pwhash_ALG_ARGON2ID13,
+    )
+    return new Secret('PassphraseKey', key)
+  } catch {
+    // Within the bounds nothing else fails, and libsodium's sentence is a different one.
+    throw new VaultError(
+      'memory-refused',
+      `this device does not give the ${parameters.memoryKib / 1024} MiB that the passphrase needs`,
+    )
+  } finally {
+    password.fill(0)
+  }
 }

@@ -20,6 +20,8 @@ import {
   type RecordId,
   SIGNATURE_BYTES,
   type Signature,
+  SIGNING_PUBLIC_KEY_BYTES,
+  type SigningPublicKey,
   SYNC_ID_BYTES,
   type SyncId,
   VAULT_ID_BYTES,
@@ -33,12 +35,7 @@ import {
   TRANSACTION_RECORDS_MAX,
 } from './limits.ts'
 import { FINGERPRINT_BYTES, PAIR_BYTES } from './log.ts'
-import {
-  MailboxAnswer,
-  MailboxCloseAnswer,
-  MailboxWriteAnswer,
-  MailboxWriteRequest,
-} from './mailbox-message.ts'
+import { MailboxAnswer, MailboxWriteAnswer, MailboxWriteRequest } from './mailbox-message.ts'
 
 const bytes = z
   .custom<Uint8Array>((value) => value instanceof Uint8Array, 'bytes expected')
@@ -54,6 +51,10 @@ function sized<Name extends string>(name: Name, size: number) {
 
 const vaultId: z.ZodType<VaultId> = sized('VaultId', VAULT_ID_BYTES)
 const memberId: z.ZodType<MemberId> = sized('MemberId', MEMBER_ID_BYTES)
+const signingKey: z.ZodType<SigningPublicKey> = sized(
+  'SigningPublicKey',
+  SIGNING_PUBLIC_KEY_BYTES,
+)
 const recordId: z.ZodType<RecordId> = sized('RecordId', RECORD_ID_BYTES)
 const syncId: z.ZodType<SyncId> = sized('SyncId', SYNC_ID_BYTES)
 const hash: z.ZodType<Hash> = sized('Hash', HASH_BYTES)
@@ -82,10 +83,20 @@ export const Capabilities = z.strictObject({
 })
 export type Capabilities = z.infer<typeof Capabilities>
 
-/** `POST /v1/challenge`: for a login or for the creation of a vault. */
-export const ChallengeRequest = z.strictObject({ vaultId })
+/**
+ * `POST /v1/challenge`: for a login or for the creation of a vault. Who restores with a recovery
+ * key alone names its signing key, and is told the vault.
+ */
+export const ChallengeRequest = z.union([
+  z.strictObject({ vaultId }),
+  z.strictObject({ signingKey }),
+])
 export type ChallengeRequest = z.infer<typeof ChallengeRequest>
-export const ChallengeAnswer = z.strictObject({ nonce, expiresMs: count })
+export const ChallengeAnswer = z.strictObject({
+  nonce,
+  expiresMs: count,
+  vaultId: vaultId.optional(),
+})
 export type ChallengeAnswer = z.infer<typeof ChallengeAnswer>
 
 /** `POST /v1/session`: the signature is over `loginSignedBytes`. */
@@ -305,7 +316,6 @@ export const MESSAGES: Readonly<Record<string, z.ZodType>> = {
   MailboxWriteRequest,
   MailboxWriteAnswer,
   MailboxAnswer,
-  MailboxCloseAnswer,
   ChangesFrame,
   LiveFrame,
   LiveHello,

@@ -27,6 +27,11 @@ export const SUBKEYS = {
   idCommitment: { context: 'bcidkey1', number: 2, from: 'IdKey', to: 'CommitmentKey' },
   storeSealing: { context: 'bcstore1', number: 1, from: 'PassphraseKey', to: 'BoxKey' },
   storeCommitment: { context: 'bcstore1', number: 2, from: 'PassphraseKey', to: 'CommitmentKey' },
+  /** Of a key file under a key store: mixed with its salt, and with a passphrase if it has one. */
+  keyStoreMixing: { context: 'bckstor1', number: 1, from: 'StoreSecret', to: 'MixingKey' },
+  keyStoreCommitment: { context: 'bckstor1', number: 2, from: 'StoreSecret', to: 'CommitmentKey' },
+  mixedSealing: { context: 'bckmixd1', number: 1, from: 'StoreKey', to: 'BoxKey' },
+  mixedCommitment: { context: 'bckmixd1', number: 2, from: 'StoreKey', to: 'CommitmentKey' },
   recoverySigning: { context: 'bcrecov1', number: 1, from: 'RecoverySeed', to: 'SigningSeed' },
   recoveryKem: { context: 'bcrecov1', number: 2, from: 'RecoverySeed', to: 'KemSeed' },
   /** Shows, in the entry that adds a recovery key, which vault it was made for. */

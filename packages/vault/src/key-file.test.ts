@@ -1,5 +1,6 @@
 /**
- * A key store gives back what was put in, and tells a wrong passphrase from a damaged file.
+ * A key file gives back what was put in, and tells a wrong passphrase, and a wrong secret of a key
+ * store, from a damaged file.
  * Argon2id with real parameters takes a quarter of a second, so damage is tried with small ones.
  */
 import {
@@ -13,14 +14,18 @@ import {
 import { describe, expect, it } from 'vitest'
 import { ARGON2ID_BOUNDS } from './argon2id.ts'
 import {
-  decodeKeyStore,
-  decodeKeyStoreWithin,
-  encodeKeyStore,
-  encodeKeyStoreWith,
-  type KeyStore,
+  type DeviceKeyFile,
+  decodeDeviceKeyFile,
+  decodeDeviceKeyFileWithin,
+  encodeDeviceKeyFile,
+  encodeDeviceKeyFileWith,
+  type KeyFileLock,
+  type KeyFileOpening,
+  readDeviceKeyFileHead,
 } from './key-file.ts'
+import { parseStoreSecret, STORE_HANDLE_BYTES_MAX } from './key-file-keys.ts'
 import { pooledRandom } from './random.ts'
-import { codeOfAsync, foundTestVault } from './vault.fixture.ts'
+import { codeOf, codeOfAsync, foundTestVault } from './vault.fixture.ts'
 
 const { device, root } = foundTestVault('key file')
 const { vaultId } = root
@@ -30,10 +35,12 @@ const SMALL_BOUNDS = { floor: SMALL, ceiling: { passes: 4, memoryKib: 64 } }
 const PASSPHRASE = 'correct horse é battery'
 const CHECKSUM_LABEL = encodeUtf8('blindcopy.key-file.v1')
 
-const encodeSmall = () =>
-  encodeKeyStoreWith(SMALL, { deviceKeys: device, vaultId }, PASSPHRASE, random)
+const file: DeviceKeyFile = { deviceKeys: device, vaultId }
+const plain = () => encodeDeviceKeyFile(file, {}, random)
+const encodeSmall = (lock: KeyFileLock = { passphrase: PASSPHRASE }) =>
+  encodeDeviceKeyFileWith(SMALL, file, lock, random)
 const decodeSmall = (bytes: Uint8Array, passphrase?: string) =>
-  decodeKeyStoreWithin(SMALL_BOUNDS, bytes, passphrase)
+  decodeDeviceKeyFileWithin(SMALL_BOUNDS, bytes, { passphrase })
 
 /** What someone who can write the file would do after changing it. */
 function withGoodChecksum(bytes: Uint8Array): Uint8Array {
@@ -41,7 +48,7 @@ function withGoodChecksum(bytes: Uint8Array): Uint8Array {
   return concat(body, sha256(concat(CHECKSUM_LABEL, body)))
 }
 
-function expectSame(store: KeyStore) {
+function expectSame(store: DeviceKeyFile) {
   expect(equalBytes(store.vaultId, vaultId)).toBe(true)
   const { deviceKeys } = store
   expect(equalBytes(deviceKeys.deviceId, device.deviceId)).toBe(true)
@@ -51,45 +58,49 @@ function expectSame(store: KeyStore) {
   expect(equalBytes(deviceKeys.sign(message), device.sign(message))).toBe(true)
 }
 
-describe('a plain key store', () => {
+describe('a plain key file', () => {
   it('gives back the keys, with or without a passphrase that it does not need', async () => {
-    const bytes = await encodeKeyStore(device, vaultId, undefined, random)
-    expectSame(await decodeKeyStore(bytes))
-    expectSame(await decodeKeyStore(bytes, 'not needed'))
+    const bytes = await plain()
+    expectSame(await decodeDeviceKeyFile(bytes))
+    expectSame(await decodeDeviceKeyFile(bytes, { passphrase: 'not needed' }))
   })
 
   it('is damaged when any one bit is flipped, or at any other length', async () => {
-    const bytes = await encodeKeyStore(device, vaultId, undefined, random)
+    const bytes = await plain()
     for (let offset = 0; offset < bytes.length; offset++) {
       for (let bit = 0; bit < 8; bit++) {
         const changed = bytes.with(offset, (bytes[offset] ?? 0) ^ (1 << bit))
-        expect(await codeOfAsync(decodeKeyStore(changed))).toBe('key-file-damaged')
+        expect(await codeOfAsync(decodeDeviceKeyFile(changed))).toBe('key-file-damaged')
       }
-      const cut = decodeKeyStore(bytes.subarray(0, offset))
+      const cut = decodeDeviceKeyFile(bytes.subarray(0, offset))
       expect(await codeOfAsync(cut)).toBe('key-file-damaged')
     }
     const grown = withGoodChecksum(concat(bytes, new Uint8Array(1)))
-    expect(await codeOfAsync(decodeKeyStore(grown))).toBe('key-file-damaged')
+    expect(await codeOfAsync(decodeDeviceKeyFile(grown))).toBe('key-file-damaged')
   })
 
   it('refuses another magic, version or form under a good checksum', async () => {
-    const bytes = await encodeKeyStore(device, vaultId, undefined, random)
+    const bytes = await plain()
     for (const [offset, byte] of [
       [0, 0],
       [8, 2],
       [9, 1],
       [9, 2],
+      [9, 3],
+      [9, 4],
     ] as const) {
       const changed = withGoodChecksum(bytes.with(offset, byte))
-      expect(await codeOfAsync(decodeKeyStore(changed, 'x'))).toBe('key-file-damaged')
+      expect(await codeOfAsync(decodeDeviceKeyFile(changed, { passphrase: 'x' }))).toBe(
+        'key-file-damaged',
+      )
     }
   })
 })
 
-describe('a key store under a passphrase', () => {
+describe('a key file under a passphrase', () => {
   it('gives back the keys, and holds none of them in the open', async () => {
-    const bytes = await encodeKeyStore(device, vaultId, PASSPHRASE, random)
-    expectSame(await decodeKeyStore(bytes, PASSPHRASE))
+    const bytes = await encodeDeviceKeyFile(file, { passphrase: PASSPHRASE }, random)
+    expectSame(await decodeDeviceKeyFile(bytes, { passphrase: PASSPHRASE }))
     const text = formatHex(bytes)
     for (const secret of [device.signingSeed, device.kemSeed]) {
       expect(text).not.toContain(formatHex(secret.bytes))
@@ -104,9 +115,7 @@ describe('a key store under a passphrase', () => {
     expect(await codeOfAsync(decodeSmall(bytes))).toBe('passphrase-required')
     expect(await codeOfAsync(decodeSmall(bytes, ''))).toBe('passphrase-required')
     expect(await codeOfAsync(decodeSmall(bytes, `${PASSPHRASE} `))).toBe('passphrase-wrong')
-    const store = { deviceKeys: device, vaultId }
-    const empty = encodeKeyStoreWith(SMALL, store, '', random)
-    expect(await codeOfAsync(empty)).toBe('passphrase-required')
+    expect(await codeOfAsync(encodeSmall({ passphrase: '' }))).toBe('passphrase-required')
   })
 
   it('is damaged, whatever the passphrase, when any byte is changed', async () => {
@@ -134,7 +143,7 @@ describe('a key store under a passphrase', () => {
     const refusal = (passes: number, memoryKib: number) => {
       const changed = bytes.slice()
       changed.set(concat(encodeUint32(passes), encodeUint32(memoryKib)), 10)
-      return codeOfAsync(decodeKeyStore(withGoodChecksum(changed), PASSPHRASE))
+      return codeOfAsync(decodeDeviceKeyFile(withGoodChecksum(changed), { passphrase: PASSPHRASE }))
     }
     const wrong = [
       [floor.passes - 1, floor.memoryKib],
@@ -148,5 +157,116 @@ describe('a key store under a passphrase', () => {
       expect(await refusal(passes, memoryKib)).toBe('parameters-refused')
     }
     expect(await refusal(floor.passes, floor.memoryKib)).toBe('passphrase-wrong')
+  })
+})
+
+const SECRET = random(32)
+const storeSecret = () => parseStoreSecret(SECRET.slice())
+const HANDLE = encodeUtf8('where it is')
+const underStore = (passphrase?: string): KeyFileLock => ({
+  passphrase,
+  keyStore: { id: 'test-store', handle: HANDLE, secret: storeSecret() },
+})
+const openSmall = (bytes: Uint8Array, opening: KeyFileOpening) =>
+  decodeDeviceKeyFileWithin(SMALL_BOUNDS, bytes, opening)
+const codeOfOpening = (bytes: Uint8Array, opening: KeyFileOpening) =>
+  codeOfAsync(openSmall(bytes, opening))
+
+describe('a key file under a key store', () => {
+  it('gives back the keys, says where its secret is, and holds none of them in the open', async () => {
+    const bytes = await encodeSmall(underStore())
+    expectSame(await openSmall(bytes, { storeSecret: storeSecret() }))
+    expect(readDeviceKeyFileHead(bytes)).toEqual({
+      hasPassphrase: false,
+      keptAt: { id: 'test-store', handle: HANDLE },
+    })
+    const text = formatHex(bytes)
+    for (const secret of [device.signingSeed.bytes, device.kemSeed.bytes, vaultId, SECRET]) {
+      expect(text).not.toContain(formatHex(secret))
+    }
+  })
+
+  it('tells a missing and a wrong secret', async () => {
+    const bytes = await encodeSmall(underStore())
+    const wrong = parseStoreSecret(SECRET.with(31, (SECRET[31] ?? 0) ^ 1))
+    expect(await codeOfOpening(bytes, {})).toBe('key-store-required')
+    expect(await codeOfOpening(bytes, { passphrase: PASSPHRASE })).toBe('key-store-required')
+    expect(await codeOfOpening(bytes, { storeSecret: wrong })).toBe('key-store-wrong')
+  })
+
+  it('with a passphrase wants both, and says which of the two is wrong', async () => {
+    const bytes = await encodeSmall(underStore(PASSPHRASE))
+    const [right, wrong] = [storeSecret(), parseStoreSecret(random(32))]
+    expectSame(await openSmall(bytes, { passphrase: PASSPHRASE, storeSecret: right }))
+    expect(readDeviceKeyFileHead(bytes)).toMatchObject({ hasPassphrase: true })
+    const codes = [
+      [{ passphrase: PASSPHRASE }, 'key-store-required'],
+      [{ storeSecret: right }, 'passphrase-required'],
+      [{ passphrase: '', storeSecret: right }, 'passphrase-required'],
+      [{ passphrase: 'other', storeSecret: right }, 'passphrase-wrong'],
+      [{ passphrase: PASSPHRASE, storeSecret: wrong }, 'key-store-wrong'],
+      [{ passphrase: 'other', storeSecret: wrong }, 'key-store-wrong'],
+    ] as const
+    for (const [opening, code] of codes) expect(await codeOfOpening(bytes, opening)).toBe(code)
+  })
+
+  it.each([undefined, PASSPHRASE])(
+    'is damaged when any byte is changed, and never opens when its checksum is mended too',
+    async (passphrase) => {
+      const bytes = await encodeSmall(underStore(passphrase))
+      const opening = { passphrase: PASSPHRASE, storeSecret: storeSecret() }
+      const refusals = new Set([
+        'key-file-damaged',
+        'key-store-wrong',
+        'passphrase-wrong',
+        'parameters-refused',
+      ])
+      for (let offset = 0; offset < bytes.length; offset++) {
+        const changed = bytes.with(offset, (bytes[offset] ?? 0) ^ 1)
+        expect(await codeOfOpening(changed, opening)).toBe('key-file-damaged')
+        expect(await codeOfOpening(bytes.subarray(0, offset), opening)).toBe('key-file-damaged')
+        if (offset >= bytes.length - 32) continue
+        const code = await codeOfOpening(withGoodChecksum(changed), opening)
+        expect(refusals, `${offset}: ${code}`).toContain(code)
+      }
+    },
+  )
+
+  it('cannot be made to ask another key store, or with another handle', async () => {
+    const bytes = await encodeSmall(underStore())
+    const at = Buffer.from(bytes).indexOf('where it is')
+    const moved = withGoodChecksum(bytes.with(at, 0x57))
+    expect(readDeviceKeyFileHead(moved).keptAt?.handle).toEqual(encodeUtf8('Where it is'))
+    expect(await codeOfOpening(moved, { storeSecret: storeSecret() })).toBe('key-store-wrong')
+  })
+
+  it('takes ids and handles up to their bounds, and none beyond', async () => {
+    const secret = storeSecret()
+    const make = (id: string, handle: Uint8Array) =>
+      encodeSmall({ keyStore: { id, handle, secret } })
+    const longest = new Uint8Array(STORE_HANDLE_BYTES_MAX).fill(7)
+    const bytes = await make('a'.repeat(32), longest)
+    expect(readDeviceKeyFileHead(bytes).keptAt).toEqual({ id: 'a'.repeat(32), handle: longest })
+    expectSame(await openSmall(await make('x', new Uint8Array(0)), { storeSecret: secret }))
+    for (const [id, handle] of [
+      ['', HANDLE],
+      ['a'.repeat(33), HANDLE],
+      ['Upper', HANDLE],
+      ['ä', HANDLE],
+      ['x', new Uint8Array(STORE_HANDLE_BYTES_MAX + 1)],
+    ] as const) {
+      expect(await codeOfAsync(make(id, handle))).toBe('key-store-wrong')
+    }
+    for (const size of [0, 31, 33]) {
+      expect(codeOf(() => parseStoreSecret(new Uint8Array(size)))).toBe('key-store-wrong')
+    }
+  })
+})
+
+describe('keys while a file is made and opened', () => {
+  it('are wiped where they were only on the way', async () => {
+    const bytes = new Uint8Array(31).fill(9)
+    codeOf(() => parseStoreSecret(bytes))
+    expect(bytes.every((byte) => byte === 0)).toBe(true)
   })
 })

@@ -67,6 +67,10 @@ export type CollectionTagKey = Secret<'CollectionTagKey'>
 /** What a key file or a set of shares holds; everything of that recovery key is derived from it. */
 export type RecoverySeed = Secret<'RecoverySeed'>
 export type VaultProofKey = Secret<'VaultProofKey'>
+/** What a key store keeps, or makes again, to open a key file with. */
+export type StoreSecret = Secret<'StoreSecret'>
+/** Of such a secret and the salt of a file, with what Argon2id makes of a passphrase if it has one. */
+export type StoreKey = Secret<'StoreKey'>
 /** What Argon2id makes of a passphrase. */
 export type PassphraseKey = Secret<'PassphraseKey'>
 /** The key of one small sealed thing: a wrap, an older epoch's key, a name, a key file. */

@@ -15,9 +15,9 @@ import { keychainKey, type Store, StoreError } from '@blindcopy/secondary'
 import {
   addMember,
   type DeviceKeys,
-  decodeKeyStore,
+  decodeDeviceKeyFile,
   deriveRoot,
-  encodeKeyStore,
+  encodeDeviceKeyFile,
   formatPhrase,
   foundKeychain,
   generateDeviceKeys,
@@ -122,10 +122,9 @@ export async function openVaultOn(platform: Platform, options: OpenOptions): Pro
     )
   }
   const { vaultId, remote } = parseConfig(await folder.readConfig())
-  const { deviceKeys, vaultId: keysVaultId } = await decodeKeyStore(
-    await folder.readKeys(),
-    options.passphrase,
-  )
+  const { deviceKeys, vaultId: keysVaultId } = await decodeDeviceKeyFile(await folder.readKeys(), {
+    passphrase: options.passphrase,
+  })
   if (!equalBytes(vaultId, keysVaultId)) {
     throw new ClientError('vault-damaged', 'the keys in the folder are those of another vault')
   }
@@ -183,7 +182,7 @@ async function writeVault(
   Membership.open({ vaultId, entries, device }).keyring.wipe()
   const { random } = platform
   // Before the folder is begun: a passphrase that is refused leaves nothing behind.
-  const keys = await encodeKeyStore(device, vaultId, passphrase, random)
+  const keys = await encodeDeviceKeyFile({ deviceKeys: device, vaultId }, { passphrase }, random)
   await folder.begin()
   await folder.writeKeys(keys)
   const store = await openStore(folder)

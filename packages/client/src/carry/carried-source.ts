@@ -156,9 +156,35 @@ export async function* readEnvelopes(
 ): AsyncGenerator<Envelope> {
   for (let first = 0; first < versions.length; first += READ_AT_ONCE) {
     const some = versions.slice(first, first + READ_AT_ONCE)
-    const keys = some.map(({ recordId, timestamp }) => versionKey(recordId, timestamp))
-    for (const envelope of await store.getMany(keys)) {
+    for (const envelope of await store.getMany(some.map(keyOf))) {
       if (envelope !== undefined) yield envelope as Envelope
     }
   }
 }
+
+/** Enough for a record that is written again and again while it is read. */
+const READS_MAX = 8
+
+/** Of every record the version that is held, in the order of their ids, each as it is when read. */
+export async function* heldEnvelopes(store: Store): AsyncGenerator<Envelope> {
+  for await (const versions of heldPages(store)) {
+    for (let first = 0; first < versions.length; first += READ_AT_ONCE) {
+      yield* await readNow(store, versions.slice(first, first + READ_AT_ONCE))
+    }
+  }
+}
+
+/** A record that is written meanwhile is looked up again: no file may leave it out. */
+async function readNow(store: Store, versions: readonly HeldVersion[]): Promise<Envelope[]> {
+  const found = await store.getMany(versions.map(keyOf))
+  for (const [i, { recordId }] of versions.entries()) {
+    for (let read = 1; found[i] === undefined && read < READS_MAX; read++) {
+      const [held] = await readHeld(store, [recordId])
+      if (held === undefined) break
+      found[i] = await store.get(keyOf(held))
+    }
+  }
+  return found.filter((envelope) => envelope !== undefined) as Envelope[]
+}
+
+const keyOf = ({ recordId, timestamp }: HeldVersion): Uint8Array => versionKey(recordId, timestamp)

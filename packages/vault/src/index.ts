@@ -36,6 +36,21 @@ export {
   type Signer,
 } from './member-keys.ts'
 export { MEMBER_NAME_BYTES_MAX, openMemberName } from './member-name.ts'
+export {
+  formatPairingCode,
+  PAIRING_SECRET_BYTES,
+  type PairingCode,
+  type PairingCodeSecret,
+  parsePairingCode,
+} from './pairing-code.ts'
+export {
+  openPairingMessage,
+  type PairingKeys,
+  pairingKeysOfCode,
+  pairingKeysOfWords,
+  sealPairingMessage,
+} from './pairing-keys.ts'
+export { generatePairingWords, PAIRING_WORDS, parsePairingWords } from './pairing-words.ts'
 export { formatPhrase, generateRootSecret, parsePhrase } from './phrase.ts'
 export { pooledRandom, type RandomBytes } from './random.ts'
 export {
@@ -54,3 +69,5 @@ export { deriveRoot, type Root } from './root.ts'
 export { type OpenResult, openEnvelope, resealEnvelope, sealRecord } from './seal.ts'
 export type { RecoverySeed, RootSecret, Secret, StoreSecret } from './secret.ts'
 export { verifySignature } from './sodium.ts'
+export { completeWord, likelyWords } from './word-list.ts'
+export type { Mistake } from './word-mistake.ts'

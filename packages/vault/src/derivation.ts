@@ -15,7 +15,7 @@ export const SUBKEYS = {
   rootKem: { context: 'bcroot01', number: 2, from: 'RootSecret', to: 'KemSeed' },
   /** Seals the records of an epoch. */
   epochSealing: { context: 'bcepoch1', number: 1, from: 'EpochKey', to: 'SealingKey' },
-  /** Reserved: keys the fingerprints in checkpoints (design 16). */
+  /** Keys the fingerprints in checkpoints (design 16). */
   epochFingerprint: { context: 'bcepoch1', number: 2, from: 'EpochKey', to: 'FingerprintKey' },
   /** Seals the keys of older epochs inside the entry that begins this one. */
   epochOlder: { context: 'bcepoch1', number: 3, from: 'EpochKey', to: 'BoxKey' },
@@ -43,6 +43,9 @@ export const SUBKEYS = {
     from: 'PassphraseKey',
     to: 'CommitmentKey',
   },
+  /** Names a mailbox to the remote; which tells nothing of what seals the messages in it. */
+  pairingMailbox: { context: 'bcpair01', number: 1, from: 'PairingSecret', to: 'MailboxName' },
+  pairingSealing: { context: 'bcpair01', number: 2, from: 'PairingSecret', to: 'BoxKey' },
 } as const
 
 export type SubkeyName = keyof typeof SUBKEYS

@@ -28,6 +28,8 @@ export type VaultErrorCode =
   | 'parameters-refused'
   /** Argon2id asks for more memory than this device gives. */
   | 'memory-refused'
+  /** No pairing code, or not six words of the list. */
+  | 'pairing-code-malformed'
   // Recovery: key files and shares
   | 'passphrase-weak'
   | 'recovery-file-damaged'

@@ -73,8 +73,12 @@ export type StoreSecret = Secret<'StoreSecret'>
 export type StoreKey = Secret<'StoreKey'>
 /** What Argon2id makes of a passphrase. */
 export type PassphraseKey = Secret<'PassphraseKey'>
+/** What both devices make of a pairing code or of pairing words. */
+export type PairingSecret = Secret<'PairingSecret'>
 /** The key of one small sealed thing: a wrap, an older epoch's key, a name, a key file. */
 export type BoxKey = Secret<'BoxKey'>
 export type CommitmentKey = Secret<'CommitmentKey'>
+/** Of the sums in checkpoints. */
+export type FingerprintKey = Secret<'FingerprintKey'>
 
 export const SECRET_BYTES = 32

@@ -4,15 +4,18 @@
  *   every request    protocol version → route → the remote's time, CORS, one line for the log
  *   strangers        capabilities, challenge, session, vaults, health
  *   members          keychain: token
- *   data             push, changes, records, reconcile: token, SyncId, cursor
+ *   data             push, changes, records, reconcile, checkpoints: token, SyncId, cursor
  *
  * A token is checked before a body is read. No cookies are used, so any web origin may call.
  * Neither the log nor a URL holds anything that names a vault, a device or an address.
  */
 import {
   Capabilities,
+  CHECKPOINT_BYTES_MAX,
   ChallengeAnswer,
   ChallengeRequest,
+  CheckpointAnswer,
+  CheckpointsAnswer,
   CONTENT_TYPE_CBOR,
   CreateAnswer,
   CreateRequest,
@@ -47,9 +50,10 @@ import { cors } from 'hono/cors'
 import { routePath } from 'hono/route'
 import { type BodyBounds, createBodyBudget, withBody } from './body.ts'
 import { streamChanges } from './changes.ts'
+import { putCheckpoint, readCheckpoints } from './checkpoints.ts'
 import { createVault } from './creation.ts'
 import { appendToKeychain } from './keychain-append.ts'
-import { readEntries } from './keychain-log.ts'
+import { entriesFrom } from './keychain-log.ts'
 import type { Parts } from './parts.ts'
 import { checkPosition } from './position.ts'
 import { isFault, problemResponse } from './problem.ts'
@@ -57,7 +61,7 @@ import { push } from './push.ts'
 import { reconcile } from './reconcile.ts'
 import { readRecords } from './records.ts'
 import { cborResponse, checkProtocolHeader, parseCount, parsePosition } from './request.ts'
-import { authorize, beginSession, type Caller } from './session.ts'
+import { authorize, beginChallenge, beginSession, type Caller } from './session.ts'
 
 /** What is told of each request: nothing that names anybody. */
 export type RequestLine = {
@@ -161,8 +165,8 @@ function routeStrangers(app: Hono, parts: AppParts): void {
   )
   app.post('/v1/challenge', (context) =>
     withBody(context.req.raw, login, async (body) => {
-      const { vaultId } = parseMessage(ChallengeRequest, body)
-      return cborResponse(ChallengeAnswer, parts.challenges.begin(vaultId))
+      const request = parseMessage(ChallengeRequest, body)
+      return cborResponse(ChallengeAnswer, await beginChallenge(parts, request))
     }),
   )
   app.post('/v1/session', (context) =>
@@ -190,7 +194,7 @@ function routeMembers(app: Hono, parts: AppParts): void {
   app.get('/v1/keychain', async (context) => {
     const { vault } = await callerOf(context)
     const from = parseCount(context.req.query('from'), 0)
-    return cborResponse(KeychainAnswer, { entries: await readEntries(parts, vault, from) })
+    return cborResponse(KeychainAnswer, { entries: entriesFrom(vault, from) })
   })
   app.post('/v1/keychain', async (context) => {
     const { session } = await callerOf(context)
@@ -212,7 +216,7 @@ function routeMembers(app: Hono, parts: AppParts): void {
     await checkPosition(parts, caller, position)
     const stream = streamChanges(parts.store, {
       vault: caller.vault,
-      after: position.cursor.seq,
+      after: parseCount(context.req.query('since'), position.cursor.seq),
       bytesMax: parseCount(context.req.query('limit'), PAGE_BYTES_MAX),
       digestsOnly: context.req.query('digests') === '1',
       onFault: parts.onFault,
@@ -235,6 +239,18 @@ function routeMembers(app: Hono, parts: AppParts): void {
       const { vaultId } = caller.vault
       return cborResponse(ReconcileAnswer, await reconcile(parts, vaultId, request))
     })
+  })
+  app.get('/v1/checkpoints', async (context) => {
+    const caller = await callerOf(context)
+    await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
+    return cborResponse(CheckpointsAnswer, await readCheckpoints(parts, caller.vault))
+  })
+  app.put('/v1/checkpoints', async (context) => {
+    const { session } = await callerOf(context)
+    const position = parsePosition(context.req.raw.headers)
+    return withBody(context.req.raw, { bytesMax: CHECKPOINT_BYTES_MAX, budget }, async (body) =>
+      cborResponse(CheckpointAnswer, await putCheckpoint(parts, { session, position, body })),
+    )
   })
   app.get('/v1/live', () => {
     throw new ProtocolError('malformed', 'the live route speaks WebSocket')

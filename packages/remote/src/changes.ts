@@ -25,7 +25,7 @@ import { ENTRY_SEQ_BYTES, type Vault } from './vaults.ts'
 
 export type ChangesRequest = {
   readonly vault: Vault
-  /** The last seq the device has. */
+  /** The seq before the first that is answered; the last one the device has, mostly. */
   readonly after: number
   /** The answer stops before it is larger, unless the first transaction alone is. */
   readonly bytesMax: number

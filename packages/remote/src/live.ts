@@ -44,6 +44,8 @@ export type Live = {
   open(socket: LiveSocket): LiveConnection
   /** `origin`: the session that brought the envelopes, if it was one; it gets pairs alone. */
   broadcast(vault: Vault, committed: readonly Committed[], origin: Session | undefined): void
+  /** `origin`: the session that brought it, which needs no word of it. */
+  tellCheckpoint(vault: Vault, checkpoint: Uint8Array, origin: Session): void
   closeVault(vaultId: VaultId, why: ProtocolError): void
   beat(): void
   close(): void
@@ -60,6 +62,8 @@ export const HELLO_MS_MAX = 10_000
 export const HEARTBEAT_MS = 25_000
 /** Above one whole push, so that no push alone makes a healthy socket look slow. */
 export const SOCKET_BUFFER_BYTES_MAX: number = 20 * 1024 * 1024
+/** What may wait in a socket that is still told of checkpoints. */
+export const CHECKPOINT_BUFFER_BYTES_MAX: number = 1024 * 1024
 export const SOCKETS_PER_VAULT_MAX = 256
 const SOCKETS_MAX = 10_000
 
@@ -128,6 +132,16 @@ class LiveSockets implements Live {
         const isOrigin = isSameSession(connection.session, origin)
         if (!connection.isClosed) this.#send(connection, isOrigin ? pairsOnly() : whole())
       }
+    }
+  }
+
+  tellCheckpoint(vault: Vault, checkpoint: Uint8Array, origin: Session): void {
+    const frame = once(() => encodeLive([6, checkpoint]))
+    for (const connection of this.#joinedOf(vault.vaultId)) {
+      // A socket that is slow already gets it with its next login.
+      const isSlow = connection.socket.bufferedBytes > CHECKPOINT_BUFFER_BYTES_MAX
+      if (isSlow || isSameSession(connection.session, origin)) continue
+      if (!connection.isClosed) this.#send(connection, frame())
     }
   }
 

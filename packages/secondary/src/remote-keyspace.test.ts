@@ -1,6 +1,7 @@
 /** Keys of the remote: scans rely on their order, and each parses to what it was built of. */
 import {
   compareBytes,
+  type MemberId,
   parseRecordId,
   parseTimestamp,
   parseVaultId,
@@ -93,6 +94,7 @@ describe('remoteKeyspace', () => {
             keys.record(recordId),
             keys.envelope(version),
             keys.transaction(timestamp),
+            keys.checkpoint(timestamp.subarray(0, 8) as MemberId),
           ].map((key) => key.join())
         }
         const all =

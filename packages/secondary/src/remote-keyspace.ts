@@ -8,12 +8,26 @@
  *     e  seq (8) ‖ op index (2)  the envelope of a live version; the ten bytes are its place
  *     l  seq (8)                 one log entry
  *     t  timestamp (16)          the seq of the transaction with this id
- *     h, c, m                    their places: history, checkpoints, mailboxes
+ *     c  memberId (8)            the newest checkpoint of a device
+ *     h, m                       their places: history, mailboxes
+ *
+ * One key stands outside of any vault: SHA-256 of a recovery key's signing key ‖ "i" leads to the
+ * vault that it was added to.
  *
  * Envelopes stand by seq, not by record, so that a bootstrap is one scan in log order beside the
  * scan of the log. Numbers are big-endian, so that bytes sort as they count.
  */
-import type { Brand, RecordId, Timestamp, VaultId } from '@blindcopy/protocol'
+import {
+  type Brand,
+  concat,
+  encodeUtf8,
+  type MemberId,
+  type RecordId,
+  type SigningPublicKey,
+  sha256,
+  type Timestamp,
+  type VaultId,
+} from '@blindcopy/protocol'
 import type { KeyRange } from './store.ts'
 
 const SECTION_AT = 32
@@ -35,6 +49,14 @@ export type RemoteKeyspace = {
   logEntry(seq: number): Uint8Array
   logEntries(seqs: SeqRange): KeyRange
   transaction(id: Timestamp): Uint8Array
+  checkpoint(memberId: MemberId): Uint8Array
+}
+
+const MEMBER_INDEX_LABEL = encodeUtf8('blindcopy.member-index.v1')
+
+/** Where the vault id of a recovery key stands. */
+export function memberIndexKey(signingKey: SigningPublicKey): Uint8Array {
+  return concat(sha256(concat(MEMBER_INDEX_LABEL, signingKey)), encodeUtf8('i'))
 }
 
 /** Both ends are included. */
@@ -79,6 +101,7 @@ export function remoteKeyspace(vaultId: VaultId): RemoteKeyspace {
     logEntry: (seq) => seqKey('l', seq),
     logEntries: (seqs) => seqRange('l', seqs),
     transaction: (id) => bytesKey('t', id),
+    checkpoint: (memberId) => bytesKey('c', memberId),
   }
 }
 

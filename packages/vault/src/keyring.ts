@@ -10,6 +10,7 @@ import {
   envelopeAssociatedData,
   equalBytes,
   findMember,
+  KEYED_SUM_BYTES,
   type Keychain,
   type MemberId,
   newestEpoch,
@@ -21,8 +22,9 @@ import { derive } from './derivation.ts'
 import { VaultError } from './error.ts'
 import type { KemHolder } from './member-keys.ts'
 import { openOlderEpoch } from './older-epoch.ts'
+import { blake2b } from './raw-sodium.ts'
 import { hashCollectionTag, hashRecordId } from './record-id.ts'
-import type { CollectionTagKey, EpochKey, IdKey, SealingKey } from './secret.ts'
+import type { CollectionTagKey, EpochKey, FingerprintKey, IdKey, SealingKey } from './secret.ts'
 import { unwrapKeys, type WrapPlace, type WrappedKeys } from './wrap.ts'
 
 export class Keyring {
@@ -36,6 +38,7 @@ export class Keyring {
   /** Several of one number where the root has joined branches of the keychain; mostly one. */
   readonly #keysByEpoch = new Map<number, [EpochKey, ...EpochKey[]]>()
   readonly #sealingKeysByEpoch = new Map<number, SealingKey[]>()
+  readonly #fingerprintKey: FingerprintKey
 
   /** Takes the keys over: `wipe` clears them. Of one number, the first is the chain's own. */
   constructor(vaultId: VaultId, idKey: IdKey, epochKeys: Iterable<readonly [number, EpochKey]>) {
@@ -51,6 +54,7 @@ export class Keyring {
       this.#sealingKeysByEpoch.set(epoch, [...sealingKeys, derive('epochSealing', epochKey)])
     }
     this.newestEpoch = Math.max(...this.#keysByEpoch.keys())
+    this.#fingerprintKey = derive('epochFingerprint', this.newestKeys().epochKey)
   }
 
   has(epoch: number): boolean {
@@ -65,6 +69,15 @@ export class Keyring {
   /** 16 bytes that stand for a collection in local index keys. */
   collectionTag(collection: string): Uint8Array {
     return hashCollectionTag(this.#collectionTagKey, collection)
+  }
+
+  /**
+   * What a version counts as in the fingerprint of a checkpoint: BLAKE2b-256 of its pair, under a
+   * subkey of the newest epoch key. Who lacks that key can neither tell a sum of these nor find two
+   * sets of one sum (keyed-sum.ts of the protocol); who was revoked before the epoch lacks it too.
+   */
+  pairHash(pair: Uint8Array): Uint8Array {
+    return blake2b(KEYED_SUM_BYTES, pair, this.#fingerprintKey.bytes)
   }
 
   sealingKey(epoch: number): SealingKey | undefined {
@@ -104,6 +117,7 @@ export class Keyring {
   wipe(): void {
     this.#idKey.wipe()
     this.#collectionTagKey.wipe()
+    this.#fingerprintKey.wipe()
     for (const keys of [this.#keysByEpoch, this.#sealingKeysByEpoch]) {
       for (const key of [...keys.values()].flat()) key.wipe()
     }

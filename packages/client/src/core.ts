@@ -2,6 +2,23 @@
  * What the client is on every platform: the same as the package, but for the doors that choose one.
  */
 export type { Fields, Value } from '@blindcopy/protocol'
+export type {
+  BackupProgress,
+  BackupSink,
+  BackupSource,
+  CreatedBackup,
+} from './backup/backup.ts'
+export type { BackupReport, VaultBackup } from './backup/vault-backup.ts'
+export {
+  type BackupCheck,
+  type BackupComparison,
+  type BackupDrill,
+  type BackupHolder,
+  type BackupOpening,
+  readBackupKeychain,
+  verifyBackup,
+  verifyBackupWith,
+} from './backup/verify-backup.ts'
 export type { BundleProgress, BundleReport, BundleSource } from './carry/bundle.ts'
 export type { CarriedReport } from './carry/carrier.ts'
 export type { ExchangeProgress } from './carry/peer-exchange.ts'

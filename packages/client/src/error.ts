@@ -35,6 +35,12 @@ export type ClientErrorCode =
   | 'wrong-vault'
   /** The bundle is cut, or not what was written. */
   | 'bundle-damaged'
+  /** A part of the backup is not what was written. */
+  | 'backup-damaged'
+  /** The backup ends before its end. */
+  | 'backup-cut'
+  /** The text is no emergency kit, or one that was changed. */
+  | 'kit-damaged'
   /** Sync has stopped until the person acts; `problem` says why. */
   | 'sync-stopped'
   /** The remote refused a write that was awaited; it needs attention. */

@@ -11,6 +11,7 @@ import {
 } from '@blindcopy/protocol'
 import { keychainKey, type Store } from '@blindcopy/secondary'
 import { VaultError, type VaultRecord } from '@blindcopy/vault'
+import { backupOf, type VaultBackup } from '../backup/vault-backup.ts'
 import { type Syncing, TabSync } from '../browser/tab-sync.ts'
 import type { Tabs } from '../browser/tabs.ts'
 import { carryingOf, type VaultCarrying } from '../carry/vault-carrying.ts'
@@ -68,6 +69,8 @@ export class Vault implements AsyncDisposable {
   readonly exchange: VaultCarrying['exchange']
   readonly exportBundle: VaultCarrying['exportBundle']
   readonly importBundle: VaultCarrying['importBundle']
+  /** All of the vault as a file that outlives every device, and the drill of one. */
+  readonly backup: VaultBackup
   /** Versions that lost to others, and conflicts that wait for a choice. */
   readonly conflicts: VaultConflicts
   /** Writes that the remote refused. */
@@ -144,6 +147,7 @@ export class Vault implements AsyncDisposable {
     this.exchange = carrying.exchange
     this.exportBundle = carrying.exportBundle
     this.importBundle = carrying.importBundle
+    this.backup = backupOf(carrier, { checkOpen, onTaken: () => engine.noteForwards() })
     this.attention = attentionOf(this.#context, { checkOpen, changed })
     this.#endListening = [
       local.onChange(() => this.#syncing.noteWrite()),

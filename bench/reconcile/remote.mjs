@@ -75,6 +75,7 @@ function makeChain() {
     proof: device.sign(memberProofBytes(vaultId, device)),
     sealedName: randomBytes(40),
     wrap: null,
+    vaultProof: null,
   })
   append({
     type: 'epoch',

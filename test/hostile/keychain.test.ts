@@ -86,6 +86,7 @@ async function forgeMember(
     proof: memberProof(vaultId, device),
     sealedName: new Uint8Array(80),
     wrap: epoch.rootWrap,
+    vaultProof: null,
   })
   return encodeKeychainEntry(body, root.sign(keychainSignedBytes(vaultId, body)))
 }

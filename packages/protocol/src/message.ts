@@ -19,8 +19,8 @@ import {
   RECORD_ID_BYTES,
   type RecordId,
   SIGNATURE_BYTES,
-  type Signature,
   SIGNING_PUBLIC_KEY_BYTES,
+  type Signature,
   type SigningPublicKey,
   SYNC_ID_BYTES,
   type SyncId,
@@ -51,10 +51,7 @@ function sized<Name extends string>(name: Name, size: number) {
 
 const vaultId: z.ZodType<VaultId> = sized('VaultId', VAULT_ID_BYTES)
 const memberId: z.ZodType<MemberId> = sized('MemberId', MEMBER_ID_BYTES)
-const signingKey: z.ZodType<SigningPublicKey> = sized(
-  'SigningPublicKey',
-  SIGNING_PUBLIC_KEY_BYTES,
-)
+const signingKey: z.ZodType<SigningPublicKey> = sized('SigningPublicKey', SIGNING_PUBLIC_KEY_BYTES)
 const recordId: z.ZodType<RecordId> = sized('RecordId', RECORD_ID_BYTES)
 const syncId: z.ZodType<SyncId> = sized('SyncId', SYNC_ID_BYTES)
 const hash: z.ZodType<Hash> = sized('Hash', HASH_BYTES)

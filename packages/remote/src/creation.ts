@@ -5,22 +5,31 @@
  *     no vault stored                       created, if registration allows
  *     equal, or shorter                     the stored one's further entries
  *     an extension                          its new part is appended
- *     a fork                                keychain-forked
+ *     one that the root has replaced        the stored one's entries from where they part
+ *     a branch of the root's that names
+ *       the stored head                     it takes the place of what it names
+ *     any other fork                        keychain-forked
  *
  * Whoever offers signs a nonce of ours, and must be a member at the end of what it offers. The
  * chain proves itself from the vault id alone, so a vault that is known here needs no token.
  */
 import {
+  appendEntries,
   type CreateAnswer,
   type CreateRequest,
   chainStart,
+  checkSettled,
   checkSignature,
   createSignedBytes,
   equalBytes,
   extendKeychain,
   FINGERPRINT_BYTES,
+  formatHex,
   type Keychain,
+  type KeychainMerge,
+  keychainBefore,
   keychainHead,
+  mergeKeychain,
   ProtocolError,
   parseKeychainEntry,
   parseSyncId,
@@ -29,7 +38,7 @@ import {
 import { remoteKeyspace } from '@blindcopy/secondary'
 import { ALLOWANCE_NONE, spend } from './allowance.ts'
 import { challengeFailed } from './challenge.ts'
-import { draftExtension, readEntries } from './keychain-log.ts'
+import { countCounted, draftExtension, entriesFrom } from './keychain-log.ts'
 import { checkOrigin } from './origin.ts'
 import type { Parts } from './parts.ts'
 import { checkRegistration } from './registration.ts'
@@ -80,48 +89,67 @@ async function offerTo(parts: Parts, vault: Vault, request: CreateRequest): Prom
   const { entries } = request
   const stored = vault.keychain
   const common = countCommon(stored, entries)
-  const offered = extendKeychain(
-    common === stored.hashes.length ? stored : commonPart(parts, request, common),
-    entries.slice(Math.max(common, 1)),
-    parts.verify,
-  )
+  const isBehind = common === entries.length || hasGivenWay(stored, entries, common)
+  const offered = validateOffered(parts, vault, entries, common)
   checkOffer(parts, offered, request)
-  if (common < entries.length && common < stored.hashes.length) {
-    throw new ProtocolError('keychain-forked', 'the keychain forks from the one stored here', {
-      details: { length: stored.hashes.length, common, head: keychainHead(stored) },
-    })
+  if (isBehind) {
+    // Who was revoked by entries beyond what it offers learns nothing of them.
+    mustMember(vault, request.memberId)
+    return takeOffer(parts, vault, { request, merge: { keychain: stored, added: [] }, common })
   }
-  // Who was revoked by entries beyond what it offers learns nothing of them.
-  if (common === entries.length) mustMember(vault, request.memberId)
-  return takeOffer(parts, vault, { request, offered })
+  // Throws `keychain-forked` unless it extends the stored one, or is the root's word against it.
+  const merge = mergeKeychain(stored, entries, parts.verify)
+  return takeOffer(parts, vault, { request, merge, common: merge.keychain.hashes.length })
 }
 
-/** At least the genesis. What is equal to the stored part was checked when it was stored. */
-function commonPart(parts: Parts, { vaultId, entries }: CreateRequest, common: number): Keychain {
-  if (common === 0) return validateKeychain(vaultId, entries.slice(0, 1), parts.verify)
-  return validateKeychain(vaultId, entries.slice(0, common), () => true)
+/** Whether the root has put other entries in the place of what is offered. */
+function hasGivenWay(stored: Keychain, entries: readonly Uint8Array[], common: number): boolean {
+  const last = entries[entries.length - 1]
+  if (last === undefined || common >= stored.hashes.length) return false
+  return stored.replaced.has(formatHex(parseKeychainEntry(last).hash))
+}
+
+/** What is equal to the stored part was checked when it was stored. */
+function validateOffered(
+  parts: Parts,
+  { vaultId, keychain }: Vault,
+  entries: readonly Uint8Array[],
+  common: number,
+): Keychain {
+  if (common === 0) return validateKeychain(vaultId, entries, parts.verify)
+  if (common === keychain.hashes.length) {
+    return extendKeychain(keychain, entries.slice(common), parts.verify)
+  }
+  const begun = appendEntries(keychainBefore(keychain, 1), entries.slice(1, common), () => true)
+  return checkSettled(appendEntries(begun, entries.slice(common), parts.verify))
 }
 
 async function takeOffer(
   parts: Parts,
   vault: Vault,
-  { request, offered }: { request: CreateRequest; offered: Keychain },
+  offer: {
+    readonly request: CreateRequest
+    readonly merge: Pick<KeychainMerge, 'keychain' | 'added'>
+    /** From where on the one who offers lacks what is stored. */
+    readonly common: number
+  },
 ): Promise<CreateAnswer> {
-  const fresh = request.entries.slice(vault.keychain.hashes.length)
+  const { request, merge, common } = offer
+  const { added } = merge
   const greatestMs = Math.max(vault.state.greatestMs, request.greatestMs)
   const allowance = spend(vault.state.allowance, {
     memberId: request.memberId,
     what: 'appends',
     // As one, however many: a remote that was put back must get back all it lost.
-    amount: fresh.length > 0 ? 1 : 0,
+    amount: countCounted(vault.keychain, added) > 0 ? 1 : 0,
     nowMs: parts.nowMs(),
   })
   const stated: Vault = { ...vault, state: { ...vault.state, greatestMs, allowance } }
-  if (fresh.length === 0) {
+  if (added.length === 0) {
     if (greatestMs > vault.state.greatestMs) await parts.vaults.commit(stated, [])
-    return answerOf(stated, await readEntries(parts, stated, request.entries.length))
+    return answerOf(stated, entriesFrom(stated, common))
   }
-  const extension = draftExtension(stated, fresh, offered)
+  const extension = draftExtension(stated, added, merge.keychain)
   await parts.vaults.commit(extension.vault, extension.batch)
   parts.live.broadcast(extension.vault, extension.committed, undefined)
   return answerOf(extension.vault, [])

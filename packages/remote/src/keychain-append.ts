@@ -1,22 +1,25 @@
 /**
- * Keychain append: a member adds signed entries at the end it knows.
+ * Keychain append: a member adds signed entries at the end it knows; the root may also put a branch
+ * in the place of entries that are there.
  *
  * Whoever comes second gets `keychain-race` and looks again. An append that is there already, byte
  * for byte, was answered once and the answer lost: it succeeds again, with the seq it got then.
+ * Sockets of members that the append takes out are closed before anything more is told.
  */
 import {
-  decodeUint64,
   equalBytes,
-  extendKeychain,
   type Hash,
   type KeychainAppendAnswer,
   type KeychainAppendRequest,
+  type KeychainMerge,
   keychainHead,
+  mergeKeychain,
   ProtocolError,
   parseKeychainEntry,
+  replacesHead,
 } from '@blindcopy/protocol'
 import { spend } from './allowance.ts'
-import { countMemberSigned, draftExtension } from './keychain-log.ts'
+import { countCounted, draftExtension, findEntrySeq } from './keychain-log.ts'
 import { logEntryChain } from './log-entry.ts'
 import type { Parts } from './parts.ts'
 import { mustMember } from './session.ts'
@@ -32,41 +35,56 @@ export async function appendToKeychain(
   return parts.vaults.exclusively(session.vaultId, async (found) => {
     const vault = mustVault(found)
     mustMember(vault, session.memberId)
-    if (!equalBytes(previous, keychainHead(vault.keychain))) {
-      return answerRepeat(parts, vault, { previous, entries })
+    const { keychain } = vault
+    const first = parseKeychainEntry(entries[0] as Uint8Array)
+    const isAsSaid = equalBytes(first.previous, previous)
+    const answered = isAsSaid ? await answerRepeat(parts, vault, entries) : undefined
+    if (answered !== undefined) return answered
+    const follows = equalBytes(previous, keychainHead(keychain))
+    if (!follows && !replacesHead(keychain, first)) throw race(vault, keychainHead(keychain))
+    if (!isAsSaid) {
+      throw new ProtocolError('keychain-invalid', 'the entries follow another one than is said')
     }
-    const extended = extendKeychain(vault.keychain, entries, parts.verify)
-    const allowance = spend(vault.state.allowance, {
-      memberId: session.memberId,
-      what: 'appends',
-      amount: countMemberSigned(vault.keychain, entries),
-      nowMs: parts.nowMs(),
-    })
+    const merge = mergeKeychain(keychain, entries, parts.verify)
+    const amount = countCounted(keychain, entries)
+    const charge = { memberId: session.memberId, what: 'appends', amount } as const
+    const allowance = spend(vault.state.allowance, { ...charge, nowMs: parts.nowMs() })
     const charged = { ...vault, state: { ...vault.state, allowance } }
-    const extension = draftExtension(charged, entries, extended)
-    await parts.vaults.commit(extension.vault, extension.batch)
-    parts.live.broadcast(extension.vault, extension.committed, session)
-    return extension.vault.state.head
+    return commitMerge(parts, charged, merge, session)
   })
 }
 
-/** Throws `keychain-race` unless exactly these entries follow `previous` already. */
+/** Inside the vault's section. */
+export async function commitMerge(
+  parts: Parts,
+  vault: Vault,
+  merge: KeychainMerge,
+  session: Session | undefined,
+): Promise<KeychainAppendAnswer> {
+  const extension = draftExtension(vault, merge.added, merge.keychain)
+  await parts.vaults.commit(extension.vault, extension.batch)
+  parts.live.broadcast(extension.vault, extension.committed, session)
+  return extension.vault.state.head
+}
+
+/** Undefined unless exactly these entries follow one another in the chain. */
 async function answerRepeat(
   parts: Parts,
   vault: Vault,
-  { previous, entries }: KeychainAppendRequest,
-): Promise<KeychainAppendAnswer> {
+  entries: readonly Uint8Array[],
+): Promise<KeychainAppendAnswer | undefined> {
   const { hashes } = vault.keychain
-  const first = hashes.findIndex((hash) => equalBytes(hash, previous)) + 1
-  const isThere = entries.every((entry, i) => {
-    const stored = hashes[first + i]
-    return stored !== undefined && equalBytes(stored, parseKeychainEntry(entry).hash)
+  const isThere = entries.every((entry) => {
+    const { index, hash } = parseKeychainEntry(entry)
+    const stored = hashes[index]
+    return stored !== undefined && equalBytes(stored, hash)
   })
-  if (first === 0 || !isThere) throw race(vault, keychainHead(vault.keychain))
-  const last = await parts.store.get(vault.keys.keychainEntry(first + entries.length - 1))
-  const seq = last === undefined ? 0 : decodeUint64(last)
-  const logEntry = await parts.store.get(vault.keys.logEntry(seq))
-  if (logEntry === undefined) throw new Error('a keychain entry without its log entry')
+  if (!isThere) return undefined
+  const seq = await findEntrySeq(parts, vault, entries[entries.length - 1] as Uint8Array)
+  const logEntry = seq === undefined ? undefined : await parts.store.get(vault.keys.logEntry(seq))
+  if (seq === undefined || logEntry === undefined) {
+    throw new Error('a keychain entry without its log entry')
+  }
   return { seq, chain: logEntryChain(logEntry) }
 }
 

@@ -1,7 +1,7 @@
 /** How entries become appends, and how they are read back by pages. */
 import { concat, equalBytes, type Hash, type Keychain, PAGE_BYTES_MAX } from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
-import { draftExtension, readEntries } from './keychain-log.ts'
+import { draftExtension, entriesFrom } from './keychain-log.ts'
 import { openVault, random } from './remote.fixture.ts'
 import { createVaults, mustVault } from './vaults.ts'
 
@@ -23,7 +23,7 @@ describe('draftExtension', () => {
     await vaults.commit(extension.vault, extension.batch)
     const read: Uint8Array[] = []
     for (;;) {
-      const page = await readEntries(bench, vault, 3 + read.length)
+      const page = entriesFrom(vault, 3 + read.length)
       if (page.length === 0) break
       const bytes = page.reduce((sum, entry) => sum + entry.length, 0)
       expect(bytes).toBeLessThanOrEqual(PAGE_BYTES_MAX)

@@ -3,12 +3,15 @@
  *
  *   stored entry = seq of its append (8) ‖ the entry's bytes, as they were signed
  *
- * An append takes a seq of its own in the vault's log. What is offered at once and is larger than a
- * frame may be takes several: every append can then be sent in one frame.
+ * Entries are numbered as they came and none is ever removed: what a branch of the root's replaces
+ * stays, because the log's chain is over it. An append takes a seq of its own in the vault's log.
+ * What is offered at once and is larger than a frame may be takes several, cut only where no epoch
+ * is missing: every append can then be sent in one frame, and taken.
  */
 import {
   chainNext,
   concat,
+  decodeUint64,
   encodeUint64,
   equalBytes,
   type Keychain,
@@ -17,7 +20,7 @@ import {
   parseKeychainEntry,
   TRANSACTION_BYTES_MAX,
 } from '@blindcopy/protocol'
-import type { StoreOp } from '@blindcopy/secondary'
+import { memberIndexKey, type StoreOp } from '@blindcopy/secondary'
 import type { CommittedAppend } from './live-frame.ts'
 import { encodeAppendEntry } from './log-entry.ts'
 import type { Parts } from './parts.ts'
@@ -29,74 +32,97 @@ export type Extension = {
   readonly committed: readonly CommittedAppend[]
 }
 
-/** The vault and the batch once `entries` are appended; `extended` is the keychain with them. */
+/** The vault and the batch once `entries` are added; `keychain` is what they lead to. */
 export function draftExtension(
   vault: Vault,
   entries: readonly Uint8Array[],
-  extended: Keychain,
+  keychain: Keychain,
 ): Extension {
-  const { keys } = vault
+  const { keys, vaultId } = vault
   const batch: StoreOp[] = []
   const committed: CommittedAppend[] = []
-  let { head, keychainLength } = vault.state
-  for (const group of groupBySize(entries)) {
+  let { head, keychainLength, keychainBytes } = vault.state
+  for (const group of groupEntries(entries)) {
     const firstEntry = keychainLength
     const seq = head.seq + 1
-    for (const entry of group) {
+    const hashes = group.map((entry) => {
+      const { hash, payload } = parseKeychainEntry(entry)
       const value = concat(encodeUint64(seq), entry)
       batch.push({ type: 'put', key: keys.keychainEntry(keychainLength++), value })
-    }
-    const digest = keychainDigest(extended.hashes.slice(firstEntry, keychainLength))
-    head = { seq, chain: chainNext(head.chain, digest) }
+      keychainBytes += entry.length
+      // Who restores with a recovery key alone asks by it for the vault.
+      if (payload.type === 'member-add' && payload.kind === 'recovery') {
+        batch.push({ type: 'put', key: memberIndexKey(payload.signingKey), value: vaultId })
+      }
+      return hash
+    })
+    head = { seq, chain: chainNext(head.chain, keychainDigest(hashes)) }
     const value = encodeAppendEntry({ chain: head.chain, firstEntry, endEntry: keychainLength })
     batch.push({ type: 'put', key: keys.logEntry(seq), value })
     committed.push({ type: 'append', seq, chain: head.chain, entries: group })
   }
-  const keychainBytes = extended.sizeBytes
   const state = { ...vault.state, head, keychainLength, keychainBytes }
-  return { vault: { ...vault, state, keychain: extended }, batch, committed }
+  return { vault: { ...vault, state, keychain }, batch, committed }
 }
 
-function groupBySize(entries: readonly Uint8Array[]): Uint8Array[][] {
+/** Groups of about a frame's size, none of which ends before an epoch that must follow. */
+function groupEntries(entries: readonly Uint8Array[]): Uint8Array[][] {
   const groups: Uint8Array[][] = []
   let group: Uint8Array[] = []
   let bytes = 0
+  let isSettled = true
   for (const entry of entries) {
-    if (group.length > 0 && bytes + entry.length > TRANSACTION_BYTES_MAX) {
+    if (group.length > 0 && isSettled && bytes + entry.length > TRANSACTION_BYTES_MAX) {
       groups.push(group)
       group = []
       bytes = 0
     }
     group.push(entry)
     bytes += entry.length
+    const { type } = parseKeychainEntry(entry).payload
+    if (type === 'member-revoke' || type === 'replace') isSettled = false
+    if (type === 'epoch') isSettled = true
   }
   if (group.length > 0) groups.push(group)
   return groups
 }
 
 /**
- * Stored entries from an index on, as many as fit a page, each without its seq. Whoever needs the
- * rest asks again from where it ends.
+ * Entries of the chain as it is, from an index on, as many as fit a page. Whoever needs the rest
+ * asks again from where it ends.
  */
-export async function readEntries(
-  parts: Pick<Parts, 'store'>,
-  { keys }: Vault,
-  from: number,
-): Promise<Uint8Array[]> {
+export function entriesFrom({ keychain }: Vault, from: number): Uint8Array[] {
   const entries: Uint8Array[] = []
   let bytes = 0
-  for await (const page of parts.store.pages(keys.keychainFrom(from))) {
-    for (const [, value] of page) {
-      bytes += value.length
-      if (entries.length > 0 && bytes > PAGE_BYTES_MAX) return entries
-      entries.push(value.subarray(ENTRY_SEQ_BYTES))
-    }
+  for (const entry of keychain.entries.slice(from)) {
+    bytes += entry.length
+    if (entries.length > 0 && bytes > PAGE_BYTES_MAX) return entries
+    entries.push(entry)
   }
   return entries
 }
 
-/** How many of the entries are signed by somebody else than the root. Throws `keychain-invalid`. */
-export function countMemberSigned(keychain: Keychain, entries: readonly Uint8Array[]): number {
+/** The seq of the append that brought an entry; undefined for one that is not stored. */
+export async function findEntrySeq(
+  parts: Pick<Parts, 'store'>,
+  { keys }: Vault,
+  entry: Uint8Array,
+): Promise<number | undefined> {
+  for await (const page of parts.store.pages(keys.keychainFrom(0))) {
+    for (const [, value] of page) {
+      if (equalBytes(value.subarray(ENTRY_SEQ_BYTES), entry)) return decodeUint64(value)
+    }
+  }
+  return undefined
+}
+
+/**
+ * How many of the entries count against what a member may append in a day: those of the root, and
+ * what takes a member out, are never refused for that. Throws `keychain-invalid`.
+ */
+export function countCounted(keychain: Keychain, entries: readonly Uint8Array[]): number {
+  const parsed = entries.map(parseKeychainEntry)
+  if (parsed.some(({ payload }) => payload.type === 'member-revoke')) return 0
   const { memberId } = keychain.root
-  return entries.filter((entry) => !equalBytes(parseKeychainEntry(entry).signer, memberId)).length
+  return parsed.filter(({ signer }) => !equalBytes(signer, memberId)).length
 }

@@ -168,6 +168,7 @@ export class Chain {
       proof: device.sign(memberProofBytes(this.vaultId, device)),
       sealedName: random(40),
       wrap: this.epoch === 0 ? null : random(WRAP_BYTES),
+      vaultProof: null,
     })
     this.members.push(device)
     return device

@@ -7,15 +7,19 @@
  * revocation needs no list of tokens.
  */
 import {
+  type ChallengeAnswer,
+  type ChallengeRequest,
   checkSignature,
   loginSignedBytes,
   type MemberId,
   ProtocolError,
+  parseVaultId,
   type SessionAnswer,
   type SessionRequest,
   type SigningPublicKey,
   signingKeyOf,
 } from '@blindcopy/protocol'
+import { memberIndexKey } from '@blindcopy/secondary'
 import { challengeFailed } from './challenge.ts'
 import { checkOrigin } from './origin.ts'
 import type { Parts } from './parts.ts'
@@ -24,6 +28,23 @@ import { mustVault, type Vault } from './vaults.ts'
 
 /** Who asks, and the vault as it was when the request came. */
 export type Caller = { readonly vault: Vault; readonly session: Session }
+
+/**
+ * Of a vault, whether it is here or not; or of the one that a recovery key was added to, which only
+ * its holder can name. Throws `unknown-vault` for a key that is in none.
+ */
+export async function beginChallenge(
+  parts: Parts,
+  request: ChallengeRequest,
+): Promise<ChallengeAnswer> {
+  if ('vaultId' in request) return parts.challenges.begin(request.vaultId)
+  const found = await parts.store.get(memberIndexKey(request.signingKey))
+  if (found === undefined) {
+    throw new ProtocolError('unknown-vault', 'this remote has no vault with that recovery key')
+  }
+  const vaultId = parseVaultId(found)
+  return { ...parts.challenges.begin(vaultId), vaultId }
+}
 
 export async function beginSession(parts: Parts, request: SessionRequest): Promise<SessionAnswer> {
   const { vaultId, memberId } = request

@@ -10,8 +10,8 @@ import {
   formatHex,
   type Keychain,
   ProtocolError,
+  replayKeychain,
   type VaultId,
-  validateKeychain,
 } from '@blindcopy/protocol'
 import { type RemoteKeyspace, remoteKeyspace, type Store, type StoreOp } from '@blindcopy/secondary'
 import { createSections } from './section.ts'
@@ -80,8 +80,9 @@ async function loadVault(store: Store, vaultId: VaultId): Promise<Vault | undefi
   for await (const page of store.pages(keys.keychainFrom(0))) {
     for (const [, value] of page) entries.push(value.subarray(ENTRY_SEQ_BYTES))
   }
-  // Every signature was checked before its entry was stored.
-  const keychain = validateKeychain(vaultId, entries, () => true)
+  // Every signature was checked before its entry was stored. They are stored in the order they
+  // came, those included that a branch of the root's has replaced since.
+  const keychain = replayKeychain(vaultId, entries, () => true)
   return { vaultId, keys, state: decodeVaultState(stateBytes), keychain }
 }
 

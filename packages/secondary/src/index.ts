@@ -3,6 +3,7 @@ export { type LevelDatabase, type LevelOptions, openLevelStore } from './level-s
 export * from './local-keyspace.ts'
 export { createMemoryStore } from './memory-store.ts'
 export {
+  memberIndexKey,
   opIndexOfKey,
   type RecordVersion,
   type RemoteKeyspace,

@@ -3,6 +3,7 @@
  * store, from a damaged file.
  * Argon2id with real parameters takes a quarter of a second, so damage is tried with small ones.
  */
+import { readFileSync } from 'node:fs'
 import {
   concat,
   encodeUint32,
@@ -25,7 +26,7 @@ import {
 } from './key-file.ts'
 import { parseStoreSecret, STORE_HANDLE_BYTES_MAX } from './key-file-keys.ts'
 import { pooledRandom } from './random.ts'
-import { codeOf, codeOfAsync, foundTestVault } from './vault.fixture.ts'
+import { codeOf, codeOfAsync, fixedRandom, foundTestVault } from './vault.fixture.ts'
 
 const { device, root } = foundTestVault('key file')
 const { vaultId } = root
@@ -268,5 +269,48 @@ describe('keys while a file is made and opened', () => {
     const bytes = new Uint8Array(31).fill(9)
     codeOf(() => parseStoreSecret(bytes))
     expect(bytes.every((byte) => byte === 0)).toBe(true)
+  })
+})
+
+describe('device-key-file.json', () => {
+  type Case = Record<'name' | 'expect' | 'bytes' | 'comment', string> &
+    Partial<Record<'random' | 'passphrase' | 'secret' | 'handle' | 'id', string>> &
+    Partial<Record<'vaultId' | 'signingSeed' | 'kemSeed', string>>
+  const url = new URL('../../../test/vectors/device-key-file.json', import.meta.url)
+  const { cases } = JSON.parse(readFileSync(url, 'utf8')) as { cases: Case[] }
+  const bytesOf = (hex = ''): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'))
+
+  it('has at least as many refusals as successes', () => {
+    const opens = cases.filter(({ expect }) => expect === 'opens').length
+    expect(opens).toBe(4)
+    expect(cases.length - opens).toBeGreaterThan(opens)
+  })
+
+  it.each(cases)('$name: $expect $comment', async (vector) => {
+    const { passphrase, secret } = vector
+    const keep = () => (secret === undefined ? undefined : parseStoreSecret(bytesOf(secret)))
+    const opening = { passphrase, storeSecret: keep() }
+    const opened = openSmall(bytesOf(vector.bytes), opening)
+    if (vector.expect !== 'opens') {
+      expect(await codeOfAsync(opened)).toBe(vector.expect)
+      return
+    }
+    const { deviceKeys, vaultId: found } = await opened
+    expect(formatHex(found)).toBe(vector.vaultId)
+    expect(formatHex(deviceKeys.signingSeed.bytes)).toBe(vector.signingSeed)
+    expect(formatHex(deviceKeys.kemSeed.bytes)).toBe(vector.kemSeed)
+    const kept = keep()
+    const keyStore = kept && {
+      id: vector.id ?? '',
+      handle: bytesOf(vector.handle),
+      secret: kept,
+    }
+    const again = encodeDeviceKeyFileWith(
+      SMALL,
+      { deviceKeys, vaultId: found },
+      { passphrase, keyStore },
+      fixedRandom(vector.random ?? ''),
+    )
+    expect(formatHex(await again)).toBe(vector.bytes)
   })
 })

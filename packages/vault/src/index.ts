@@ -65,6 +65,8 @@ export {
   recoveryKeysOf,
   recoveryVaultProof,
 } from './recovery/recovery-key.ts'
+export { inspectShare, SHARES_MAX, type ShareHead } from './recovery/share.ts'
+export { combineShares, splitSeed, type WrittenShare } from './recovery/shares.ts'
 export { deriveRoot, type Root } from './root.ts'
 export { type OpenResult, openEnvelope, resealEnvelope, sealRecord } from './seal.ts'
 export type { RecoverySeed, RootSecret, Secret, StoreSecret } from './secret.ts'

@@ -50,7 +50,8 @@ export function mergeKeychain(
     const own = keychain.hashes[entry.index]
     const isKnown = own !== undefined && equalBytes(own, entry.hash)
     if (isKnown || keychain.replaced.has(formatHex(entry.hash))) continue
-    if (own !== undefined) {
+    // What goes on from a replaced entry is a fork too, wherever it would stand.
+    if (own !== undefined || keychain.replaced.has(formatHex(entry.previous))) {
       checkReplaces(keychain, entry)
       replaced ??= keychain
       keychain = keychainBefore(keychain, entry.index)

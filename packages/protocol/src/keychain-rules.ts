@@ -3,8 +3,8 @@
  *
  *   member-add      a key and an id never used before, proved; there is room for its kind
  *   member-revoke   active members, not its signer; at least one device stays; an epoch is next
- *   replace         the root's word that other entries give way to those that follow; then members
- *                   may be added and revoked, and an epoch must end it
+ *   replace         the root's word that other entries give way to those that follow; then it may
+ *                   add and revoke members, and an epoch must end it, all signed by the root
  *   epoch           a number above all, wrapped to exactly the active members, sealing the one
  *                   before; after a `replace` it may seal keys of the branches that gave way
  *

@@ -212,6 +212,8 @@ function checkEntrySignature(
   if ((type === 'genesis' || type === 'replace') && !isOfRoot) {
     invalid(`${type} is not signed by the root`)
   }
+  // Else a member could cut the root's branch short and end it with an epoch of its own.
+  if (keychain.isReplacing && !isOfRoot) invalid('a branch of the root is not ended by the root')
   const signed = keychainSignedBytes(keychain.vaultId, entry.body)
   if (!checkSignature(verify, signed, entry.signature, signingKey)) {
     invalid('the signature of an entry is wrong')

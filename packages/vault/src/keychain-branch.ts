@@ -3,9 +3,9 @@
  * written there (design 14).
  *
  *   base ── … branch a            base ── replace (names all of a and b)
- *       └── … branch b                    members that stay and were added in a or b
+ *       └── … branch b                    a revocation of members of the base that do not stay
+ *                                         members that stay and were added in a or b
  *                                         this device, if it is new
- *                                         a revocation of members of the base that do not stay
  *                                         epoch, above every number of a and b, with all their keys
  *
  * Whoever stands on an entry that is named goes over to it by itself; nobody else does.
@@ -63,15 +63,14 @@ export function replaceBranches(options: BranchOptions): {
       replaced: replacedBy(base, options.branches),
       greatestEpoch: Math.max(...options.branches.map((branch) => branch.greatestEpoch)),
     })
+    const [gone, goneLast] = membersToRevoke(options)
+    revoke(draft, gone)
     for (const { member, name } of membersToAdd(base, branches, options.keep)) {
       const vaultProof = member.vaultProof ?? undefined
       appendMember(draft, { keyring, newcomer: { ...member, vaultProof }, name, random })
     }
     if (newcomer !== undefined) appendMember(draft, { keyring, ...newcomer, random })
-    const gone = [...base.membersById.values()].filter(({ memberId }) => !keeps(options, memberId))
-    if (gone.length > 0) {
-      draft.append({ type: 'member-revoke', memberIds: gone.map(({ memberId }) => memberId) })
-    }
+    revoke(draft, goneLast)
     const epochKey = generate('EpochKey', random)
     const keys = { epochKey, idKey: keyring.newestKeys().idKey }
     const epoch = draft.keychain.greatestEpoch + 1
@@ -85,6 +84,24 @@ export function replaceBranches(options: BranchOptions): {
 
 const keeps = ({ keep }: BranchOptions, memberId: MemberId): boolean =>
   keep.some((kept) => equalBytes(kept, memberId))
+
+/**
+ * Those of the base that go: before others are added, so that a list that was filled up has room.
+ * Where no device stays, one goes last, for a chain is never without one.
+ */
+function membersToRevoke(options: BranchOptions): readonly [readonly Member[], readonly Member[]] {
+  const members = [...options.base.membersById.values()]
+  const gone = members.filter(({ memberId }) => !keeps(options, memberId))
+  const isDevice = ({ kind }: Member): boolean => kind === 'device'
+  const hasDevice = members.some((member) => isDevice(member) && !gone.includes(member))
+  const last = hasDevice ? undefined : gone.find(isDevice)
+  return last === undefined ? [gone, []] : [gone.filter((member) => member !== last), [last]]
+}
+
+function revoke(draft: KeychainDraft, members: readonly Member[]): void {
+  if (members.length === 0) return
+  draft.append({ type: 'member-revoke', memberIds: members.map(({ memberId }) => memberId) })
+}
 
 /** Every entry of the branches beyond the base, and what those had replaced before. */
 function replacedBy(base: Keychain, branches: readonly Keychain[]): Hash[] {
@@ -101,22 +118,20 @@ function replacedBy(base: Keychain, branches: readonly Keychain[]): Hash[] {
 
 /** The branch up to the last epoch that the root can open: a member may have spoiled one. */
 function openBranch(keychain: Keychain, base: Keychain, root: Root): Branch {
-  const ends = [keychain.hashes.length, ...keychain.epochs.map((epoch) => epoch.entryIndex)]
-  for (const end of ends.sort((a, b) => b - a)) {
+  // Right after its epoch a chain waits for none.
+  const epochEnds = keychain.epochs.map((epoch) => epoch.entryIndex + 1)
+  const ends = [keychain.hashes.length, ...epochEnds.toReversed()]
+  for (const end of ends) {
     if (end <= base.hashes.length) break
     try {
       const opened = end === keychain.hashes.length ? keychain : keychainBefore(keychain, end)
       return { keychain, keyring: openKeyring({ keychain: opened, holder: root }) }
     } catch (error) {
-      const code = error instanceof VaultError ? error.code : undefined
-      if (code !== 'key-mismatch' && !isUnsettled(error)) throw error
+      if (!(error instanceof VaultError) || error.code !== 'key-mismatch') throw error
     }
   }
   return { keychain, keyring: undefined }
 }
-
-const isUnsettled = (error: unknown): boolean =>
-  (error as { code?: unknown }).code === 'keychain-invalid'
 
 /** Those that stay and were added in a branch, each once, with the name it has there. */
 function membersToAdd(

@@ -30,7 +30,7 @@ import {
   type FileSource,
   FileWriting,
 } from '../carry/sealed-file.ts'
-import { ClientError } from '../error.ts'
+import { ClientError, codeOf } from '../error.ts'
 
 /** Opens a backup from its beginning; called once for each pass over it. */
 export type BackupSource = FileSource
@@ -52,7 +52,7 @@ export type CreatedBackup = {
   readonly madeMs: number
   /** Bytes that an earlier creation had written already. */
   readonly keptBytes: number
-  /** Whether an earlier creation had left something that could not be kept. */
+  /** Whether there was something of another state, or no backup: nothing of it was kept. */
   readonly isAnew: boolean
 }
 
@@ -105,7 +105,7 @@ export async function createBackup(
     }
     await target.put(writing.end(count, vaultId, membership.device))
     const { sizeBytes, keptBytes } = await target.finish()
-    const isAnew = sink.kept !== undefined && keptBytes === 0
+    const isAnew = sink.kept !== undefined && !isSame
     return { count, sizeBytes, madeMs, keptBytes, isAnew }
   } finally {
     await target.close()
@@ -144,10 +144,10 @@ async function readHeader(kept: BackupSource | undefined): Promise<FileHeader | 
   const reading = new FileReading(BACKUP)
   try {
     for await (const _ of reading.messages(kept())) break
-    return reading.header
-  } catch {
-    return undefined
+  } catch (error) {
+    if (codeOf(error) === undefined) throw error
   }
+  return reading.hasHeader ? reading.header : undefined
 }
 
 /** Passes bytes on from where they differ from what is kept. */

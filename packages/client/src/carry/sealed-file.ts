@@ -127,6 +127,10 @@ export class FileReading {
     this.digest = sha256(form.magic)
   }
 
+  get hasHeader(): boolean {
+    return this.#header !== undefined
+  }
+
   /** Throws when none was read. */
   get header(): FileHeader {
     if (this.#header === undefined) throw this.#form.cut(this.#sizeBytes)

@@ -2,7 +2,7 @@
  * App: the routes of the remote (design 9), what goes before each and after all.
  *
  *   every request    protocol version → route → the remote's time, CORS, one line for the log
- *   strangers        capabilities, challenge, session, vaults, health
+ *   strangers        capabilities, challenge, session, vaults, health, mailboxes
  *   members          keychain: token
  *   data             push, changes, records, reconcile, checkpoints: token, SyncId, cursor
  *
@@ -20,6 +20,7 @@ import {
   CreateAnswer,
   CreateRequest,
   HEADER_CURSOR,
+  HEADER_MAILBOX_ID,
   HEADER_PROTOCOL,
   HEADER_SYNC_ID,
   HEADER_TIME,
@@ -54,6 +55,7 @@ import { putCheckpoint, readCheckpoints } from './checkpoints.ts'
 import { createVault } from './creation.ts'
 import { appendToKeychain } from './keychain-append.ts'
 import { entriesFrom } from './keychain-log.ts'
+import { routeMailboxes } from './mailbox-routes.ts'
 import type { Parts } from './parts.ts'
 import { checkPosition } from './position.ts'
 import { isFault, problemResponse } from './problem.ts'
@@ -106,6 +108,7 @@ export function createApp(parts: AppParts): Hono {
         'Content-Type',
         HEADER_SYNC_ID,
         HEADER_CURSOR,
+        HEADER_MAILBOX_ID,
         HEADER_PROTOCOL,
       ],
       exposeHeaders: [HEADER_TIME, 'Retry-After'],
@@ -119,6 +122,7 @@ export function createApp(parts: AppParts): Hono {
   routeHealth(app, parts)
   routeStrangers(app, parts)
   routeMembers(app, parts)
+  routeMailboxes(app, parts)
   app.notFound(() => problemResponse(new ProtocolError('not-found', 'there is no such route')))
   app.onError((error) => {
     if (isFault(error)) parts.onFault(error)

@@ -6,6 +6,7 @@ import type { VerifySignature } from '@blindcopy/protocol'
 import type { Store } from '@blindcopy/secondary'
 import type { Challenges } from './challenge.ts'
 import type { Live } from './live.ts'
+import type { Mailboxes } from './mailboxes.ts'
 import type { Registration } from './registration.ts'
 import type { Summaries } from './summaries.ts'
 import type { Tokens } from './token.ts'
@@ -17,6 +18,7 @@ export type Parts = {
   readonly summaries: Summaries
   readonly challenges: Challenges
   readonly tokens: Tokens
+  readonly mailboxes: Mailboxes
   readonly live: Live
   readonly verify: VerifySignature
   /** The addresses under which this remote is known; a login for another is a relayed one. */

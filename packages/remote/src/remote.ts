@@ -10,6 +10,7 @@ import type { Hono } from 'hono'
 import { createApp, type RequestLine } from './app.ts'
 import { createChallenges } from './challenge.ts'
 import { type Admit, createLive, type Live } from './live.ts'
+import { createMailboxes } from './mailboxes.ts'
 import { parseOrigin } from './origin.ts'
 import type { Parts } from './parts.ts'
 import { beginSyncId, checkSyncId, isInLog } from './position.ts'
@@ -57,6 +58,7 @@ export function createRemote(options: RemoteOptions): Remote {
     summaries: createSummaries({ store, vaults, bytesMax: options.summariesBytesMax }),
     challenges: createChallenges({ nowMs, random }),
     tokens: createTokens({ key, nowMs, random }),
+    mailboxes: createMailboxes({ nowMs }),
     live,
     verify,
     origins: [...new Set(options.origins.map(parseOrigin))],

@@ -61,10 +61,18 @@ export {
   type VaultRecord,
 } from './record.ts'
 export {
+  decodeRecoveryFile,
+  encodeRecoveryFile,
+  inspectRecoveryFile,
+  type RecoveryFile,
+  type RecoveryFileForm,
+} from './recovery/recovery-file.ts'
+export {
   generateRecoverySeed,
   recoveryKeysOf,
   recoveryVaultProof,
 } from './recovery/recovery-key.ts'
+export { type RecoveryKind, recoveryKindOf } from './recovery/recovery-kind.ts'
 export { inspectShare, SHARES_MAX, type ShareHead } from './recovery/share.ts'
 export { combineShares, splitSeed, type WrittenShare } from './recovery/shares.ts'
 export { deriveRoot, type Root } from './root.ts'

@@ -8,6 +8,13 @@ export type {
   BackupSource,
   CreatedBackup,
 } from './backup/backup.ts'
+export {
+  type RestoreBackupOptions,
+  type RestoredBackup,
+  type Restorer,
+  restoreBackupBy,
+  restoreBackupOn,
+} from './backup/restore-backup.ts'
 export type { BackupReport, VaultBackup } from './backup/vault-backup.ts'
 export {
   type BackupCheck,

@@ -2,5 +2,6 @@
  * Blindcopy for apps: vaults, collections, transactions, live queries and sync.
  */
 export * from './core.ts'
+export { backupFile, writeBackupFile } from './node/node-backup.ts'
 export { makeFolder } from './node/node-folder.ts'
-export { createVault, nodePlatform, openVault, restoreVault } from './node.ts'
+export { createVault, nodePlatform, openVault, restoreBackup, restoreVault } from './node.ts'

@@ -3,6 +3,11 @@
  */
 import { hostname } from 'node:os'
 import { pooledRandom } from '@blindcopy/vault'
+import {
+  type RestoreBackupOptions,
+  type RestoredBackup,
+  restoreBackupOn,
+} from './backup/restore-backup.ts'
 import { nodeFolder } from './node/node-folder.ts'
 import { openNodeSocket } from './node/node-socket.ts'
 import type { Platform } from './platform.ts'
@@ -41,6 +46,10 @@ export const createVault = (options: CreateOptions): Promise<CreatedVault> =>
 /** Restores a vault from its recovery phrase, as a new device of it. */
 export const restoreVault = (options: RestoreOptions): Promise<Vault> =>
   restoreVaultOn(nodePlatform(), options)
+
+/** Restores a vault from a backup and its recovery phrase, as a new device of it. */
+export const restoreBackup = (options: RestoreBackupOptions): Promise<RestoredBackup> =>
+  restoreBackupOn(nodePlatform(), options)
 
 /** Opens the vault of a folder. */
 export const openVault = (options: OpenOptions): Promise<Vault> =>

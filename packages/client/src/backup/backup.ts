@@ -93,7 +93,7 @@ export async function createBackup(
     const writing = new FileWriting(BACKUP)
     const header = [BACKUP_VERSION, vaultId, madeMs, total, state] as const
     await target.put(writing.begin(encodePeerMessage('backup', ...header)))
-    for (const entry of await local.keychainEntries()) {
+    for (const entry of membership.keychain.entries) {
       await target.put(writing.frame(encodePeerMessage('keychain', [entry], false)))
     }
     let count = 0

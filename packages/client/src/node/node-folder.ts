@@ -10,9 +10,10 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { TRANSACTION_RECORDS_MAX } from '@blindcopy/protocol'
-import { openLevelStore, type Store, StoreError } from '@blindcopy/secondary'
+import { openLevelStore, type Store } from '@blindcopy/secondary'
 import { ClientError } from '../error.ts'
 import type { FolderContent, VaultFolder } from '../platform.ts'
+import { guarded } from './node-disk.ts'
 
 const CONFIG = 'vault.json'
 const KEYS = 'device.keys'
@@ -148,31 +149,4 @@ function ifThere<T>(job: Promise<T>): Promise<T | undefined> {
       throw error
     }),
   )
-}
-
-/** Every failure with a code and what to do. */
-async function guarded<T>(job: Promise<T>): Promise<T> {
-  try {
-    return await job
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code
-    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-      throw new StoreError(
-        'store-read-only',
-        'the folder of the vault cannot be written: check its permissions and the disk',
-        { cause },
-      )
-    }
-    if (code === 'ENOSPC' || code === 'EFBIG' || code === 'EDQUOT') {
-      throw new StoreError('store-full', 'the disk of the vault is full: make room and try again', {
-        cause,
-      })
-    }
-    if (code === 'ENOTDIR') {
-      throw new ClientError('not-a-vault', 'the path of the vault leads through a file', { cause })
-    }
-    throw new StoreError('store-failed', 'a file of the vault could not be read or written', {
-      cause,
-    })
-  }
 }

@@ -165,7 +165,7 @@ function openMembership(parts: Parameters<typeof Membership.open>[0]): Membershi
 }
 
 /** Writes the folder of a new member and opens it; the configuration last of all. */
-async function writeVault(
+export async function writeVault(
   platform: Platform,
   folder: VaultFolder,
   parts: {
@@ -206,7 +206,7 @@ async function writeVault(
   return vault
 }
 
-async function emptyFolder(platform: Platform, path: string): Promise<VaultFolder> {
+export async function emptyFolder(platform: Platform, path: string): Promise<VaultFolder> {
   const folder = platform.openFolder(checkPath(path))
   const content = await folder.content()
   if (content === 'vault') {

@@ -60,6 +60,12 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
   'wrong-phrase': { exit: 3, remedy: 'Compare the words with your paper, and check --remote.' },
   'wrong-vault': { exit: 2, remedy: 'Use the vault that it was made from.' },
   'bundle-damaged': { exit: 5, remedy: 'Nothing was taken of what is damaged: export it again.' },
+  'backup-damaged': {
+    exit: 5,
+    remedy: 'Nothing was changed. Copy it again, or use another backup.',
+  },
+  'backup-cut': { exit: 5, remedy: 'Nothing was changed. Copy it again, or use another backup.' },
+  'kit-damaged': { exit: 2, remedy: 'Use the file as it was written, or type the 24 words.' },
   'sync-stopped': { exit: 3, remedy: 'Nothing here was changed. See `blindcopy status`.' },
   integrity: {
     exit: 5,

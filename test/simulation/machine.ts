@@ -207,9 +207,9 @@ export class Machine {
       finish: async (bytes) => {
         disk.config = bytes
       },
-      readKeys: async () => mustBeThere(disk.keys),
+      readKeys: async () => mustBeThere(disk.keys).slice(),
       writeKeys: async (bytes) => {
-        disk.keys = bytes
+        disk.keys = bytes.slice()
       },
       openStore: async () => disk.open(),
     }

@@ -65,10 +65,10 @@ export class Disk {
         this.#check()
         this.config = bytes
       },
-      readKeys: async () => mustBeThere(this.keys),
+      readKeys: async () => mustBeThere(this.keys).slice(),
       writeKeys: async (bytes) => {
         this.#check()
-        this.keys = bytes
+        this.keys = bytes.slice()
       },
       openStore: async () => {
         if (this.#holder?.isOpen) throw new StoreError('store-in-use', 'the disk is in use')

@@ -52,6 +52,9 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
   'transaction-conflict': { exit: 1, remedy: 'Try again when less is being written.' },
   'transaction-too-large': { exit: 2, remedy: 'Split it: at most 1,000 records and 4 MiB.' },
   closed: { exit: 1, remedy: 'Try again.' },
+  locked: { exit: 1, remedy: 'Unlock it, or run it again: each command opens the vault anew.' },
+  'key-store-failed': { exit: 1, remedy: 'See that the key helper runs by itself, and try again.' },
+  'key-store-empty': { exit: 5, remedy: 'Restore the vault from its phrase into a new folder.' },
   network: {
     exit: 4,
     remedy: 'Try again when it can be reached; what you wrote is kept until then.',
@@ -135,6 +138,8 @@ const VAULT: Readonly<Record<string, Outcome>> = {
     remedy: 'Type it again; nobody can reset it, but the phrase restores the vault elsewhere.',
   },
   'passphrase-required': { exit: 2, remedy: 'Set BLINDCOPY_PASSPHRASE, or use a terminal.' },
+  'key-store-required': { exit: 2, remedy: 'Name it with --key-helper or BLINDCOPY_KEY_HELPER.' },
+  'key-store-wrong': { exit: 2, remedy: 'Use the key helper that the vault was closed with.' },
   'key-file-damaged': { exit: 5, remedy: 'Restore the vault from its phrase into a new folder.' },
   'key-mismatch': { exit: 5, remedy: 'Nothing here was changed. Ask on your other devices.' },
   'record-too-large': { exit: 2, remedy: 'Split the record: sealed it must fit 1 MiB.' },

@@ -48,6 +48,13 @@ export type { Direction as SyncDirection } from './sync/requests.ts'
 export type { SyncPhase, SyncProblem, SyncProgress, SyncStatus } from './sync/status.ts'
 export type { Transport } from './sync/transport.ts'
 export { createHttpTransport, type WebSocketLike } from './transport/http-transport.ts'
+export type {
+  DeviceProtection,
+  KeyStoreChange,
+  KeyStoreChanged,
+  PassphraseChange,
+} from './vault/device-keys.ts'
+export type { KeptSecret, KeyStore, KeyStoreVault } from './vault/key-store.ts'
 export type { RemoteView, SeenRecord } from './vault/remote-view.ts'
 export type {
   ExportedRecord,
@@ -71,4 +78,5 @@ export {
   type RestoreOptions,
   restoreVaultOn,
 } from './vault/vault-doors.ts'
+export type { VaultProtection } from './vault/vault-protection.ts'
 export type { VaultSync } from './vault/vault-sync.ts'

@@ -25,6 +25,12 @@ export type ClientErrorCode =
   | 'transaction-conflict'
   | 'transaction-too-large'
   | 'closed'
+  /** The vault is open, and locked: its keys are not in memory. */
+  | 'locked'
+  /** The key store could not be used, or was refused. */
+  | 'key-store-failed'
+  /** The key store no longer has the secret that the keys of this device are closed with. */
+  | 'key-store-empty'
   /** The remote could not be reached. */
   | 'network'
   /** Something answered, and it is not a Blindcopy remote. */

@@ -57,9 +57,9 @@ function testFolder(): TestFolder {
     async finish(bytes) {
       files.set('config', bytes)
     },
-    readKeys: () => read('keys'),
+    readKeys: async () => (await read('keys')).slice(),
     async writeKeys(bytes) {
-      files.set('keys', bytes)
+      files.set('keys', bytes.slice())
     },
     openStore: async () => unclosed(folder.store),
   }

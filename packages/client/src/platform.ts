@@ -41,8 +41,13 @@ export interface VaultFolder {
   readConfig(): Promise<Uint8Array>
   /** Writes the configuration: from then on the folder is a vault. */
   finish(config: Uint8Array): Promise<void>
-  /** Only the owner may read them. */
+  /** The file of the device's keys, in a copy, which the caller wipes. */
   readKeys(): Promise<Uint8Array>
+  /**
+   * Puts it in place of the one before, in one step and on the disk when it returns: whatever ends
+   * the process meanwhile leaves the old one or the new one, whole. Only the owner may read it, and
+   * nothing of the old one stays. Keeps no reference to `bytes`.
+   */
   writeKeys(bytes: Uint8Array): Promise<void>
   openStore(): Promise<Store>
   /** How those that have the vault open at the same time act as one, where several may. */

@@ -128,7 +128,9 @@ async function wrapKeys(
   const kind = { name: 'AES-GCM', length: 256 }
   const wrappingKey = await crypto.subtle.generateKey(kind, false, ['encrypt', 'decrypt'])
   const nonce = random(NONCE_BYTES)
-  const sealed = await crypto.subtle.encrypt(algorithm(nonce), wrappingKey, new Uint8Array(bytes))
+  const copy = new Uint8Array(bytes)
+  const sealed = await crypto.subtle.encrypt(algorithm(nonce), wrappingKey, copy)
+  copy.fill(0)
   return { wrappingKey, keys: { nonce, sealed: new Uint8Array(sealed) } }
 }
 

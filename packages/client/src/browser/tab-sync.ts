@@ -30,7 +30,10 @@ export type Syncing = Pick<
   | 'noteForwards'
   | 'noteOnline'
   | 'acceptClock'
->
+> & {
+  /** Whether what others ask for is left to others: a locked tab has no keys to sync with. */
+  quiet?(isQuiet: boolean): void
+}
 
 /** What is looked at of the local secondary. */
 export type SharedLocal = {
@@ -65,6 +68,7 @@ export class TabSync implements Syncing {
   #leader: string | undefined
   #leaderStatus: SyncStatus | undefined
   #watchingLead = false
+  #isQuiet = false
   /** As `start` was asked for; null until then and after `stop`. */
   #started: { readonly options: StartOptions | undefined } | null = null
 
@@ -131,6 +135,10 @@ export class TabSync implements Syncing {
     await this.#engine.stop()
     this.#rejectRequests(new ClientError('closed', 'sync was stopped'))
     if (this.#started === null) this.#unwant('start')
+  }
+
+  quiet(isQuiet: boolean): void {
+    this.#isQuiet = isQuiet
   }
 
   noteWrite(): void {
@@ -250,7 +258,7 @@ export class TabSync implements Syncing {
         if (this.#isLeading && this.status.phase === 'stopped') this.#startHere()
         return
       case 'once':
-        if (this.#isLeading) void this.#answer(message.request, message.options)
+        if (this.#isLeading && !this.#isQuiet) void this.#answer(message.request, message.options)
         return
       case 'answer':
         this.#takeAnswer(message.request, message.failure)

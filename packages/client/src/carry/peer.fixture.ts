@@ -24,6 +24,7 @@ import {
   verifySignature,
 } from '@blindcopy/vault'
 import { type TestPlatform, testPlatform } from '../platform.fixture.ts'
+import { DeviceKeyKeeper } from '../vault/device-keys.ts'
 import { Membership } from '../vault/membership.ts'
 import { Vault } from '../vault/vault.ts'
 import type { PeerStream } from './peer-line.ts'
@@ -106,7 +107,9 @@ export async function openDevice(
   const chain = entries.map((value, i) => ({ type: 'put', key: keychainKey(i), value }) as const)
   await store.write([...chain], { sync: false })
   const membership = Membership.open({ vaultId, entries, device: keys })
-  const vault = await Vault.open({ vaultId, remote: REMOTE, store, membership, platform })
+  const folder = platform.openFolder('device')
+  const keeper = new DeviceKeyKeeper({ folder, vaultId, random: platform.random })
+  const vault = await Vault.open({ vaultId, remote: REMOTE, store, membership, platform, keeper })
   return { vault, store, platform, keys }
 }
 

@@ -3,6 +3,7 @@
  * remote, over a stream or as a file.
  */
 
+import type { Access } from '../records/access.ts'
 import { endWith } from '../records/collection.ts'
 import {
   type BundleProgress,
@@ -53,16 +54,16 @@ export function carryingOf(
   carrier: Carrier,
   options: {
     readonly checkOpen: () => void
-    readonly ended: AbortSignal
+    readonly access: Pick<Access, 'ended'>
     /** Something came, also where an error followed it: it is to be passed on to the remote. */
     readonly onTaken: () => void
   },
 ): Carrying {
-  const { checkOpen, ended, onTaken } = options
+  const { checkOpen, access, onTaken } = options
   return {
     async exchange(stream, { signal, onProgress } = {}) {
       checkOpen()
-      const exchanging = { signal: endWith(signal, ended), onProgress }
+      const exchanging = { signal: endWith(signal, access.ended), onProgress }
       return exchangeWithPeer(carrier, stream, exchanging).finally(onTaken)
     },
     exportBundle(onProgress) {

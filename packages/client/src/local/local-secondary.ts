@@ -122,6 +122,11 @@ export class LocalSecondary implements AsyncDisposable {
     return this.state.onChange(listener)
   }
 
+  /** Resolves when what was under way at the call has ended. */
+  settled(): Promise<void> {
+    return this.state.run(async () => undefined)
+  }
+
   /** The version that is shown, a tombstone included. */
   read(recordId: RecordId): Promise<StoredVersion | undefined> {
     return readVersion(this.state.store, recordId)

@@ -45,7 +45,10 @@ export function nodeFolder(path: string): VaultFolder {
       await guarded(rm(join(path, UNFINISHED), { force: true }))
     },
     readKeys: () => read(join(path, KEYS)),
-    writeKeys: (bytes) => write(path, KEYS, { bytes, mode: 0o600 }),
+    async writeKeys(bytes) {
+      await write(path, KEYS, { bytes, mode: 0o600 })
+      await syncFolder(path)
+    },
     openStore: () => openRecords(path),
   }
 }
@@ -60,7 +63,14 @@ async function openRecords(path: string): Promise<Store> {
     await guarded(rm(join(path, UNFINISHED), { force: true }))
   }
   await guarded(makeFolder(path))
-  return openLevelStore({ path: records, syncKeysMax: TRANSACTION_RECORDS_MAX })
+  const store = await openLevelStore({ path: records, syncKeysMax: TRANSACTION_RECORDS_MAX })
+  // Left by a change of the passphrase that was killed: it may be open where the one that counts is
+  // not. Only now, when no other process can be at work here.
+  await guarded(rm(join(path, `${KEYS}.new`), { force: true })).catch(async (error: unknown) => {
+    await store.close()
+    throw error
+  })
+  return store
 }
 
 function taken(): ClientError {
@@ -111,7 +121,11 @@ async function clear(path: string): Promise<void> {
 
 async function read(file: string): Promise<Uint8Array> {
   const bytes = await ifThere(readFile(file))
-  if (bytes !== undefined) return new Uint8Array(bytes)
+  if (bytes !== undefined) {
+    const copy = new Uint8Array(bytes)
+    bytes.fill(0)
+    return copy
+  }
   throw new ClientError(
     'vault-damaged',
     'a file of the vault is missing: restore the vault into a new folder',
@@ -139,6 +153,18 @@ async function write(
       await rename(`${file}.new`, file)
     })(),
   )
+}
+
+/** So that a power cut does not bring back the name of the file before. */
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r').catch(() => undefined)
+  try {
+    await handle?.sync()
+  } catch {
+    // Some systems sync no folders: there the name is as safe as they make it.
+  } finally {
+    await handle?.close()
+  }
 }
 
 /** Undefined where there is no such file. */

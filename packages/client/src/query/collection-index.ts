@@ -46,6 +46,8 @@ function indexesOf({ local, ended }: WriteContext): VaultIndexes {
     endListening()
     for (const index of indexes.values()) index.clear()
     indexes.clear()
+    // A vault that is unlocked again begins with new ones.
+    indexesByVault.delete(local)
   }
   ended.addEventListener('abort', forget, { once: true })
   return indexes

@@ -6,10 +6,11 @@
  */
 import { ProtocolError, type RecordId } from '@blindcopy/protocol'
 import { VaultError } from '@blindcopy/vault'
-import { ClientError, codeOf } from '../error.ts'
+import { codeOf } from '../error.ts'
 import type { StoredVersion } from '../local/local-reading.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import { idText } from '../local/row-batch.ts'
+import { accessError } from '../records/access.ts'
 import { isNewerThan, migratedFields } from '../records/declaration.ts'
 import type { RecordPlace } from '../records/sealer.ts'
 import { declarationOf, type WriteContext } from '../records/transaction.ts'
@@ -97,8 +98,8 @@ export class RecordReader<T> {
   }
 
   #checkOpen(): void {
-    if (!this.context.ended.aborted) return
-    throw new ClientError('closed', 'the vault is closed: open it again')
+    const { ended } = this.context
+    if (ended.aborted) throw accessError(ended)
   }
 
   #tell({ recordId, timestamp }: StoredVersion): void {

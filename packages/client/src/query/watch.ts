@@ -3,6 +3,7 @@
  * never the collection again.
  */
 import { equalBytes } from '@blindcopy/protocol'
+import { codeOf } from '../error.ts'
 import { idText, type RecordChange } from '../local/row-batch.ts'
 import { findRecords } from './find-records.ts'
 import type { IndexFields } from './index-plan.ts'
@@ -31,15 +32,22 @@ export async function* watchQuery<T>(options: WatchOptions<T>): AsyncGenerator<I
     }
     if (changed.size > 0) wake()
   }
-  const aborted = (): void => wake()
+  const result = new LiveResult(query)
+  let shown: Item<T>[] = []
+  const aborted = (): void => {
+    // Also when nobody asks for the next result any more: a locked vault keeps no plaintext.
+    result.fill([])
+    shown = []
+    wake()
+  }
+  const wasOver = signal?.aborted === true
   // Before the first read: what changes while it reads is tested again afterwards.
   const endListening = reader.context.local.onChange(listener)
   signal?.addEventListener('abort', aborted)
   try {
-    const result = new LiveResult(query)
     await fill(options, query, result)
     if (signal?.aborted) return
-    let shown = result.shown()
+    shown = result.shown()
     yield [...shown]
     while (!signal?.aborted) {
       if (changed.size === 0) {
@@ -54,6 +62,10 @@ export async function* watchQuery<T>(options: WatchOptions<T>): AsyncGenerator<I
       shown = result.shown()
       if (!isSame(before, shown)) yield [...shown]
     }
+  } catch (error) {
+    // The vault was locked or closed while it was read: that ends it like any other time.
+    const isEnd = codeOf(error) === 'locked' || codeOf(error) === 'closed'
+    if (wasOver || !signal?.aborted || !isEnd) throw error
   } finally {
     endListening()
     signal?.removeEventListener('abort', aborted)

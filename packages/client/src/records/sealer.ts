@@ -75,6 +75,11 @@ export class Sealer {
     this.#random = random
   }
 
+  /** Forgets the names of collections that it has met. */
+  forget(): void {
+    this.#tagsByCollection.clear()
+  }
+
   /** Checks a collection's name. Throws `invalid-argument`. */
   tagOf(collection: string): Uint8Array {
     const known = this.#tagsByCollection.get(collection)
@@ -178,8 +183,10 @@ export class Sealer {
 
   /** Opens a version that a remote served: what does not open is an outcome, not an error. */
   readonly openArrival = (envelope: Envelope): Opening => {
+    // Without its keys a locked vault opens nothing: that says nothing of what came.
+    const { keyring } = this.#membership
     try {
-      const opened = openEnvelope(this.#membership.keyring, envelope)
+      const opened = openEnvelope(keyring, envelope)
       if (opened.type === 'unknown-epoch') return { type: 'closed', reason: 'unknown-epoch' }
       const { collection, base, transactionSize, fieldClocks, schemaVersion } = opened.record
       const tag = this.tagOf(collection)

@@ -10,6 +10,7 @@ import {
   extendKeychain,
   type Keychain,
   type Member,
+  type MemberId,
   newestEpoch,
   ProtocolError,
   parseKeychainEntry,
@@ -25,6 +26,7 @@ import {
   verifySignature,
 } from '@blindcopy/vault'
 import { ClientError } from '../error.ts'
+import { closedError, lockedError } from '../records/access.ts'
 
 export type DeviceInfo = {
   readonly memberId: Uint8Array
@@ -35,15 +37,17 @@ export type DeviceInfo = {
 }
 
 export class Membership {
-  readonly device: DeviceKeys
+  /** Of this device, also while it is locked. */
+  readonly memberId: MemberId
   #keychain: Keychain
-  #keyring: Keyring
+  /** Undefined while the vault is locked, and once it is closed. */
+  #held: { readonly device: DeviceKeys; readonly keyring: Keyring } | undefined
   #isClosed = false
 
   private constructor(device: DeviceKeys, keychain: Keychain) {
-    this.device = device
+    this.memberId = device.memberId
     this.#keychain = keychain
-    this.#keyring = openKeyring({ keychain, holder: device })
+    this.#held = { device, keyring: openKeyring({ keychain, holder: device }) }
   }
 
   /**
@@ -62,17 +66,48 @@ export class Membership {
     return this.#keychain
   }
 
-  /** Throws `closed`. */
+  /** Throws `locked` or `closed`. Borrowed for the call at hand: it is wiped when that happens. */
   get keyring(): Keyring {
-    if (!this.#isClosed) return this.#keyring
-    throw new ClientError('closed', 'the vault is closed: open it again')
+    return this.#keys.keyring
   }
 
-  /** Clears all keys. */
+  /** Throws `locked` or `closed`. */
+  get device(): DeviceKeys {
+    return this.#keys.device
+  }
+
+  get #keys(): { readonly device: DeviceKeys; readonly keyring: Keyring } {
+    if (this.#held !== undefined) return this.#held
+    throw this.#isClosed ? closedError() : lockedError()
+  }
+
+  /** Clears all keys; what is public stays, and is followed. */
+  lock(): void {
+    this.#held?.keyring.wipe()
+    this.#held?.device.wipe()
+    this.#held = undefined
+  }
+
+  /** Takes the keys over. Throws `vault-damaged` for those of another device, or `key-mismatch`. */
+  unlock(device: DeviceKeys): void {
+    try {
+      if (this.#isClosed) throw closedError()
+      if (!equalBytes(device.memberId, this.memberId)) {
+        throw new ClientError('vault-damaged', 'the keys in the folder are those of another device')
+      }
+      const keyring = openKeyring({ keychain: this.#keychain, holder: device })
+      this.lock()
+      this.#held = { device, keyring }
+    } catch (error) {
+      device.wipe()
+      throw error
+    }
+  }
+
+  /** Clears all keys, for good. */
   close(): void {
     this.#isClosed = true
-    this.#keyring.wipe()
-    this.device.wipe()
+    this.lock()
   }
 
   /**
@@ -93,7 +128,11 @@ export class Membership {
       taken.push({ index, entry })
     }
     const hasNewEpoch = newestEpoch(keychain)?.epoch !== newestEpoch(this.#keychain)?.epoch
-    if (hasNewEpoch) this.#keyring = openKeyring({ keychain, holder: this.device })
+    if (hasNewEpoch && this.#held !== undefined) {
+      const { device, keyring } = this.#held
+      this.#held = { device, keyring: openKeyring({ keychain, holder: device }) }
+      keyring.wipe()
+    }
     this.#keychain = keychain
     return taken
   }
@@ -104,7 +143,7 @@ export class Membership {
       kind: member.kind,
       name: this.#nameOf(member),
       addedMs: member.addedMs,
-      isThis: equalBytes(member.memberId, this.device.memberId),
+      isThis: equalBytes(member.memberId, this.memberId),
     }))
   }
 

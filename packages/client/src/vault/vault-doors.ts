@@ -4,7 +4,6 @@
  * folder a vault last: what fails half-way leaves no vault behind.
  */
 import {
-  equalBytes,
   extendKeychain,
   type Keychain,
   keychainHead,
@@ -15,9 +14,7 @@ import { keychainKey, type Store, StoreError } from '@blindcopy/secondary'
 import {
   addMember,
   type DeviceKeys,
-  decodeDeviceKeyFile,
   deriveRoot,
-  encodeDeviceKeyFile,
   formatPhrase,
   foundKeychain,
   generateDeviceKeys,
@@ -28,12 +25,15 @@ import {
   type Root,
   verifySignature,
 } from '@blindcopy/vault'
+import type { Tabs } from '../browser/tabs.ts'
 import { ClientError, codeOf } from '../error.ts'
 import { readKeychainEntries } from '../local/local-reading.ts'
 import type { Platform, VaultFolder } from '../platform.ts'
 import { logIn } from '../sync/session.ts'
 import type { Transport } from '../sync/transport.ts'
 import { createHttpTransport, formatRemoteUrl } from '../transport/http-transport.ts'
+import { DeviceKeyKeeper } from './device-keys.ts'
+import type { KeyStore } from './key-store.ts'
 import { Membership } from './membership.ts'
 import { Vault } from './vault.ts'
 import { encodeConfig, parseConfig } from './vault-config.ts'
@@ -49,6 +49,8 @@ export type CreateOptions = {
   readonly deviceName?: string | undefined
   /** Protects the device's keys on its disk; asked for at every opening. */
   readonly passphrase?: string | undefined
+  /** Closes the device's keys with a secret that is kept elsewhere; wanted at every opening. */
+  readonly keyStore?: KeyStore | undefined
 }
 
 export type CreatedVault = {
@@ -64,6 +66,7 @@ export type RestoreOptions = Omit<CreateOptions, 'registrationToken'> & {
 export type OpenOptions = {
   readonly path: string
   readonly passphrase?: string | undefined
+  readonly keyStore?: KeyStore | undefined
 }
 
 /** Makes a vault. Works offline: the vault is registered with its remote at the first sync. */
@@ -122,29 +125,41 @@ export async function openVaultOn(platform: Platform, options: OpenOptions): Pro
     )
   }
   const { vaultId, remote } = parseConfig(await folder.readConfig())
-  const { deviceKeys, vaultId: keysVaultId } = await decodeDeviceKeyFile(await folder.readKeys(), {
-    passphrase: options.passphrase,
-  })
-  if (!equalBytes(vaultId, keysVaultId)) {
-    throw new ClientError('vault-damaged', 'the keys in the folder are those of another vault')
+  const tabs = folder.tabs?.()
+  const { keyStore } = options
+  const { random } = platform
+  const keeper = new DeviceKeyKeeper({ folder, vaultId, keyStore, random, lock: tabs?.lock })
+  try {
+    const device = await keeper.open(options.passphrase)
+    const store = await openStore(folder).catch((error: unknown) => {
+      device.wipe()
+      throw error
+    })
+    return await openOn(platform, { vaultId, remote, store, device, keeper, tabs })
+  } catch (error) {
+    tabs?.close()
+    throw error
   }
-  const store = await openStore(folder)
-  return openOn(platform, folder, { vaultId, remote, store, device: deviceKeys })
 }
 
 async function openOn(
   platform: Platform,
-  folder: VaultFolder,
-  parts: { vaultId: VaultId; remote: string; store: Store; device: DeviceKeys },
+  parts: {
+    vaultId: VaultId
+    remote: string
+    store: Store
+    device: DeviceKeys
+    keeper: DeviceKeyKeeper
+    tabs: Tabs | undefined
+  },
 ): Promise<Vault> {
   const { vaultId, store, device } = parts
-  const tabs = folder.tabs?.()
   try {
     const entries = await readKeychainEntries(store)
     const membership = openMembership({ vaultId, entries, device })
-    return await Vault.open({ ...parts, membership, platform, tabs })
+    return await Vault.open({ ...parts, membership, platform })
   } catch (error) {
-    tabs?.close()
+    device.wipe()
     await store.close()
     throw error
   }
@@ -174,17 +189,49 @@ export async function writeVault(
     entries: readonly Uint8Array[]
     device: DeviceKeys
     passphrase?: string | undefined
+    keyStore?: KeyStore | undefined
     registrationToken?: string | undefined
   },
 ): Promise<Vault> {
-  const { vaultId, remote, entries, device, passphrase, registrationToken } = parts
+  const { vaultId, entries, device } = parts
   // The device's own keys must open the vault before anything is written with them.
   Membership.open({ vaultId, entries, device }).keyring.wipe()
   const { random } = platform
-  // Before the folder is begun: a passphrase that is refused leaves nothing behind.
-  const keys = await encodeDeviceKeyFile({ deviceKeys: device, vaultId }, { passphrase }, random)
-  await folder.begin()
-  await folder.writeKeys(keys)
+  const tabs = folder.tabs?.()
+  const { keyStore } = parts
+  const keeper = new DeviceKeyKeeper({ folder, vaultId, keyStore, random, lock: tabs?.lock })
+  let undo = async (): Promise<void> => undefined
+  try {
+    // Before the folder is begun: a passphrase that is refused leaves nothing behind.
+    const closed = await keeper.close(device, parts.passphrase)
+    undo = closed.undo
+    await folder.begin()
+    await folder.writeKeys(closed.bytes)
+    closed.bytes.fill(0)
+    return await fillFolder(platform, folder, { ...parts, keeper, tabs })
+  } catch (error) {
+    tabs?.close()
+    device.wipe()
+    await undo()
+    throw error
+  }
+}
+
+/** What a folder that has its keys gets: its records, and last of all its configuration. */
+async function fillFolder(
+  platform: Platform,
+  folder: VaultFolder,
+  parts: {
+    vaultId: VaultId
+    remote: string
+    entries: readonly Uint8Array[]
+    device: DeviceKeys
+    keeper: DeviceKeyKeeper
+    tabs: Tabs | undefined
+    registrationToken?: string | undefined
+  },
+): Promise<Vault> {
+  const { vaultId, remote, entries, device, keeper, tabs, registrationToken } = parts
   const store = await openStore(folder)
   try {
     const keychain = entries.map(
@@ -195,7 +242,7 @@ export async function writeVault(
     await store.close()
     throw error
   }
-  const vault = await openOn(platform, folder, { vaultId, remote, store, device })
+  const vault = await openOn(platform, { vaultId, remote, store, device, keeper, tabs })
   try {
     if (registrationToken !== undefined) await vault.setRegistrationToken(registrationToken)
     await folder.finish(encodeConfig({ vaultId, remote }))

@@ -3,7 +3,10 @@
  */
 
 import type { Syncing } from '../browser/tab-sync.ts'
+import { codeOf } from '../error.ts'
 import { type DurabilityTier, untilDurable } from '../local/durability.ts'
+import type { LocalSecondary } from '../local/local-secondary.ts'
+import { accessError } from '../records/access.ts'
 import { endWith } from '../records/collection.ts'
 import type { WriteContext } from '../records/transaction.ts'
 import type { OnceOptions, StartOptions } from '../sync/modes.ts'
@@ -33,22 +36,37 @@ export type VaultSync = {
   acceptClock(): Promise<void>
 }
 
+/** For locking: sync ends, and begins again as it was asked for. */
+export type SyncControl = {
+  pause(): Promise<void>
+  resume(): void
+}
+
 export function syncOf(
   syncing: Syncing,
-  { local, ended }: WriteContext,
+  /** The status is shown until the vault is closed, also while it is locked. */
+  { local, closed }: { local: LocalSecondary; closed: AbortSignal },
   checkOpen: () => void,
-): VaultSync {
-  return {
+): { sync: VaultSync; control: SyncControl } {
+  let started: { readonly options: StartOptions | undefined } | undefined
+  const sync: VaultSync = {
     async once(options) {
       checkOpen()
-      await syncing.once(options)
+      await syncing.once(options).catch((error: unknown) => {
+        checkOpen()
+        throw error
+      })
     },
     start(options) {
       checkOpen()
       syncing.start(options)
+      started = { options }
     },
-    stop: () => syncing.stop(),
-    watch: (signal) => syncing.watch(endWith(signal, ended)),
+    stop() {
+      started = undefined
+      return syncing.stop()
+    },
+    watch: (signal) => syncing.watch(endWith(signal, closed)),
     get status() {
       return syncing.status
     },
@@ -63,14 +81,31 @@ export function syncOf(
       await syncing.acceptClock()
     },
   }
+  const control: SyncControl = {
+    pause() {
+      syncing.quiet?.(true)
+      return syncing.stop()
+    },
+    resume() {
+      syncing.quiet?.(false)
+      if (started !== undefined) syncing.start(started.options)
+    },
+  }
+  return { sync, control }
 }
 
 /** What `durable` of a vault does. */
-export function durableOf(
+export async function durableOf(
   syncing: Syncing,
   { local, ended }: WriteContext,
   awaited: { tier: DurabilityTier; signal?: AbortSignal | undefined },
 ): Promise<void> {
   const watch = (signal?: AbortSignal) => syncing.watch(endWith(signal, ended))
-  return untilDurable({ state: local.state, watch }, awaited.tier, awaited.signal)
+  try {
+    await untilDurable({ state: local.state, watch }, awaited.tier, awaited.signal)
+  } catch (error) {
+    // Sync was stopped because the vault was locked or closed, which says more.
+    const isEnd = codeOf(error) === 'closed' || codeOf(error) === 'sync-stopped'
+    throw ended.aborted && isEnd ? accessError(ended) : error
+  }
 }

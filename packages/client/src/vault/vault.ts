@@ -22,6 +22,7 @@ import { LocalSecondary } from '../local/local-secondary.ts'
 import { fileMeetingsOf } from '../local/meeting.ts'
 import { DamagedRecords } from '../local/repair.ts'
 import type { Platform } from '../platform.ts'
+import { Access } from '../records/access.ts'
 import { Collection, type CollectionOptions } from '../records/collection.ts'
 import { type Mutations, runMutation } from '../records/mutation.ts'
 import type { AnySchema, InputOf, OutputOf, Schema } from '../records/schema.ts'
@@ -30,11 +31,14 @@ import { uuidV7 } from '../records/uuid.ts'
 import { SyncEngine } from '../sync/engine.ts'
 import type { Transport } from '../sync/transport.ts'
 import { createHttpTransport } from '../transport/http-transport.ts'
+import type { DeviceKeyKeeper } from './device-keys.ts'
 import type { Membership } from './membership.ts'
 import { RESERVED_PREFIX, readRegistrationToken, writeRegistrationToken } from './registration.ts'
 import { type RemoteView, viewRemote } from './remote-view.ts'
 import { attentionOf, type VaultAttention } from './vault-attention.ts'
 import { conflictsOf, type VaultConflicts } from './vault-conflicts.ts'
+import { type VaultLock, vaultLockOf } from './vault-lock.ts'
+import { protectionOf, type VaultProtection } from './vault-protection.ts'
 import { durableOf, syncOf, type VaultSync } from './vault-sync.ts'
 import { createWriting, type Writing } from './writing.ts'
 
@@ -81,7 +85,19 @@ export class Vault implements AsyncDisposable {
   readonly #syncing: Syncing
   readonly #endTabs: () => Promise<void>
   readonly #context: WriteContext
-  readonly #end: AbortController
+  /** How the keys of this device are closed on its disk, and how to change that. */
+  readonly protection: VaultProtection
+  /**
+   * Takes the keys out of memory: live queries end, sync stops, and until `unlock` whatever reads or
+   * writes throws `locked`. In a browser: of this tab, the others stay as they are.
+   */
+  readonly lock: VaultLock['lock']
+  /**
+   * Goes on after `lock`, with sync if it was started. Throws `passphrase-wrong` and the like, and
+   * stays locked. Where the vault is not locked the passphrase is checked all the same.
+   */
+  readonly unlock: VaultLock['unlock']
+  readonly #access: Access
   readonly #endListening: (() => void)[]
   #closing: Promise<void> | undefined
 
@@ -93,17 +109,18 @@ export class Vault implements AsyncDisposable {
     platform: Platform
     writing: Writing
     damaged: DamagedRecords
-    end: AbortController
+    access: Access
+    keeper: DeviceKeyKeeper
     tabs?: Tabs | undefined
   }) {
     const { local, membership, platform, remote, tabs } = options
     const { random } = platform
     this.vaultId = formatVaultId(options.vaultId)
-    this.deviceId = formatMemberId(membership.device.memberId)
+    this.deviceId = formatMemberId(membership.memberId)
     this.remote = remote
     this.#local = local
     this.#membership = membership
-    this.#end = options.end
+    this.#access = options.access
     this.#context = options.writing.contextOf(local)
     const { sealer } = this.#context
     this.#transport = createHttpTransport(remote, platform)
@@ -113,7 +130,7 @@ export class Vault implements AsyncDisposable {
       timers: { ...platform, random },
       identity: {
         vaultId: options.vaultId,
-        memberId: membership.device.memberId,
+        memberId: membership.memberId,
         sign: (message) => membership.device.sign(message),
         open: sealer.openArrival,
         damaged: options.damaged,
@@ -128,8 +145,17 @@ export class Vault implements AsyncDisposable {
       tabs === undefined ? undefined : new TabSync({ ...platform, engine, local, tabs })
     this.#endTabs = async () => tabSync?.close()
     this.#syncing = tabSync ?? engine
-    this.sync = syncOf(this.#syncing, this.#context, () => this.#checkOpen())
-    const checkOpen = (): void => this.#checkOpen()
+    const { access, keeper } = options
+    const checkOpen = (): void => access.check()
+    const { closed } = access
+    const { sync, control } = syncOf(this.#syncing, { local, closed }, checkOpen)
+    this.sync = sync
+    this.protection = protectionOf(keeper, access)
+    const { setTimer } = platform
+    const locking = { access, membership, keeper, sealer, local, sync: control, setTimer }
+    const { lock, unlock } = vaultLockOf(locking)
+    this.lock = lock
+    this.unlock = unlock
     const changed = (): void => this.#syncing.noteWrite()
     this.conflicts = conflictsOf(this.#context, checkOpen)
     const carrier = {
@@ -141,7 +167,7 @@ export class Vault implements AsyncDisposable {
     }
     const carrying = carryingOf(carrier, {
       checkOpen,
-      ended: this.#end.signal,
+      access,
       onTaken: () => engine.noteForwards(),
     })
     this.exchange = carrying.exchange
@@ -162,19 +188,20 @@ export class Vault implements AsyncDisposable {
     store: Store
     membership: Membership
     platform: Platform
+    keeper: DeviceKeyKeeper
     /** Where several tabs may have the vault open. */
     tabs?: Tabs | undefined
   }): Promise<Vault> {
     const { vaultId, store, membership, platform, tabs } = options
     const { random } = platform
-    const end = new AbortController()
+    const access = new Access()
     const newKey = (): string => uuidV7(platform.nowMs(), random)
     const damaged = new DamagedRecords()
     const writing = createWriting({
       membership,
       random,
       newKey,
-      ended: end.signal,
+      access,
       setTimer: platform.setTimer,
       onDamaged: (recordId) => damaged.add(recordId),
     })
@@ -182,12 +209,12 @@ export class Vault implements AsyncDisposable {
       keys: writing.keys,
       store,
       vaultId,
-      clockIdentity: { deviceId: membership.device.memberId, tail: random(4) },
+      clockIdentity: { deviceId: membership.memberId, tail: random(4) },
       nowMs: platform.nowMs,
       lock: tabs?.lock,
       caughtUp: () => takeStored(membership, store),
     })
-    return new Vault({ ...options, local, writing, damaged, end })
+    return new Vault({ ...options, local, writing, damaged, access })
   }
 
   /** The records of one name. Throws `reserved-name` for names that begin with "$". */
@@ -251,6 +278,7 @@ export class Vault implements AsyncDisposable {
 
   /** Every record of every collection, in no particular order, a page of the disk at a time. */
   async *records(): AsyncGenerator<ExportedRecord> {
+    this.#checkOpen()
     for await (const page of this.#local.pages()) {
       for (const version of page) {
         const record = this.#openListed(version)
@@ -274,6 +302,7 @@ export class Vault implements AsyncDisposable {
 
   /** Who holds keys of this vault, as far as this device knows. */
   devices(): VaultDevice[] {
+    this.#checkOpen()
     return this.#membership.devices().map(({ memberId, ...device }) => ({
       ...device,
       deviceId: formatBase64Url(memberId),
@@ -281,6 +310,7 @@ export class Vault implements AsyncDisposable {
   }
 
   async quarantined(): Promise<QuarantinedRecord[]> {
+    this.#checkOpen()
     const versions = await this.#local.quarantined()
     return versions.map(({ recordId, reason }) => ({
       recordId: formatBase64Url(recordId),
@@ -291,11 +321,11 @@ export class Vault implements AsyncDisposable {
   /** Everything the remote holds of this vault, asked of the remote itself. */
   remoteView(): AsyncGenerator<RemoteView> {
     this.#checkOpen()
-    const { device, keychain } = this.#membership
+    const membership = this.#membership
     return viewRemote(this.#transport, {
-      vaultId: keychain.vaultId,
-      memberId: device.memberId,
-      sign: (message) => device.sign(message),
+      vaultId: membership.keychain.vaultId,
+      memberId: membership.memberId,
+      sign: (message) => membership.device.sign(message),
     })
   }
 
@@ -321,7 +351,7 @@ export class Vault implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#end.abort()
+    this.#access.close()
     for (const end of this.#endListening) end()
     await this.#syncing.stop()
     await this.#endTabs()
@@ -333,9 +363,14 @@ export class Vault implements AsyncDisposable {
     await this.close()
   }
 
+  /** Throws `locked` or `closed`. */
   #checkOpen(): void {
-    if (this.#closing !== undefined)
-      throw new ClientError('closed', 'the vault is closed: open it again')
+    this.#access.check()
+  }
+
+  /** Whether `lock` was called, and `unlock` not since. */
+  get isLocked(): boolean {
+    return this.#access.state === 'locked'
   }
 }
 

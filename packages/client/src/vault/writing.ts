@@ -8,6 +8,7 @@ import type { StoredVersion } from '../local/local-reading.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import type { Standing } from '../local/rebase.ts'
 import type { RewriteKeys } from '../local/rewrite.ts'
+import type { Access } from '../records/access.ts'
 import { resolveCustom } from '../records/conflict-policy.ts'
 import { type Declaration, NOT_DECLARED, upgradedRecord } from '../records/declaration.ts'
 import { type Mutation, rerunMutation } from '../records/mutation.ts'
@@ -27,11 +28,11 @@ export function createWriting(options: {
   readonly membership: Membership
   readonly random: RandomBytes
   readonly newKey: () => string
-  readonly ended: AbortSignal
+  readonly access: Pick<Access, 'ended'>
   readonly setTimer: WriteContext['setTimer']
   readonly onDamaged?: (recordId: RecordId) => void
 }): Writing {
-  const { membership, random, newKey, ended, setTimer, onDamaged } = options
+  const { membership, random, newKey, access, setTimer, onDamaged } = options
   const sealer = new Sealer(membership, random)
   const declarations = new Map<string, Declaration>()
   const mutations = new Map<string, Mutation<never>>()
@@ -59,7 +60,12 @@ export function createWriting(options: {
     keys,
     contextOf(local) {
       const told = onDamaged === undefined ? {} : { onDamaged }
-      context = { local, sealer, newKey, ended, setTimer, declarations, mutations, ...told }
+      context = {
+        ...{ local, sealer, newKey, setTimer, declarations, mutations, ...told },
+        get ended() {
+          return access.ended
+        },
+      }
       return context
     },
   }

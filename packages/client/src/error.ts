@@ -53,7 +53,28 @@ export type ClientErrorCode =
   | 'write-refused'
   /** What the remote served contradicts itself or what this device knows. Nothing was changed. */
   | 'integrity'
+  /** The keychain has taken this device out: it reads on, and writes nothing. */
+  | 'device-revoked'
+  /** What was asked for would leave the vault without a way in. */
+  | 'last-way-in'
+  /** The key opens a vault, and was revoked since it was made. */
+  | 'key-revoked'
+  /** The keychain of the remote or of a backup does not have what the key was made with. */
+  | 'keychain-outdated'
   | 'unsupported-platform'
+  // Pairing
+  /** No invitation of the code waits any more, or never did. */
+  | 'pairing-expired'
+  /** One of the two people has said no. */
+  | 'pairing-denied'
+  /** Two devices have answered one invitation. */
+  | 'pairing-contested'
+  /** What came from the other end or from the remote is not what was agreed on. */
+  | 'pairing-failed'
+  /** Another device has signed another history than the remote shows here. */
+  | 'history-forked'
+  /** Another device has signed another set of records at the same place of the history. */
+  | 'history-differs'
 
 export class ClientError extends Error {
   readonly code: ClientErrorCode

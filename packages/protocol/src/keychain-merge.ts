@@ -99,10 +99,15 @@ export function commonKeychain(one: Keychain, other: Keychain): Keychain {
   while (common < sizeMax && equalBytes(one.hashes[common] as Hash, other.hashes[common] as Hash)) {
     common++
   }
-  let keychain = keychainBefore(one, 1)
+  return settledBefore(one, common)
+}
+
+/** The longest part of a chain, up to a length, that no epoch is missing after. */
+export function settledBefore(whole: Keychain, length: number): Keychain {
+  let keychain = keychainBefore(whole, 1)
   let settled = keychain
-  for (let i = 1; i < common; i++) {
-    keychain = appendEntries(keychain, [one.entries[i] as Uint8Array], () => true)
+  for (const entry of whole.entries.slice(1, length)) {
+    keychain = appendEntries(keychain, [entry], () => true)
     if (keychain.unsettled === 0) settled = keychain
   }
   return settled

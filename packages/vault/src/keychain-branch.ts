@@ -17,9 +17,9 @@ import {
   formatHex,
   type Hash,
   type Keychain,
-  keychainBefore,
   type Member,
   type MemberId,
+  settledBefore,
 } from '@blindcopy/protocol'
 import { VaultError } from './error.ts'
 import { KeychainDraft } from './keychain-draft.ts'
@@ -118,13 +118,11 @@ function replacedBy(base: Keychain, branches: readonly Keychain[]): Hash[] {
 
 /** The branch up to the last epoch that the root can open: a member may have spoiled one. */
 function openBranch(keychain: Keychain, base: Keychain, root: Root): Branch {
-  // Right after its epoch a chain waits for none.
-  const epochEnds = keychain.epochs.map((epoch) => epoch.entryIndex + 1)
-  const ends = [keychain.hashes.length, ...epochEnds.toReversed()]
-  for (const end of ends) {
+  const ends = keychain.epochs.map((epoch) => epoch.entryIndex).reverse()
+  for (const end of [keychain.hashes.length, ...ends]) {
     if (end <= base.hashes.length) break
     try {
-      const opened = end === keychain.hashes.length ? keychain : keychainBefore(keychain, end)
+      const opened = settledBefore(keychain, end)
       return { keychain, keyring: openKeyring({ keychain: opened, holder: root }) }
     } catch (error) {
       if (!(error instanceof VaultError) || error.code !== 'key-mismatch') throw error

@@ -70,7 +70,7 @@ export async function* writeBundle(
   const writing = new FileWriting(BUNDLE)
   const header = [BUNDLE_VERSION, vaultId, carrier.nowMs(), total] as const
   yield writing.begin(encodePeerMessage('header', ...header))
-  for (const entry of await local.keychainEntries()) {
+  for (const entry of membership.keychain.entries) {
     yield writing.frame(encodePeerMessage('keychain', [entry], false))
   }
   let count = 0

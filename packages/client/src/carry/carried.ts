@@ -35,9 +35,10 @@ import {
   openArrivals,
   releaseArrival,
 } from '../local/arrival.ts'
+import { judgeEpochs } from '../local/closed-epoch.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import type { LocalState } from '../local/local-state.ts'
-import { contextOf, type FileMeetings, finishArrivals, pick } from '../local/pulled-log.ts'
+import { contextOf, type FileMeetings, finishArrivals } from '../local/pulled-log.ts'
 import type { QuarantineReason } from '../local/quarantine.ts'
 import { isLater, isNone, type Row } from '../local/row.ts'
 import { idText, type RowBatch, type Slot } from '../local/row-batch.ts'
@@ -149,9 +150,15 @@ export class CarriedIntake {
     this.#seen.set(author, timestamp.slice() as Timestamp)
   }
 
-  async #takeBatch(arrivals: readonly Opened[], isAside: boolean): Promise<void> {
+  async #takeBatch(brought: readonly Opened[], isAside: boolean): Promise<void> {
     const state = this.#state
-    const batch = await state.readRows(arrivals.map(({ recordId }) => recordId))
+    const batch = await state.readRows(brought.map(({ recordId }) => recordId))
+    // Who wrote them honestly seals them again and sends them.
+    const arrivals = judgeEpochs(batch, {
+      arrivals: brought,
+      closedBelow: state.closedBelow,
+    }).filter(isOpened)
+    this.counts.unopened += brought.length - arrivals.length
     const context = await contextOf(state, batch, arrivals)
     const shown = await readShown(state, batch, arrivals)
     const taking = { state, batch, context, shown, open: this.#open }
@@ -169,11 +176,11 @@ export class CarriedIntake {
       }
     }
     const { seen: _later, ...next } = finishArrivals(state, { arrivals, context, isTorn: false })
-    const meetings = this.#fileMeetings(batch, context.meetings, next.clock)
+    const { added, ...meetings } = this.#fileMeetings(batch, context.meetings, next.clock)
     this.counts.news += met.filter(({ slot, before }) => slot.row.current !== before).length
     if (batch.ops.length === 0) return
-    await state.write(batch, { ...next, ...pick(meetings) })
-    for (const number of meetings.added) state.outbox.added(number)
+    await state.write(batch, { ...next, ...meetings })
+    for (const number of added) state.outbox.added(number)
     await state.evictConflicts()
   }
 }

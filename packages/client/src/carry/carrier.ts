@@ -4,17 +4,18 @@
  */
 import {
   checkSignature,
-  equalBytes,
-  extendKeychain,
   findMember,
   type Keychain,
+  knowsEntry,
   type MemberId,
+  mergeKeychain,
   ProtocolError,
   parseKeychainEntry,
   type Signature,
   type VaultId,
 } from '@blindcopy/protocol'
 import { verifySignature } from '@blindcopy/vault'
+import { codeOf } from '../error.ts'
 import type { OpenArrival } from '../local/arrival.ts'
 import { storeKeychain } from '../local/healing.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
@@ -40,7 +41,10 @@ export type CarriedReport = {
   readonly received: number
   /** Versions that lost to others; they stand in the conflict log. */
   readonly conflicts: number
-  /** Versions that came and do not open with the keys of this device: nothing is kept of them. */
+  /**
+   * Versions that came and do not open with the keys of this device, or are sealed under an epoch
+   * that is over and were not held here: nothing is kept of them.
+   */
   readonly unopened: number
   /** Versions that are listed until they can be shown (`vault.quarantined`). */
   readonly aside: number
@@ -72,14 +76,11 @@ export async function withIntake(
  * or what is wrong with an entry.
  */
 export function candidateKeychain(pinned: Keychain, entries: readonly Uint8Array[]): Keychain {
-  let keychain = pinned
-  for (const entry of entries) {
-    const { index, hash } = parseKeychainEntry(entry)
-    const known = keychain.hashes[index]
-    if (known === undefined) keychain = extendKeychain(keychain, [entry], verifySignature)
-    else if (!equalBytes(known, hash)) throw forkedKeychain()
+  try {
+    return mergeKeychain(pinned, entries, verifySignature).keychain
+  } catch (error) {
+    throw codeOf(error) === 'keychain-forked' ? forkedKeychain() : error
   }
-  return keychain
 }
 
 export function forkedKeychain(): ProtocolError {
@@ -94,8 +95,8 @@ export async function takeKeychain(
   { membership, local }: Carrier,
   entries: readonly Uint8Array[],
 ): Promise<void> {
-  const known = membership.keychain.hashes.length
-  const isNews = entries.some((entry) => parseKeychainEntry(entry).index >= known)
+  const { keychain } = membership
+  const isNews = entries.some((entry) => !knowsEntry(keychain, parseKeychainEntry(entry).hash))
   if (isNews) await storeKeychain(local.state, membership.take(entries))
 }
 

@@ -112,8 +112,8 @@ async function agreeOnKeychain(line: PeerLine, carrier: Carrier, proof: Proof): 
   if (theirLength < length) await sendKeychain(line, carrier, theirLength)
 }
 
-async function sendKeychain(line: PeerLine, { local }: Carrier, from: number): Promise<void> {
-  const entries = (await local.keychainEntries()).slice(from)
+async function sendKeychain(line: PeerLine, { membership }: Carrier, from: number): Promise<void> {
+  const entries = membership.keychain.entries.slice(from)
   let batch: Uint8Array[] = []
   let sizeBytes = 0
   for (const entry of entries) {

@@ -27,6 +27,7 @@ import {
 } from '@blindcopy/protocol'
 import { forwardKey, keychainKey, type StoreOp } from '@blindcopy/secondary'
 import { ClientError } from '../error.ts'
+import { closedAfter } from './closed-epoch.ts'
 import { ENVELOPE_BOUND_MIN, type QuarantineReason } from './quarantine.ts'
 import { isLater, isNone, type Row } from './row.ts'
 import type { RowBatch, Slot } from './row-batch.ts'
@@ -139,25 +140,29 @@ export function openArrivals(envelopes: readonly Uint8Array[], open: OpenArrival
 export type OpenedStep = {
   readonly step: Extract<LogStep, { type: 'transaction' }>
   readonly arrivals: readonly Arrival[]
+  /** The epochs below this were over where the step stands. */
+  readonly closedBelow: number
 }
 
 /** Opens what the steps carry, in their order: an epoch's entry comes before what it sealed. */
 export function openSteps(
   steps: readonly LogStep[],
-  options: { open: OpenArrival; takeKeychain: TakeKeychain },
-): { opened: OpenedStep[]; keychainOps: StoreOp[] } {
+  options: { open: OpenArrival; takeKeychain: TakeKeychain; closedBelow: number },
+): { opened: OpenedStep[]; keychainOps: StoreOp[]; closedBelow: number } {
   const opened: OpenedStep[] = []
   const keychainOps: StoreOp[] = []
+  let { closedBelow } = options
   for (const step of steps) {
     if (step.type === 'transaction') {
-      opened.push({ step, arrivals: openArrivals(step.envelopes, options.open) })
+      opened.push({ step, arrivals: openArrivals(step.envelopes, options.open), closedBelow })
       continue
     }
+    closedBelow = closedAfter(step.entries, closedBelow)
     for (const { index, entry } of options.takeKeychain(step.entries)) {
       keychainOps.push({ type: 'put', key: keychainKey(index), value: entry })
     }
   }
-  return { opened, keychainOps }
+  return { opened, keychainOps, closedBelow }
 }
 
 /** Whether an envelope is what was sealed, under a key that this device holds. */

@@ -29,11 +29,12 @@ import {
   versionKey,
 } from '@blindcopy/secondary'
 import { keepAcknowledged, logLoser, type Met, readMine } from './acknowledged.ts'
-import { type OpenArrival, openArrivals, type TakeKeychain, takeArrival } from './arrival.ts'
+import { type OpenArrival, type TakeKeychain, takeArrival } from './arrival.ts'
 import { type ConfirmedScan, scanConfirmed } from './confirmed-source.ts'
+import { putKeyedSet } from './keyed-set.ts'
 import { type Notice, putConfirmedSet } from './local-meta.ts'
 import type { LocalState } from './local-state.ts'
-import { contextOf, type FileMeetings, finishArrivals, pick, unpark } from './pulled-log.ts'
+import { contextOf, type FileMeetings, readArrivals, unpark, writeArrivals } from './pulled-log.ts'
 import { isLater, isNone, parseRow, type Row } from './row.ts'
 import { idText, type RowBatch, type Slot } from './row-batch.ts'
 
@@ -61,8 +62,9 @@ export async function recountConfirmed(
     if (isSame) return false
     const confirmedSet = { count, fingerprint }
     const notices = state.withNotice({ code: 'mismatch-healed', message: MISCOUNTED })
-    await state.writeOps([putConfirmedSet(confirmedSet)], { notices })
+    await state.writeOps([putConfirmedSet(confirmedSet), putKeyedSet(null)], { notices })
     state.confirmedSet = confirmedSet
+    state.keyedSet = null
     return true
   })
   return { ...scan, wasWrong }
@@ -74,8 +76,7 @@ export async function takeReconciled(
   envelopes: readonly Uint8Array[],
   options: { open: OpenArrival; fileMeetings: FileMeetings },
 ): Promise<void> {
-  const arrivals = openArrivals(envelopes, options.open)
-  const batch = await state.readRows(arrivals.map(({ recordId }) => recordId))
+  const { arrivals, batch } = await readArrivals(state, envelopes, options.open)
   const context = await contextOf(state, batch, arrivals)
   const mine = await readMine(state.store, batch, arrivals)
   for (const arrival of arrivals) {
@@ -88,10 +89,7 @@ export async function takeReconciled(
       meetOlder(batch, slot, { ...met, open: options.open })
     }
   }
-  const next = finishArrivals(state, { arrivals, context, isTorn: false })
-  const meetings = options.fileMeetings(batch, context.meetings, next.clock)
-  await state.write(batch, { ...next, ...pick(meetings) })
-  for (const number of meetings.added) state.outbox.added(number)
+  await writeArrivals(state, batch, { arrivals, context, fileMeetings: options.fileMeetings })
 }
 
 function meetOlder(batch: RowBatch, slot: Slot, met: Met & { open: OpenArrival }): void {
@@ -201,6 +199,8 @@ export async function finishHealing(
   healed: {
     readonly cursor: { readonly syncId: SyncId; readonly position: LogPosition } | null
     readonly notice: Omit<Notice, 'atMs'>
+    /** The newest epoch of the keychain: what the log up to the cursor has is over with it. */
+    readonly closedBelow?: number
   },
 ): Promise<void> {
   await state.run(async () => {
@@ -209,6 +209,7 @@ export async function finishHealing(
     for (const parked of state.parking.values()) await unpark(batch, parked)
     const notices = state.withNotice(healed.notice)
     const cursor = healed.cursor === null ? {} : { cursor: healed.cursor }
-    await state.write(batch, { ...cursor, notices, parking: new Map(), sync: true })
+    const closedBelow = Math.max(healed.closedBelow ?? 0, state.closedBelow)
+    await state.write(batch, { ...cursor, notices, parking: new Map(), closedBelow, sync: true })
   })
 }

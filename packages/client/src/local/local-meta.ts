@@ -34,6 +34,8 @@ export type ConfirmedSet = { count: number; readonly fingerprint: Fingerprint }
 
 export type LocalMeta = {
   readonly cursor: Cursor
+  /** The newest epoch whose entry the cursor has passed, under any SyncId. */
+  readonly closedBelow: number
   readonly clock: ClockState
   /** The number of the next transaction, never used twice. */
   readonly nextNumber: number
@@ -70,6 +72,12 @@ export type NoticeCode =
   | 'transaction-torn'
   /** A record on this disk was spoiled and was fetched again. */
   | 'record-repaired'
+  /** The root has put other entries of the keychain in the place of some that were pinned here. */
+  | 'keychain-replaced'
+  /** The remote has less than another device has seen of it. */
+  | 'remote-rolled-back'
+  /** A record that did not open on another device was written again from here. */
+  | 'record-rewritten'
 
 /** What was wrong with sync when it was last looked at. Holds nothing readable. */
 export type KeptProblem = {
@@ -91,6 +99,7 @@ const CLOCK_OFFSET = metaKey('clock-offset')
 const NOTICES = metaKey('notices')
 const SEEN = metaKey('seen')
 const REBASE = metaKey('rebase')
+const CLOSED = metaKey('closed-epoch')
 const PROBLEM = metaKey('problem')
 const SEEN_BYTES = 4 + TIMESTAMP_BYTES
 /** The offset may be negative, and a stored number may not. */
@@ -105,6 +114,8 @@ export const putConfirmedSet = (set: ConfirmedSet): StoreOp =>
   put(CONFIRMED_SET, concat(encodeUint64(set.count), set.fingerprint.toBytes()))
 
 export const putSentBelow = (number: number): StoreOp => put(SENT, encodeUint64(number))
+
+export const putClosedBelow = (epoch: number): StoreOp => put(CLOSED, encodeUint64(epoch))
 
 export const putSynced = (nowMs: number): StoreOp => put(SYNCED, encodeUint64(nowMs))
 
@@ -160,10 +171,12 @@ export function putCursor(cursor: { syncId: SyncId; position: LogPosition }): St
 
 export async function readMeta(store: Store, vaultId: VaultId): Promise<LocalMeta> {
   const keys = [CURSOR, CLOCK, CONFIRMED_SET, SENT, SYNCED, CLOCK_OFFSET, NOTICES, SEEN, REBASE]
+  const closed = await store.get(CLOSED)
   const values = await store.getMany(keys)
   const [cursor, clock, set, sent, synced, offset, notices, seen, rebase] = values
   return {
     cursor: parseCursorValue(cursor, vaultId),
+    closedBelow: closed === undefined ? 0 : decodeUint64(closed),
     clock: clock === undefined ? CLOCK_START : parseClock(clock.subarray(0, 8)),
     nextNumber: clock === undefined ? 1 : decodeUint64(clock, 8),
     confirmedSet: {

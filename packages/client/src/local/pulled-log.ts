@@ -37,6 +37,7 @@ import {
   type TakeKeychain,
   takeArrival,
 } from './arrival.ts'
+import { judgeEpochs } from './closed-epoch.ts'
 import { versionText } from './lineage.ts'
 import type { LocalState, NextState } from './local-state.ts'
 import { deleteParked, type ParkedOp, type ParkedTransaction, putParked } from './parking.ts'
@@ -73,9 +74,12 @@ export async function applyPulled(
   const { syncId, position: before } = state.cursor
   if (syncId === null) throw new ClientError('integrity', 'there is no SyncId yet')
   const position = followLog(before, steps)
-  const { opened, keychainOps } = openSteps(steps, options)
+  const steppedInto = { ...options, closedBelow: state.closedBelow }
+  const { opened: unjudged, keychainOps, closedBelow } = openSteps(steps, steppedInto)
+  const ids = unjudged.flatMap((step) => step.arrivals.map(({ recordId }) => recordId))
+  const batch = await state.readRows(ids)
+  const opened = unjudged.map((step) => ({ ...step, arrivals: judgeEpochs(batch, step) }))
   const arrivals = opened.flatMap((step) => step.arrivals)
-  const batch = await state.readRows(arrivals.map(({ recordId }) => recordId))
   batch.ops.push(...keychainOps)
   // The first pull shows what it has as it comes: there is no earlier state to keep whole.
   const parked = state.synced.complete ? await candidatesOf(batch, opened) : new Map()
@@ -98,11 +102,9 @@ export async function applyPulled(
   }
   const parking = await settleParking(state, batch, parked)
   const isTorn = opened.some((step) => isCut(step))
-  const next = finishArrivals(state, { arrivals, context, isTorn })
-  const meetings = options.fileMeetings(batch, context.meetings, next.clock)
-  const cursor = { syncId, position }
-  await state.write(batch, { ...next, ...pick(meetings), cursor, parking })
-  for (const number of meetings.added) state.outbox.added(number)
+  const { fileMeetings } = options
+  const next = { cursor: { syncId, position }, parking, closedBelow }
+  await writeArrivals(state, batch, { arrivals, context, isTorn, fileMeetings, next })
 }
 
 /**
@@ -121,16 +123,24 @@ export async function applyConfirmed(
   envelopes: readonly Uint8Array[],
   options: { open: OpenArrival; fileMeetings: FileMeetings },
 ): Promise<void> {
-  const arrivals = openArrivals(envelopes, options.open)
-  const batch = await state.readRows(arrivals.map(({ recordId }) => recordId))
+  const { arrivals, batch } = await readArrivals(state, envelopes, options.open)
   const context = await contextOf(state, batch, arrivals)
   for (const arrival of arrivals) {
     takeArrival(batch, batch.slotOf(arrival.recordId), { arrival, context })
   }
-  const next = finishArrivals(state, { arrivals, context, isTorn: false })
-  const meetings = options.fileMeetings(batch, context.meetings, next.clock)
-  await state.write(batch, { ...next, ...pick(meetings) })
-  for (const number of meetings.added) state.outbox.added(number)
+  await writeArrivals(state, batch, { arrivals, context, fileMeetings: options.fileMeetings })
+}
+
+/** What came by name, opened, with its rows. */
+export async function readArrivals(
+  state: LocalState,
+  envelopes: readonly Uint8Array[],
+  open: OpenArrival,
+): Promise<{ arrivals: readonly Arrival[]; batch: RowBatch }> {
+  const unjudged = openArrivals(envelopes, open)
+  const batch = await state.readRows(unjudged.map(({ recordId }) => recordId))
+  const { closedBelow } = state
+  return { arrivals: judgeEpochs(batch, { arrivals: unjudged, closedBelow }), batch }
 }
 
 /** Tries versions again that were put aside. Returns how many now open. */
@@ -139,18 +149,34 @@ export async function releaseQuarantined(
   envelopes: readonly Uint8Array[],
   options: { open: OpenArrival; fileMeetings: FileMeetings },
 ): Promise<number> {
-  const arrivals = openArrivals(envelopes, options.open)
-  const batch = await state.readRows(arrivals.map(({ recordId }) => recordId))
+  const { arrivals, batch } = await readArrivals(state, envelopes, options.open)
   const context = await contextOf(state, batch, arrivals)
   const released = arrivals.filter((arrival) =>
     releaseArrival(batch, batch.slotOf(arrival.recordId), { arrival, context }),
   )
   if (released.length === 0) return 0
-  const next = finishArrivals(state, { arrivals: released, context, isTorn: false })
-  const meetings = options.fileMeetings(batch, context.meetings, next.clock)
-  await state.write(batch, { ...next, ...pick(meetings) })
-  for (const number of meetings.added) state.outbox.added(number)
+  const { fileMeetings } = options
+  await writeArrivals(state, batch, { arrivals: released, context, fileMeetings })
   return released.length
+}
+
+/** Writes a batch of arrivals with what they change beside the rows, and what they make together. */
+export async function writeArrivals(
+  state: LocalState,
+  batch: RowBatch,
+  taken: {
+    readonly arrivals: readonly Arrival[]
+    readonly context: ArrivalContext
+    readonly fileMeetings: FileMeetings
+    readonly isTorn?: boolean
+    readonly next?: NextState
+  },
+): Promise<void> {
+  const { arrivals, context, isTorn = false } = taken
+  const next = finishArrivals(state, { arrivals, context, isTorn })
+  const { added, ...meetings } = taken.fileMeetings(batch, context.meetings, next.clock)
+  await state.write(batch, { ...next, ...meetings, ...taken.next })
+  for (const number of added) state.outbox.added(number)
 }
 
 /** At the head nothing more will come: shows what is parked. Returns how many were torn. */
@@ -168,11 +194,6 @@ export async function showParked(state: LocalState): Promise<number> {
   await state.write(batch, { ...notices, parking: new Map() })
   return isTorn ? parked.length : 0
 }
-
-export const pick = ({ clock, nextNumber }: ReturnType<FileMeetings>): NextState => ({
-  ...(clock === undefined ? {} : { clock }),
-  ...(nextNumber === undefined ? {} : { nextNumber }),
-})
 
 /** Fewer or more ops than its records say: whoever passed it on has torn it. */
 function isCut({ step, arrivals }: OpenedStep): boolean {

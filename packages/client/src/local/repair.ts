@@ -2,7 +2,13 @@
  * Repair: confirmed versions that this disk no longer holds as they were sealed. A reader finds
  * one, and the remote, or another device, still has it: it is fetched again and put in its place.
  */
-import { type Envelope, envelopeTimestamp, equalBytes, type RecordId } from '@blindcopy/protocol'
+import {
+  type Envelope,
+  envelopeEpoch,
+  envelopeTimestamp,
+  equalBytes,
+  type RecordId,
+} from '@blindcopy/protocol'
 import { type OpenArrival, openArrivals } from './arrival.ts'
 import type { LocalState } from './local-state.ts'
 import { idText } from './row-batch.ts'
@@ -44,7 +50,9 @@ export function repairRecords(
       const timestamp = envelopeTimestamp(envelope as Envelope)
       const isThatVersion =
         equalBytes(row.confirmed, timestamp) && equalBytes(row.current, timestamp)
-      if (opening.type === 'opened' && isThatVersion) {
+      // Under an epoch that is over, anybody who was revoked since could have made another of it.
+      const isTrusted = envelopeEpoch(envelope as Envelope) >= state.closedBelow
+      if (opening.type === 'opened' && isThatVersion && isTrusted) {
         batch.putVersion(recordId, timestamp, envelope as Envelope)
         batch.changes.push({ recordId, tag: opening.tag, timestamp })
         count++

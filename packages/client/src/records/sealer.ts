@@ -139,7 +139,7 @@ export class Sealer {
   }
 
   seal(record: VaultRecordDraft, timestamp: Timestamp): Envelope {
-    return sealRecord(this.#membership.keyring, record, timestamp, this.#random)
+    return sealRecord(this.#membership.writingKeyring, record, timestamp, this.#random)
   }
 
   /** A record that stays on this device, and in no list: the intent of a mutation, a reason. */

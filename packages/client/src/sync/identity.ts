@@ -2,11 +2,27 @@
  * What the engine needs of a vault and is given as functions: it signs, opens and follows the
  * keychain without ever holding a key.
  */
-import type { Envelope, MemberId, Signature, VaultId } from '@blindcopy/protocol'
+import type {
+  Envelope,
+  Keychain,
+  MemberId,
+  Signature,
+  VaultId,
+  VerifySignature,
+} from '@blindcopy/protocol'
 import type { OpenArrival, TakeKeychain } from '../local/arrival.ts'
 import type { DamagedRecords } from '../local/repair.ts'
 
+/** What judging checkpoints of other devices needs. */
+export type CheckpointIdentity = {
+  /** As it is pinned now. */
+  keychain(): Keychain
+  readonly verify: VerifySignature
+}
+
 export type SyncIdentity = {
+  /** Without it no checkpoint is made or judged. */
+  readonly checkpoints?: CheckpointIdentity
   /** Stored versions that readers found spoiled: to be fetched again. */
   readonly damaged?: DamagedRecords
   /** Tries versions again that came by another way than the remote and wait for their time. */
@@ -23,7 +39,9 @@ export type SyncIdentity = {
   /** The same version sealed under the newest epoch; itself if it is. Throws `tampered`. */
   reseal(envelope: Envelope): Envelope
   /** The pinned chain, for a remote that does not have the vault yet. */
-  keychainEntries(): Promise<readonly Uint8Array[]>
+  keychainEntries(): readonly Uint8Array[]
+  /** What is pushed must be sealed under this epoch. */
+  newestEpoch(): number
   /** What lets this vault register, if the person gave it. */
   registrationToken(): Promise<string | undefined>
 }

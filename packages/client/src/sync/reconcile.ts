@@ -80,7 +80,8 @@ export async function healWith(context: ReconcileContext): Promise<Reconciled> {
   await renewKeychain(context)
   const cursor = { syncId: data.syncId, position: reconciled.position }
   const message = context.mayPush ? HEALED : HEALED_ONE_WAY
-  await finishHealing(local.state, { cursor, notice: { code: 'healed', message } })
+  const closedBelow = context.identity.newestEpoch()
+  await finishHealing(local.state, { cursor, notice: { code: 'healed', message }, closedBelow })
   return { ...reconciled, wasMiscounted: scan.wasWrong }
 }
 
@@ -113,7 +114,7 @@ const MISMATCH =
 async function offerKeychain(context: ReconcileContext, greatestMs: number): Promise<void> {
   const { local, transport, identity } = context
   const { entries } = await registerVault(transport, identity, {
-    entries: await identity.keychainEntries(),
+    entries: identity.keychainEntries(),
     greatestMs,
     registrationToken: await identity.registrationToken(),
   })
@@ -125,7 +126,7 @@ export async function renewKeychain(
   context: Pick<ReconcileContext, 'local' | 'transport' | 'identity' | 'data'>,
 ): Promise<void> {
   const { local, transport, identity, data } = context
-  const held = await identity.keychainEntries()
+  const held = identity.keychainEntries()
   const entries = await transport.keychain(data.token, held.length)
   await storeKeychain(local.state, identity.takeKeychain(entries))
 }

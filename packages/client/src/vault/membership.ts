@@ -3,19 +3,22 @@
  * keys it unlocks, and follows the keychain as the remote serves it.
  *
  * A served entry that stands where a pinned one stands must be the same bytes, by its hash; a new
- * one must follow by the keychain's rules. So a remote can neither drop a member nor slip one in.
+ * one must follow by the keychain's rules; only the root may put a branch in the place of entries
+ * that are pinned. So a remote can neither drop a member nor slip one in. A device that the chain
+ * takes out, or whose keys a member has spoiled, keeps what it had unlocked, reads on, and writes
+ * no more.
  */
 import {
   equalBytes,
-  extendKeychain,
+  findRevoked,
+  formatHex,
   type Keychain,
   type Member,
-  type MemberId,
-  newestEpoch,
-  ProtocolError,
+  mergeKeychain,
   parseKeychainEntry,
+  replayKeychain,
+  settledBefore,
   type VaultId,
-  validateKeychain,
 } from '@blindcopy/protocol'
 import {
   type DeviceKeys,
@@ -26,131 +29,153 @@ import {
   verifySignature,
 } from '@blindcopy/vault'
 import { ClientError } from '../error.ts'
-import { closedError, lockedError } from '../records/access.ts'
 
 export type DeviceInfo = {
   readonly memberId: Uint8Array
   readonly kind: 'device' | 'recovery'
   readonly name: string
   readonly addedMs: number
+  /** Of the member that added it, or of the root. */
+  readonly addedBy: Uint8Array
   readonly isThis: boolean
 }
 
-export class Membership {
-  /** Of this device, also while it is locked. */
-  readonly memberId: MemberId
-  #keychain: Keychain
-  /** Undefined while the vault is locked, and once it is closed. */
-  #held: { readonly device: DeviceKeys; readonly keyring: Keyring } | undefined
-  #isClosed = false
+/** Why this device may not write any more. */
+export type MembershipTrouble = 'device-revoked' | 'key-mismatch'
 
-  private constructor(device: DeviceKeys, keychain: Keychain) {
-    this.memberId = device.memberId
+/** What the person is told when the keychain has changed. */
+export type KeychainChange = {
+  /** Entries were replaced by a branch of the root's. */
+  readonly isReplaced: boolean
+}
+
+export class Membership {
+  readonly device: DeviceKeys
+  #keychain: Keychain
+  #keyring: Keyring
+  #trouble: MembershipTrouble | undefined
+  #isClosed = false
+  /** Where each entry is stored, by its hash: in the order in which they came. */
+  readonly #places = new Map<string, number>()
+  readonly #listeners = new Set<(change: KeychainChange) => void>()
+
+  private constructor(device: DeviceKeys, entries: readonly Uint8Array[], keychain: Keychain) {
+    this.device = device
     this.#keychain = keychain
-    this.#held = { device, keyring: openKeyring({ keychain, holder: device }) }
+    this.#keyring = openNewest(keychain, device)
+    this.#trouble = troubleOf(keychain, device, this.#keyring)
+    for (const entry of entries) this.#placeOf(entry)
   }
 
   /**
-   * Checks the whole chain and that the device's keys open it. Throws before anything is written.
+   * Checks the whole chain, its entries in the order in which they came, and that the device's keys
+   * open it. Throws before anything is written.
    */
   static open(options: {
     vaultId: VaultId
     entries: readonly Uint8Array[]
     device: DeviceKeys
   }): Membership {
-    const keychain = validateKeychain(options.vaultId, options.entries, verifySignature)
-    return new Membership(options.device, keychain)
+    const { vaultId, entries, device } = options
+    return new Membership(device, entries, replayKeychain(vaultId, entries, verifySignature))
   }
 
   get keychain(): Keychain {
     return this.#keychain
   }
 
-  /** Throws `locked` or `closed`. Borrowed for the call at hand: it is wiped when that happens. */
+  /** How many entries are stored, those that were replaced included. */
+  get storedCount(): number {
+    return this.#places.size
+  }
+
+  get trouble(): MembershipTrouble | undefined {
+    return this.#trouble
+  }
+
+  /** Throws `closed`. */
   get keyring(): Keyring {
-    return this.#keys.keyring
+    if (!this.#isClosed) return this.#keyring
+    throw new ClientError('closed', 'the vault is closed: open it again')
   }
 
-  /** Throws `locked` or `closed`. */
-  get device(): DeviceKeys {
-    return this.#keys.device
+  /** To seal with. Throws `closed`, and `device-revoked` or `key-mismatch` for a reader. */
+  get writingKeyring(): Keyring {
+    if (this.#trouble === undefined) return this.keyring
+    throw troubleError(this.#trouble)
   }
 
-  get #keys(): { readonly device: DeviceKeys; readonly keyring: Keyring } {
-    if (this.#held !== undefined) return this.#held
-    throw this.#isClosed ? closedError() : lockedError()
+  /** Clears all keys. */
+  close(): void {
+    this.#isClosed = true
+    this.#keyring.wipe()
+    this.device.wipe()
   }
 
-  /** Clears all keys; what is public stays, and is followed. */
-  lock(): void {
-    this.#held?.keyring.wipe()
-    this.#held?.device.wipe()
-    this.#held = undefined
+  /** Tells of entries that were taken. */
+  onChange(listener: (change: KeychainChange) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
-  /** Takes the keys over. Throws `vault-damaged` for those of another device, or `key-mismatch`. */
-  unlock(device: DeviceKeys): void {
+  /**
+   * Follows served entries; returns them with their places, for storing. Those that are pinned too:
+   * what was pinned before may not have been stored, if that write failed. Throws
+   * `keychain-forked` or `keychain-invalid`, and takes nothing.
+   */
+  take(entries: readonly Uint8Array[]): { index: number; entry: Uint8Array }[] {
+    const { keychain, added, replaced } = mergeKeychain(this.#keychain, entries, verifySignature)
+    if (added.length > 0) this.#follow(keychain)
+    const taken = entries.map((entry) => ({ index: this.#placeOf(entry), entry }))
+    const change = { isReplaced: replaced !== undefined }
+    if (added.length > 0) for (const listener of this.#listeners) listener(change)
+    return taken
+  }
+
+  #follow(keychain: Keychain): void {
+    const hasNewKeys =
+      keychain.epochs.length !== this.#keychain.epochs.length ||
+      keychain.greatestEpoch !== this.#keychain.greatestEpoch
+    this.#keychain = keychain
+    const keyring = hasNewKeys ? this.#reopen(keychain) : this.#keyring
+    this.#keyring = keyring
+    this.#trouble = troubleOf(keychain, this.device, keyring)
+  }
+
+  /** The keyring as it was, where the new keys are not for this device. */
+  #reopen(keychain: Keychain): Keyring {
     try {
-      if (this.#isClosed) throw closedError()
-      if (!equalBytes(device.memberId, this.memberId)) {
-        throw new ClientError('vault-damaged', 'the keys in the folder are those of another device')
-      }
-      const keyring = openKeyring({ keychain: this.#keychain, holder: device })
-      this.lock()
-      this.#held = { device, keyring }
+      const keyring = openKeyring({ keychain, holder: this.device })
+      this.#keyring.wipe()
+      return keyring
     } catch (error) {
-      device.wipe()
+      if (error instanceof VaultError && error.code === 'key-mismatch') return this.#keyring
       throw error
     }
   }
 
-  /** Clears all keys, for good. */
-  close(): void {
-    this.#isClosed = true
-    this.lock()
-  }
-
-  /**
-   * Follows served entries; returns them with their index, for storing. Those that are pinned too:
-   * what was pinned before may not have been stored, if that write failed.
-   */
-  take(entries: readonly Uint8Array[]): { index: number; entry: Uint8Array }[] {
-    const taken: { index: number; entry: Uint8Array }[] = []
-    let keychain = this.#keychain
-    for (const entry of entries) {
-      const { index, hash } = parseKeychainEntry(entry)
-      const pinned = keychain.hashes[index]
-      if (pinned === undefined) {
-        keychain = extendKeychain(keychain, [entry], verifySignature)
-      } else if (!equalBytes(pinned, hash)) {
-        throw new ProtocolError('keychain-forked', 'the remote shows another keychain than before')
-      }
-      taken.push({ index, entry })
-    }
-    const hasNewEpoch = newestEpoch(keychain)?.epoch !== newestEpoch(this.#keychain)?.epoch
-    if (hasNewEpoch && this.#held !== undefined) {
-      const { device, keyring } = this.#held
-      this.#held = { device, keyring: openKeyring({ keychain, holder: device }) }
-      keyring.wipe()
-    }
-    this.#keychain = keychain
-    return taken
+  #placeOf(entry: Uint8Array): number {
+    const hash = formatHex(parseKeychainEntry(entry).hash)
+    const place = this.#places.get(hash) ?? this.#places.size
+    this.#places.set(hash, place)
+    return place
   }
 
   devices(): DeviceInfo[] {
     return [...this.#keychain.membersById.values()].map((member) => ({
       memberId: member.memberId,
       kind: member.kind,
-      name: this.#nameOf(member),
+      name: this.nameOf(member),
       addedMs: member.addedMs,
-      isThis: equalBytes(member.memberId, this.memberId),
+      addedBy: member.addedBy,
+      isThis: equalBytes(member.memberId, this.device.memberId),
     }))
   }
 
   /**
    * Empty when it does not open: a name that a member spoiled must not hide the rest of the list.
    */
-  #nameOf(member: Member): string {
+  nameOf(member: Member): string {
     try {
       return openMemberName(this.keyring, member) ?? ''
     } catch (error) {
@@ -158,4 +183,47 @@ export class Membership {
       throw error
     }
   }
+}
+
+function troubleError(trouble: MembershipTrouble): Error {
+  return trouble === 'device-revoked'
+    ? new ClientError(
+        trouble,
+        'this device was removed from the vault: what it holds can be read here, and nothing new is written',
+      )
+    : new VaultError(
+        trouble,
+        'the newest keys of the vault do not open on this device: rotate the keys on another device, then sync',
+      )
+}
+
+/**
+ * The newest keys that are for this device: where it was taken out, or a member has spoiled its
+ * wrap, those of an earlier part of the chain. Throws `key-mismatch` when there are none.
+ */
+function openNewest(keychain: Keychain, holder: DeviceKeys): Keyring {
+  const revoked = findRevoked(keychain, holder.memberId)
+  const ends = keychain.epochs.map(({ entryIndex }) => entryIndex).reverse()
+  const tried = [revoked?.revokedIndex ?? keychain.hashes.length, ...ends]
+  let mismatch: unknown
+  for (const end of tried) {
+    try {
+      const opened = end === keychain.hashes.length ? keychain : settledBefore(keychain, end)
+      return openKeyring({ keychain: opened, holder })
+    } catch (error) {
+      if (!(error instanceof VaultError) || error.code !== 'key-mismatch') throw error
+      mismatch ??= error
+    }
+  }
+  throw mismatch
+}
+
+function troubleOf(
+  keychain: Keychain,
+  device: DeviceKeys,
+  keyring: Keyring,
+): MembershipTrouble | undefined {
+  if (!keychain.membersById.has(formatHex(device.memberId))) return 'device-revoked'
+  const newest = keychain.epochs[keychain.epochs.length - 1]
+  return newest !== undefined && keyring.has(newest.epoch) ? undefined : 'key-mismatch'
 }

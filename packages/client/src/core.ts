@@ -9,6 +9,13 @@ export type {
   CreatedBackup,
 } from './backup/backup.ts'
 export {
+  type EmergencyKit,
+  type EmergencyKitOptions,
+  isKit,
+  makeEmergencyKit,
+  parseKit,
+} from './backup/emergency-kit.ts'
+export {
   type RestoreBackupOptions,
   type RestoredBackup,
   type Restorer,
@@ -55,6 +62,15 @@ export type {
   PassphraseChange,
 } from './vault/device-keys.ts'
 export type { KeptSecret, KeyStore, KeyStoreVault } from './vault/key-store.ts'
+export { joinVaultOn } from './vault/pairing/join-door.ts'
+export type {
+  Invitation,
+  InviteOptions,
+  JoinOptions,
+  Newcomer,
+  PairingQuestion,
+  VaultPairing,
+} from './vault/pairing/pairing.ts'
 export type { RemoteView, SeenRecord } from './vault/remote-view.ts'
 export type {
   ExportedRecord,

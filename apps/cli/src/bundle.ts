@@ -93,7 +93,7 @@ function describe({ count: records, received, madeMs, ...counts }: BundleReport)
   ].join('\n')
 }
 
-async function refuseExisting(path: string): Promise<void> {
+export async function refuseExisting(path: string): Promise<void> {
   const isThere = await access(path).then(
     () => true,
     () => false,
@@ -102,9 +102,9 @@ async function refuseExisting(path: string): Promise<void> {
   throw new CliError('file-exists', `there is a file ${printable(path)} already`)
 }
 
-async function checkReadable(path: string): Promise<void> {
+export async function checkReadable(path: string): Promise<void> {
   const found = await stat(path).catch((cause: unknown) => {
-    throw new CliError('unreadable', `there is no ${printable(path)} to import`, { cause })
+    throw new CliError('unreadable', `there is no ${printable(path)} to read`, { cause })
   })
   if (found.isDirectory()) throw new CliError('unreadable', `${printable(path)} is a folder`)
   const file = await open(path).catch((cause: unknown) => {

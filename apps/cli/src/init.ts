@@ -16,7 +16,9 @@ import {
   nodePlatform,
 } from '@blindcopy/client'
 import { ProtocolError } from '@blindcopy/protocol'
+import { refuseExisting } from './bundle.ts'
 import { CliError, SyncFailure, TOKEN_REFUSED } from './cli-error.ts'
+import { describeKit, kitOf, writeKit } from './kit.ts'
 import { count, formatWords } from './layout.ts'
 import { ask } from './prompt.ts'
 import { syncPass } from './sync-pass.ts'
@@ -29,13 +31,16 @@ export type InitOptions = VaultOptions & {
   readonly name?: string
   readonly passphrase?: boolean
   readonly confirm: boolean
+  /** A file for the emergency kit. */
+  readonly kit?: string
 }
 
 const CLOSE_MS_MAX = 1_000
 
 export async function init(options: InitOptions, terminal: Terminal): Promise<void> {
   const path = vaultPath(options, terminal)
-  const { registrationToken, name: deviceName } = options
+  const { registrationToken, name: deviceName, kit } = options
+  if (kit !== undefined) await refuseExisting(kit)
   const isReachable = await checkRemote(options)
   const passphrase = await newPassphrase(options.passphrase === true, terminal)
   const existed = await exists(path)
@@ -54,8 +59,13 @@ export async function init(options: InitOptions, terminal: Terminal): Promise<vo
     if (registrationToken === undefined || codeOf(error) !== 'registration-required') throw error
     throw new SyncFailure('registration-required', TOKEN_REFUSED, { cause: error })
   })
+  const page = kit === undefined ? undefined : kitOf(vault, created.recoveryPhrase)
   await vault.close()
   await show(created, { path, isRegistered, options, terminal })
+  // After the phrase was shown: a kit that cannot be written must not cost the vault its phrase.
+  if (kit === undefined || page === undefined) return
+  await writeKit(kit, page)
+  terminal.note(describeKit(kit))
 }
 
 /** False when it cannot be reached, which is no failure. Throws what would refuse the vault. */

@@ -3,6 +3,7 @@
  * loaded when it is called, so that `serve` never loads what could open an envelope.
  */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { addBackup, addKit } from './backup-commands.ts'
 import type { BundleExportOptions } from './bundle.ts'
 import type { ResolveOptions } from './conflicts.ts'
 import type { ImportOptions } from './import.ts'
@@ -34,6 +35,8 @@ export function createProgram(version: string, terminal: Terminal): Command {
   addRecords(program, terminal)
   addFiles(program, terminal)
   addBundle(program, terminal)
+  addBackup(program, terminal, registrationToken('what the remote wants from a new vault'))
+  addKit(program, terminal)
   addSync(program, terminal)
   addConflicts(program, terminal)
   addAttention(program, terminal)
@@ -77,6 +80,7 @@ function addInit(program: Command, terminal: Terminal): void {
     .option('--name <NAME>', 'what this device is called (its host name)')
     .option('--passphrase', 'protect the keys on this disk by a passphrase')
     .option('--no-confirm', 'do not ask for words of the phrase')
+    .option('--kit <FILE>', 'write an emergency kit to print, with the phrase in it')
     .action(async (_options: InitOptions, command: Command) => {
       const { init } = await import('./init.ts')
       await init(command.optsWithGlobals<InitOptions>(), terminal)

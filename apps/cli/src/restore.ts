@@ -3,7 +3,7 @@
  */
 import { restoreVault, type Vault } from '@blindcopy/client'
 import { formatDevices } from './devices.ts'
-import { ask, readInput } from './prompt.ts'
+import { readPhrase } from './read-phrase.ts'
 import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
 import { newPassphrase, type VaultOptions, vaultPath } from './vault-folder.ts'
@@ -60,23 +60,4 @@ async function show(vault: Vault, path: string, terminal: Terminal): Promise<voi
     'Its records are here: `blindcopy list` shows the collections.',
   ].join('\n')
   await terminal.answer({ vaultId, deviceId, devices }, text)
-}
-
-const WORDS = 24
-
-async function readPhrase(terminal: Terminal): Promise<string> {
-  if (!terminal.canAsk) return wordsOf(await readInput(terminal)).join(' ')
-  terminal.note('The 24 words of the recovery phrase, in one line or several:')
-  const words: string[] = []
-  while (words.length < WORDS) {
-    const line = wordsOf(await ask(terminal, `  ${words.length + 1}: `))
-    if (line.length === 0) break
-    words.push(...line)
-  }
-  return words.join(' ')
-}
-
-/** The numbers with which `init` shows the words may be copied along. */
-function wordsOf(text: string): string[] {
-  return text.split(/\s+/u).filter((word) => word !== '' && !/^\d+[.):]?$/.test(word))
 }

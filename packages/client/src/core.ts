@@ -31,6 +31,7 @@ export {
   type BackupOpening,
   readBackupKeychain,
   verifyBackup,
+  verifyBackupByPhrase,
   verifyBackupWith,
 } from './backup/verify-backup.ts'
 export type { BundleProgress, BundleReport, BundleSource } from './carry/bundle.ts'

@@ -22,10 +22,12 @@ import {
   validateKeychain,
 } from '@blindcopy/protocol'
 import {
+  deriveRoot,
   type KemHolder,
   type Keyring,
   openEnvelope,
   openKeyring,
+  parsePhrase,
   verifySignature,
 } from '@blindcopy/vault'
 import { checkMaker } from '../carry/bundle.ts'
@@ -172,7 +174,23 @@ export async function verifyBackup(
   return check
 }
 
-/** The same, and whether a recovery key opens all of it. Throws `wrong-phrase` for another's. */
+/** The same, and whether a recovery phrase opens all of it. */
+export async function verifyBackupByPhrase(
+  source: BackupSource,
+  recoveryPhrase: string,
+  options: VerifyOptions = {},
+): Promise<BackupCheck & BackupOpening> {
+  const rootSecret = parsePhrase(recoveryPhrase)
+  const root = deriveRoot(rootSecret)
+  rootSecret.wipe()
+  try {
+    return await verifyBackupWith(source, root, options)
+  } finally {
+    root.wipe()
+  }
+}
+
+/** The same by any key that may restore the vault. Throws `wrong-phrase` for another's. */
 export async function verifyBackupWith(
   source: BackupSource,
   holder: BackupHolder,

@@ -11,6 +11,8 @@ import { askForPersistence } from './browser/browser-storage.ts'
 import { ClientError } from './error.ts'
 import type { Platform } from './platform.ts'
 import type { WebSocketLike } from './transport/http-transport.ts'
+import { joinVaultOn } from './vault/pairing/join-door.ts'
+import type { JoinOptions } from './vault/pairing/pairing.ts'
 import type { Vault } from './vault/vault.ts'
 import {
   type CreatedVault,
@@ -60,6 +62,11 @@ export async function createVault(options: CreateOptions): Promise<CreatedVault>
 /** Restores a vault from its recovery phrase, as a new device of it. */
 export async function restoreVault(options: RestoreOptions): Promise<Vault> {
   return restoreVaultOn(keepingPlatform(), options)
+}
+
+/** Makes this browser a device of a vault, by what another device shows. */
+export async function joinVault(options: JoinOptions): Promise<Vault> {
+  return joinVaultOn(keepingPlatform(), options)
 }
 
 /**

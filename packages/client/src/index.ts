@@ -4,4 +4,11 @@
 export * from './core.ts'
 export { backupFile, writeBackupFile } from './node/node-backup.ts'
 export { makeFolder } from './node/node-folder.ts'
-export { createVault, nodePlatform, openVault, restoreBackup, restoreVault } from './node.ts'
+export {
+  createVault,
+  joinVault,
+  nodePlatform,
+  openVault,
+  restoreBackup,
+  restoreVault,
+} from './node.ts'

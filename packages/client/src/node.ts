@@ -11,6 +11,8 @@ import {
 import { nodeFolder } from './node/node-folder.ts'
 import { openNodeSocket } from './node/node-socket.ts'
 import type { Platform } from './platform.ts'
+import { joinVaultOn } from './vault/pairing/join-door.ts'
+import type { JoinOptions } from './vault/pairing/pairing.ts'
 import type { Vault } from './vault/vault.ts'
 import {
   type CreatedVault,
@@ -50,6 +52,10 @@ export const restoreVault = (options: RestoreOptions): Promise<Vault> =>
 /** Restores a vault from a backup and its recovery phrase, as a new device of it. */
 export const restoreBackup = (options: RestoreBackupOptions): Promise<RestoredBackup> =>
   restoreBackupOn(nodePlatform(), options)
+
+/** Makes this device one of a vault, by what another device shows (`vault.pairing.invite`). */
+export const joinVault = (options: JoinOptions): Promise<Vault> =>
+  joinVaultOn(nodePlatform(), options)
 
 /** Opens the vault of a folder. */
 export const openVault = (options: OpenOptions): Promise<Vault> =>

@@ -38,7 +38,7 @@ export {
 export { MEMBER_NAME_BYTES_MAX, openMemberName } from './member-name.ts'
 export {
   formatPairingCode,
-  PAIRING_SECRET_BYTES,
+  generatePairingSecret,
   type PairingCode,
   type PairingCodeSecret,
   parsePairingCode,

@@ -19,9 +19,10 @@ import {
   parseBase64Url,
 } from '@blindcopy/protocol'
 import { VaultError } from './error.ts'
+import type { RandomBytes } from './random.ts'
 import { Secret } from './secret.ts'
 
-export const PAIRING_SECRET_BYTES = 16
+const PAIRING_SECRET_BYTES = 16
 
 /** What a code holds; the kind of key that is made of it is another. */
 export type PairingCodeSecret = Secret<'PairingCodeSecret'>
@@ -36,6 +37,10 @@ const SCHEME = 'blindcopy-pair:'
 const VERSION = 1
 const REMOTE_OFFSET = 1 + PAIRING_SECRET_BYTES
 const CODE_LETTERS_MAX = 1_024
+
+export function generatePairingSecret(random: RandomBytes): PairingCodeSecret {
+  return new Secret('PairingCodeSecret', random(PAIRING_SECRET_BYTES))
+}
 
 export function formatPairingCode({ secret, remote }: PairingCode): string {
   const bytes = concat(Uint8Array.of(VERSION), secret.bytes, encodeUtf8(remote))

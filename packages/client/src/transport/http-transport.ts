@@ -10,6 +10,8 @@ import {
   ChallengeAnswer,
   ChallengeRequest,
   ChangesFrame,
+  CheckpointAnswer,
+  CheckpointsAnswer,
   CONTENT_TYPE_CBOR,
   CreateAnswer,
   CreateRequest,
@@ -59,6 +61,7 @@ import {
   notARemote,
   readBody,
 } from './http-answer.ts'
+import { type MailboxTransport, mailboxesOver } from './mailbox-transport.ts'
 
 /** The part of the WebSocket interface that is used; `ws` on Node, the browser's own elsewhere. */
 export type WebSocketLike = {
@@ -82,7 +85,7 @@ const SILENCE_MS_MAX = 60_000
 /** The slowest line that a push is given time for. */
 const UPLOAD_BYTES_PER_MS_MIN = 4
 
-type Method = 'GET' | 'POST'
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 type Call = { method: Method; path: string; headers?: Record<string, string>; body?: Uint8Array }
 type Schema<T> = Parameters<typeof parseMessage<T>>[0]
 
@@ -106,7 +109,10 @@ export function formatRemoteUrl(remote: string): string {
   return parseRemoteUrl(remote).href.replace(/\/$/, '')
 }
 
-export function createHttpTransport(remote: string, options: HttpOptions): Transport {
+export function createHttpTransport(
+  remote: string,
+  options: HttpOptions,
+): Transport & MailboxTransport {
   const url = parseRemoteUrl(remote)
   const base = formatRemoteUrl(remote)
   let lastAnswer: AnswerTime | null = null
@@ -162,6 +168,19 @@ export function createHttpTransport(remote: string, options: HttpOptions): Trans
       const answer = await request(post('/v1/reconcile', body, dataHeaders(data)))
       return parseMessage(ReconcileAnswer, await readBody(answer, RECONCILE_BYTES_MAX))
     },
+    async checkpoints(data) {
+      const call: Call = { method: 'GET', path: '/v1/checkpoints', headers: dataHeaders(data) }
+      return (await exchange(call, CheckpointsAnswer)).checkpoints
+    },
+    async putCheckpoint(data, body) {
+      const headers = dataHeaders(data)
+      await exchange({ method: 'PUT', path: '/v1/checkpoints', headers, body }, CheckpointAnswer)
+    },
+    digests(data, after) {
+      const path = `/v1/changes?digests=1&since=${after}`
+      return readFrames(request({ method: 'GET', path, headers: dataHeaders(data) }))
+    },
+    ...mailboxesOver(exchange),
     live: (handlers) => openLive(base, options.openSocket, handlers),
     lastAnswer: () => lastAnswer,
   }

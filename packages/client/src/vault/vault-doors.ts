@@ -253,6 +253,7 @@ async function fillFolder(
   return vault
 }
 
+/** Where a vault may be made. Throws `vault-exists` and `not-a-vault`. */
 export async function emptyFolder(platform: Platform, path: string): Promise<VaultFolder> {
   const folder = platform.openFolder(checkPath(path))
   const content = await folder.content()

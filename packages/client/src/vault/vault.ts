@@ -33,6 +33,7 @@ import type { Transport } from '../sync/transport.ts'
 import { createHttpTransport } from '../transport/http-transport.ts'
 import type { DeviceKeyKeeper } from './device-keys.ts'
 import type { Membership } from './membership.ts'
+import { pairingOf, type VaultPairing } from './pairing/pairing.ts'
 import { RESERVED_PREFIX, readRegistrationToken, writeRegistrationToken } from './registration.ts'
 import { type RemoteView, viewRemote } from './remote-view.ts'
 import { attentionOf, type VaultAttention } from './vault-attention.ts'
@@ -77,6 +78,8 @@ export class Vault implements AsyncDisposable {
   readonly backup: VaultBackup
   /** Versions that lost to others, and conflicts that wait for a choice. */
   readonly conflicts: VaultConflicts
+  /** Other devices, let into the vault. */
+  readonly pairing: VaultPairing
   /** Writes that the remote refused. */
   readonly attention: VaultAttention
   readonly #local: LocalSecondary
@@ -123,7 +126,8 @@ export class Vault implements AsyncDisposable {
     this.#access = options.access
     this.#context = options.writing.contextOf(local)
     const { sealer } = this.#context
-    this.#transport = createHttpTransport(remote, platform)
+    const transport = createHttpTransport(remote, platform)
+    this.#transport = transport
     const engine = new SyncEngine({
       local,
       transport: this.#transport,
@@ -136,7 +140,8 @@ export class Vault implements AsyncDisposable {
         damaged: options.damaged,
         reseal: (envelope) => sealer.reseal(envelope),
         takeKeychain: (entries) => membership.take(entries),
-        keychainEntries: () => local.keychainEntries(),
+        keychainEntries: () => membership.keychain.entries,
+        newestEpoch: () => membership.keyring.newestEpoch,
         registrationToken: () => readRegistrationToken(this.#context),
         retryAside: () => carrying.retryAside(),
       },
@@ -174,6 +179,10 @@ export class Vault implements AsyncDisposable {
     this.exportBundle = carrying.exportBundle
     this.importBundle = carrying.importBundle
     this.backup = backupOf(carrier, { checkOpen, onTaken: () => engine.noteForwards() })
+    this.pairing = pairingOf({
+      ...{ platform, membership, transport, remote, access },
+      registrationToken: () => readRegistrationToken(this.#context),
+    })
     this.attention = attentionOf(this.#context, { checkOpen, changed })
     this.#endListening = [
       local.onChange(() => this.#syncing.noteWrite()),
@@ -376,7 +385,7 @@ export class Vault implements AsyncDisposable {
 
 /** Another tab may have stored members and epochs that this one does not know yet. */
 async function takeStored(membership: Membership, store: Store): Promise<void> {
-  const next = keychainKey(membership.keychain.hashes.length)
+  const next = keychainKey(membership.storedCount)
   if ((await store.get(next)) === undefined) return
   membership.take(await readKeychainEntries(store))
 }

@@ -1,0 +1,290 @@
+/**
+ * The inviting device: makes the mailbox, shows whoever answers, and adds it when the person says so.
+ *
+ * Nothing is given to the newcomer before `approve`: until then the mailbox holds only what the
+ * person at the other end may know anyway, and what makes the digits.
+ */
+import {
+  checkSignature,
+  equalBytes,
+  findMember,
+  type Hash,
+  type Keychain,
+  keychainHead,
+  knowsEntry,
+  MAILBOX_MS,
+  MAILBOX_SLOTS,
+  memberIdOf,
+  memberProofBytes,
+  mergeKeychain,
+  PAIRING_NONCE_BYTES,
+  type PairingInvite,
+  type PairingJoin,
+  type PairingMessage,
+  pairingCommitment,
+  pairingDigits,
+  pairingTranscript,
+  slotOf,
+} from '@blindcopy/protocol'
+import {
+  addMember,
+  formatPairingCode,
+  generatePairingSecret,
+  generatePairingWords,
+  openKeyring,
+  openPairingMessage,
+  type PairingKeys,
+  pairingKeysOfCode,
+  pairingKeysOfWords,
+  sealPairingMessage,
+  verifySignature,
+} from '@blindcopy/vault'
+import { ClientError, codeOf } from '../../error.ts'
+import { openSession } from '../../sync/login.ts'
+import type { Invitation, InviteOptions, Newcomer, PairingParts } from './pairing.ts'
+import { pairingExpired, pairingFailed } from './pairing-error.ts'
+import { awaitMessage, readMailbox, untilDone, type Waiting, writeMailbox } from './waiting.ts'
+
+const APPEND_ATTEMPTS_MAX = 10
+
+/** One invitation under way. */
+type Inviting = {
+  readonly parts: PairingParts
+  readonly keys: PairingKeys
+  readonly waiting: Waiting
+  readonly invite: PairingInvite
+  readonly nonce: Uint8Array
+  readonly withToken: WithToken
+}
+type WithToken = <T>(job: (token: string) => Promise<T>) => Promise<T>
+
+export async function invite(parts: PairingParts, options: InviteOptions): Promise<Invitation> {
+  const { platform, transport, remote, membership } = parts
+  const { form = 'code' } = options
+  if (form !== 'code' && form !== 'words') {
+    throw new ClientError('invalid-argument', 'the form of an invitation is "code" or "words"')
+  }
+  const withToken = sessionOf(parts)
+  const keychain = await withToken((token) => currentKeychain(parts, token))
+  const { keys, shown } = await makeKeys(parts, form)
+  const nonce = platform.random(PAIRING_NONCE_BYTES)
+  const { signingKey, kemKey } = membership.device
+  const { vaultId } = keychain
+  const invite: PairingInvite = {
+    type: 'invite',
+    vaultId,
+    keychainHead: keychainHead(keychain),
+    keychainLength: keychain.hashes.length,
+    signingKey,
+    kemKey,
+    commitment: pairingCommitment(vaultId, nonce),
+  }
+  const end = new AbortController()
+  const signal = AbortSignal.any([end.signal, parts.access.ended])
+  const expiresMs = platform.nowMs() + MAILBOX_MS
+  const { mailboxId } = keys
+  const waiting = { platform, transport, mailboxId, expiresMs, signal }
+  const inviting = { parts, keys, waiting, invite, nonce, withToken }
+  await say(inviting, invite)
+  return {
+    ...shown,
+    remote,
+    expiresMs,
+    newcomer: once((signal?: AbortSignal) => awaitNewcomer(within(inviting, signal))),
+    async cancel() {
+      end.abort(pairingExpired())
+      await close(inviting)
+      keys.sealingKey.wipe()
+    },
+  }
+}
+
+/** One newcomer an invitation, however often it is asked for; a call that was aborted may be again. */
+function once<A, T>(job: (argument?: A) => Promise<T>): (argument?: A) => Promise<T> {
+  let running: Promise<T> | undefined
+  return (argument) => {
+    running ??= job(argument).catch((error: unknown) => {
+      running = undefined
+      throw error
+    })
+    return running
+  }
+}
+
+async function makeKeys(
+  { platform, transport, remote }: PairingParts,
+  form: 'code' | 'words',
+): Promise<{ keys: PairingKeys; shown: { code: string } | { words: string } }> {
+  const { origin } = transport
+  if (form === 'words') {
+    const words = generatePairingWords(platform.random)
+    return { keys: await pairingKeysOfWords(words, origin), shown: { words } }
+  }
+  const secret = generatePairingSecret(platform.random)
+  const code = formatPairingCode({ secret, remote })
+  return { keys: pairingKeysOfCode(secret, origin), shown: { code } }
+}
+
+function within(inviting: Inviting, signal: AbortSignal | undefined): Inviting {
+  if (signal === undefined) return inviting
+  const { waiting } = inviting
+  return { ...inviting, waiting: { ...waiting, signal: AbortSignal.any([waiting.signal, signal]) } }
+}
+
+/** A token lives longer than an invitation, unless the remote was started again. */
+function sessionOf({ membership, registrationToken, transport }: PairingParts): WithToken {
+  const logIn = async (): Promise<string> => {
+    const { device, keychain } = membership
+    const { vaultId, entries } = keychain
+    const { memberId } = device
+    const sign = device.sign.bind(device)
+    const keychainEntries = () => entries
+    const identity = { vaultId, memberId, sign, keychainEntries, registrationToken }
+    return (await openSession(transport, identity)).token
+  }
+  let token: string | undefined
+  return async (job) => {
+    token ??= await logIn()
+    try {
+      return await job(token)
+    } catch (error) {
+      if (codeOf(error) !== 'session-required') throw error
+    }
+    token = await logIn()
+    return job(token)
+  }
+}
+
+/** What is pinned here with what the remote has beyond it, checked; neither is kept. */
+async function currentKeychain(parts: PairingParts, token: string): Promise<Keychain> {
+  const entries = await parts.transport.keychain(token, 0)
+  return mergeKeychain(parts.membership.keychain, entries, verifySignature).keychain
+}
+
+function say(
+  { parts, keys, waiting, withToken }: Inviting,
+  message: PairingMessage,
+): Promise<void> {
+  const sealed = sealPairingMessage(message, keys, parts.platform.random)
+  return withToken((token) =>
+    writeMailbox(waiting, { slot: slotOf(message), message: sealed }, token),
+  )
+}
+
+async function awaitNewcomer(inviting: Inviting): Promise<Newcomer> {
+  const { keys, waiting, invite, nonce } = inviting
+  const sealed = await awaitMessage(waiting, MAILBOX_SLOTS.join)
+  const join = await orClose(inviting, async () => readJoin(sealed, inviting))
+  await say(inviting, { type: 'reveal', nonce })
+  const { mailboxId } = keys
+  const digits = pairingDigits(pairingTranscript({ mailboxId, invite, join, nonce }))
+  return newcomerOf(inviting, join, digits)
+}
+
+/** What cannot be gone on with is over for both ends. */
+async function orClose<T>(inviting: Inviting, job: () => Promise<T>): Promise<T> {
+  try {
+    return await job()
+  } catch (error) {
+    await close(inviting)
+    throw error
+  }
+}
+
+/** At best: what is not closed here expires there. */
+async function close({ parts, keys, withToken }: Inviting): Promise<void> {
+  const { transport } = parts
+  await withToken((token) => transport.closeMailbox(keys.mailboxId, token)).catch(() => undefined)
+}
+
+function readJoin(sealed: Uint8Array, { keys, invite }: Inviting): PairingJoin {
+  let join: PairingMessage
+  try {
+    join = openPairingMessage(sealed, MAILBOX_SLOTS.join, keys)
+  } catch (cause) {
+    throw pairingFailed('what answered does not have the code, or was changed on the way', cause)
+  }
+  if (join.type !== 'join') throw pairingFailed('what answered is no request to join')
+  const proof = memberProofBytes(invite.vaultId, join)
+  if (checkSignature(verifySignature, proof, join.proof, join.signingKey)) return join
+  throw pairingFailed('the device that answered does not hold the keys that it shows')
+}
+
+function newcomerOf(inviting: Inviting, join: PairingJoin, digits: string): Newcomer {
+  let verdict: 'approve' | 'deny' | undefined
+  const decide = (said: 'approve' | 'deny'): void => {
+    inviting.parts.access.check()
+    if (verdict === undefined || verdict === said) verdict = said
+    else throw new ClientError('invalid-argument', 'this newcomer was answered already')
+  }
+  return {
+    name: join.name,
+    digits,
+    approve: async () => {
+      decide('approve')
+      await approve(inviting, join)
+    },
+    deny: async () => {
+      decide('deny')
+      await say(inviting, { type: 'deny', reason: 'declined' })
+    },
+  }
+}
+
+async function approve(inviting: Inviting, join: PairingJoin): Promise<void> {
+  const { parts, waiting } = inviting
+  // Asked last of all: a second device may have answered while the person compared digits.
+  await orClose(inviting, () => readMailbox(waiting))
+  const checkpoint = (await parts.newestCheckpoint?.()) ?? null
+  const keychainHead = await inviting.withToken((token) => append(inviting, join, token))
+  // It is a member now, so it is told so, over whatever the network does.
+  await untilDone(waiting, async () => {
+    await say(inviting, { type: 'approve', keychainHead, checkpoint })
+    return true
+  })
+}
+
+/** Adds the newcomer unless it is there already, and returns the head of the chain it is in. */
+async function append(inviting: Inviting, join: PairingJoin, token: string): Promise<Hash> {
+  const { parts } = inviting
+  for (let attempt = 1; ; attempt++) {
+    const keychain = await currentKeychain(parts, token)
+    if (!knowsEntry(keychain, inviting.invite.keychainHead)) {
+      throw pairingFailed('the list of devices is another by now')
+    }
+    const found = findMember(keychain, memberIdOf(join.signingKey))
+    // An approval whose answer was lost, said again.
+    if (found !== undefined && equalBytes(found.kemKey, join.kemKey)) return keychainHead(keychain)
+    const entry = entryFor(parts, keychain, join)
+    try {
+      const previous = keychainHead(keychain)
+      await parts.transport.appendKeychain(token, { previous, entries: [entry] })
+      return keychainHead(mergeKeychain(keychain, [entry], verifySignature).keychain)
+    } catch (error) {
+      // Another device appended first: look again, and sign for the chain as it is then.
+      if (codeOf(error) !== 'keychain-race' || attempt >= APPEND_ATTEMPTS_MAX) throw error
+    }
+  }
+}
+
+function entryFor(parts: PairingParts, keychain: Keychain, join: PairingJoin): Uint8Array {
+  const { platform, membership } = parts
+  const { device } = membership
+  const { signingKey, kemKey, proof, name } = join
+  const keyring = openKeyring({ keychain, holder: device })
+  try {
+    return addMember({
+      keychain,
+      keyring,
+      signer: device,
+      newcomer: { kind: 'device', signingKey, kemKey, proof },
+      name,
+      nowMs: platform.nowMs(),
+      random: platform.random,
+    })
+  } catch (cause) {
+    throw pairingFailed('the newcomer cannot become a device of the vault', cause)
+  } finally {
+    keyring.wipe()
+  }
+}

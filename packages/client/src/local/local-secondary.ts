@@ -72,12 +72,12 @@ const noMeetings: FileMeetings = () => ({ added: [] })
 export class LocalSecondary implements AsyncDisposable {
   /** For the operations that stand in files of their own. */
   readonly state: LocalState
-  readonly #keys: RewriteKeys | undefined
+  readonly keys: RewriteKeys | undefined
   readonly #fileMeetings: FileMeetings
 
   private constructor(state: LocalState, keys: RewriteKeys | undefined) {
     this.state = state
-    this.#keys = keys
+    this.keys = keys
     this.#fileMeetings = keys === undefined ? noMeetings : fileMeetingsOf(() => state, keys)
   }
 
@@ -265,7 +265,7 @@ export class LocalSecondary implements AsyncDisposable {
   /** Takes the verdicts on transactions, in their order, in one batch. */
   settle(settled: readonly Settled[]): Promise<void> {
     return this.state.run(async () => {
-      await settleTransactions(this.state, settled, (envelope) => this.#keys?.tagOf(envelope))
+      await settleTransactions(this.state, settled, (envelope) => this.keys?.tagOf(envelope))
       await this.state.evictConflicts()
     })
   }
@@ -317,8 +317,8 @@ export class LocalSecondary implements AsyncDisposable {
 
   /** Puts unsent transactions on top of what has arrived, where they conflict with it. */
   async rebase(): Promise<Rebased> {
-    if (this.#keys === undefined) return NOT_REBASED
-    return rebaseOutbox(this.state, this.#keys)
+    if (this.keys === undefined) return NOT_REBASED
+    return rebaseOutbox(this.state, this.keys)
   }
 
   /**
@@ -338,8 +338,8 @@ export class LocalSecondary implements AsyncDisposable {
       })
       this.state.clock.adopt(correction)
     })
-    if (this.#keys === undefined) return NOT_REBASED
-    return rebaseOutbox(this.state, this.#keys, { shiftMs })
+    if (this.keys === undefined) return NOT_REBASED
+    return rebaseOutbox(this.state, this.keys, { shiftMs })
   }
 
   /** Seals unsent transactions under the newest epoch, their content and time unchanged. */

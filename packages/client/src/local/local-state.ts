@@ -19,7 +19,9 @@ import {
 } from '@blindcopy/protocol'
 import type { Store, StoreOp } from '@blindcopy/secondary'
 import { ClientError } from '../error.ts'
+import type { Acknowledged } from './acknowledged-seq.ts'
 import { type ConflictEvent, countConflicts, findEvicted, isLogFull } from './conflict-log.ts'
+import { followKeyedSet, type KeyedSet, type PairHash, putKeyedSet } from './keyed-set.ts'
 import { LocalClock } from './local-clock.ts'
 import {
   type ConfirmedSet,
@@ -29,6 +31,7 @@ import {
   NOTICES_MAX,
   type Notice,
   putClock,
+  putClosedBelow,
   putConfirmedSet,
   putCursor,
   putGeneration,
@@ -37,16 +40,14 @@ import {
   putRebaseDue,
   putSeen,
   readGeneration,
-  readMeta,
-  readProblem,
 } from './local-meta.ts'
-import { countNumbered, countOutbox } from './local-reading.ts'
 import { Mutex } from './mutex.ts'
 import { OutboxState } from './outbox-state.ts'
-import { type Parking, readParking } from './parking.ts'
-import { QUARANTINE_BYTES_MAX, readQuarantineBytes } from './quarantine.ts'
+import type { Parking } from './parking.ts'
+import { QUARANTINE_BYTES_MAX } from './quarantine.ts'
 import { type RecordChange, RowBatch } from './row-batch.ts'
-import { putVersionedTags, readVersionedTags, type VersionedTags } from './versioned-tags.ts'
+import { readStored, type Stored } from './stored-state.ts'
+import { putVersionedTags, type VersionedTags } from './versioned-tags.ts'
 
 /** One holder at a time, in the order they asked. */
 export interface StateLock {
@@ -62,6 +63,8 @@ export type LocalStateOptions = {
   readonly nowMs: () => number
   /** Without it: a mutex of this object. */
   readonly lock?: StateLock | undefined
+  /** What a version counts as in a checkpoint, under the newest epoch; without it none is made. */
+  readonly pairHash?: (() => PairHash) | undefined
   /** Reads again, from the store, what others keep of it in memory. */
   readonly caughtUp?: (() => Promise<void>) | undefined
 }
@@ -75,6 +78,7 @@ export type NextState = {
   readonly seen?: ReadonlyMap<string, Timestamp>
   readonly isRebaseDue?: boolean
   readonly versionedTags?: VersionedTags
+  readonly closedBelow?: number
   /** What is parked once the batch, which stores it, is written. */
   readonly parking?: Parking
   /** On the disk before the write returns. */
@@ -88,33 +92,42 @@ export class LocalState {
   readonly vaultId: VaultId
   readonly clock: LocalClock
   readonly nowMs: () => number
-  cursor: Cursor
-  confirmedSet: ConfirmedSet
-  synced: { complete: boolean; lastMs: number | null }
-  outbox: OutboxState
+  cursor!: Cursor
+  /** Epochs below this are over: what is sealed under them and not held came too late. */
+  closedBelow!: number
+  confirmedSet!: ConfirmedSet
+  /** The same under a key, once a checkpoint has needed it. */
+  keyedSet!: KeyedSet | null
+  readonly pairHash: (() => PairHash) | undefined
+  /** Up to where the remote's log is known to hold writes of this device. */
+  acknowledged!: Acknowledged | null
+  synced!: { complete: boolean; lastMs: number | null }
+  outbox!: OutboxState
   /** The latest things that happened here and that the person should know, oldest first. */
-  notices: readonly Notice[]
+  notices!: readonly Notice[]
   /** Pulled transactions that are not shown yet. */
-  parking: Parking
+  parking!: Parking
   /** The greatest version seen of each author, by the hex of its four bytes. */
-  seen: ReadonlyMap<string, Timestamp>
+  seen!: ReadonlyMap<string, Timestamp>
   /** Whether a write that waits must be rewritten on top of what arrived. */
-  isRebaseDue: boolean
+  isRebaseDue!: boolean
   /** Collections in which a record may have a schema version. */
-  versionedTags: VersionedTags
-  conflictCount: number
+  versionedTags!: VersionedTags
+  conflictCount!: number
   /** What is put aside; counted anew when the vault is opened. */
-  quarantinedBytes: number
+  quarantinedBytes!: number
   /** Why sync last failed or stopped; null since it last went well. */
-  keptProblem: KeptProblem | null
+  keptProblem!: KeptProblem | null
   /** Of them: those that wait for a choice, and count towards no bound. */
-  openConflictCount: number
+  openConflictCount!: number
   /** At most so many have the others: what was dropped by hand still counts. */
-  conflictBytes: number
+  conflictBytes!: number
   /** Grows with each write; whoever planned something without the lock sees that it was outrun. */
   writeCount = 0
   /** Versions of other devices that came since the vault was opened. */
   receivedCount = 0
+  /** When the checkpoint of another device was last found to fit. */
+  lastCheckedMs: number | null = null
   /** Records of which a version is gone that a healing had brought; until the pull is over. */
   readonly overtaken: Set<string> = new Set()
 
@@ -131,10 +144,20 @@ export class LocalState {
     this.nowMs = options.nowMs
     this.#lock = options.lock ?? new Mutex()
     this.#caughtUp = options.caughtUp ?? (async () => undefined)
+    this.pairHash = options.pairHash
+    this.clock = new LocalClock(stored.meta, options.clockIdentity, options.nowMs)
+    this.#generation = stored.generation
+    this.#adopt(stored)
+  }
+
+  /** Takes over what the disk holds, but for the clock, which may be later here. */
+  #adopt(stored: Stored): void {
     const { meta } = stored
-    this.clock = new LocalClock(meta, options.clockIdentity, options.nowMs)
     this.cursor = meta.cursor
+    this.closedBelow = meta.closedBelow
     this.confirmedSet = meta.confirmedSet
+    this.keyedSet = stored.keyedSet
+    this.acknowledged = stored.acknowledged
     this.synced = syncedOf(meta)
     this.notices = meta.notices
     this.outbox = outboxOf(stored)
@@ -147,7 +170,6 @@ export class LocalState {
     this.quarantinedBytes = stored.put
     this.openConflictCount = stored.conflicts.open
     this.conflictBytes = stored.conflicts.bytes
-    this.#generation = stored.generation
   }
 
   static async open(options: LocalStateOptions): Promise<LocalState> {
@@ -198,15 +220,20 @@ export class LocalState {
     const { deviceId } = this.clock.identity
     const quarantineRoomBytes = QUARANTINE_BYTES_MAX - this.quarantinedBytes
     const { confirmedSet } = this
-    return RowBatch.read(this.store, ids, { confirmedSet, deviceId, quarantineRoomBytes })
+    const isFollowed = this.keyedSet !== null
+    const context = { confirmedSet, deviceId, quarantineRoomBytes, isFollowed }
+    return RowBatch.read(this.store, ids, context)
   }
 
   /** Writes a batch of rows and what changes with it, then changes memory. Inside `run`. */
   async write(batch: RowBatch, next: NextState = {}): Promise<void> {
     const ops = batch.finish()
     if (batch.isSetChanged) ops.push(putConfirmedSet(batch.confirmedSet))
+    const keyedSet = followKeyedSet(this.keyedSet, batch, this.pairHash)
+    if (keyedSet !== this.keyedSet) ops.push(putKeyedSet(keyedSet))
     await this.writeOps(ops, next)
     this.confirmedSet = batch.confirmedSet
+    this.keyedSet = keyedSet
     this.conflictCount += batch.conflictCount
     this.receivedCount += batch.receivedCount
     this.quarantinedBytes += batch.quarantinedBytes
@@ -257,6 +284,8 @@ export class LocalState {
     if (next.seen !== undefined) ops.push(putSeen(next.seen))
     if (next.isRebaseDue !== undefined) ops.push(putRebaseDue(next.isRebaseDue))
     if (next.versionedTags !== undefined) ops.push(putVersionedTags(next.versionedTags))
+    const { closedBelow = this.closedBelow } = next
+    if (closedBelow !== this.closedBelow) ops.push(putClosedBelow(closedBelow))
     const generation = this.#lock.isShared ? this.#generation + 1 : this.#generation
     if (this.#lock.isShared) ops.push(putGeneration(generation))
     await this.store.write(ops, { sync: next.sync ?? false })
@@ -265,6 +294,7 @@ export class LocalState {
     this.clock.state = clock
     this.outbox.nextNumber = nextNumber
     this.cursor = cursor
+    this.closedBelow = closedBelow
     this.notices = notices
     this.seen = next.seen ?? this.seen
     this.isRebaseDue = next.isRebaseDue ?? this.isRebaseDue
@@ -291,22 +321,9 @@ export class LocalState {
     if (!isLaterHere) this.clock.state = meta.clock
     this.clock.offsetMs = meta.clockOffsetMs
     this.clock.agreedMs = meta.clockAgreedMs
-    this.cursor = meta.cursor
-    this.confirmedSet = meta.confirmedSet
-    this.synced = syncedOf(meta)
-    this.notices = meta.notices
     const { awaitedBelow } = this.outbox
-    this.outbox = outboxOf(stored)
+    this.#adopt(stored)
     this.outbox.awaitedBelow = awaitedBelow
-    this.parking = stored.parking
-    this.seen = meta.seen
-    this.isRebaseDue = meta.isRebaseDue
-    this.versionedTags = stored.versionedTags
-    this.conflictCount = stored.conflicts.all
-    this.keptProblem = stored.problem
-    this.quarantinedBytes = stored.put
-    this.openConflictCount = stored.conflicts.open
-    this.conflictBytes = stored.conflicts.bytes
     await this.#caughtUp()
     this.#generation = stored.generation
     this.writeCount++
@@ -318,36 +335,6 @@ function lostStore(): ClientError {
     'vault-damaged',
     'the records of the vault have been deleted: restore it from its recovery phrase',
   )
-}
-
-type Stored = {
-  readonly meta: LocalMeta
-  readonly generation: number
-  readonly pending: Awaited<ReturnType<typeof countOutbox>>
-  readonly attention: Awaited<ReturnType<typeof countNumbered>>
-  readonly parking: Parking
-  readonly versionedTags: VersionedTags
-  readonly conflicts: Awaited<ReturnType<typeof countConflicts>>
-  readonly problem: KeptProblem | null
-  /** Bytes of what is put aside. */
-  readonly put: number
-}
-
-async function readStored(store: Store, vaultId: VaultId): Promise<Stored> {
-  // Together: in a browser each is a transaction, and a tab reads them under the lock of all.
-  const [meta, generation, pending, attention, parking, conflicts, versionedTags, problem, put] =
-    await Promise.all([
-      readMeta(store, vaultId),
-      readGeneration(store),
-      countOutbox(store),
-      countNumbered(store, 'attention'),
-      readParking(store),
-      countConflicts(store),
-      readVersionedTags(store),
-      readProblem(store),
-      readQuarantineBytes(store),
-    ])
-  return { meta, generation, pending, attention, parking, conflicts, versionedTags, problem, put }
 }
 
 const outboxOf = ({ meta, pending, attention }: Stored): OutboxState =>

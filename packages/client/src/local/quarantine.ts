@@ -20,6 +20,8 @@ export type QuarantineReason =
   | 'clock-ahead'
   /** The same: what waits of its record must be taken by the remote first. */
   | 'writes-wait'
+  /** Sealed under an epoch that is closed here: only the device that wrote it may write it again. */
+  | 'late-old-epoch'
 
 /** The part of an envelope that names its version. */
 export const ENVELOPE_BOUND_MIN = 62
@@ -33,6 +35,7 @@ const REASONS: readonly QuarantineReason[] = [
   'malformed',
   'clock-ahead',
   'writes-wait',
+  'late-old-epoch',
 ]
 /** Trying again cannot help: only another envelope can. */
 const SPOILED: ReadonlySet<QuarantineReason> = new Set(['tampered', 'malformed'])

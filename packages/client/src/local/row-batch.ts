@@ -54,7 +54,12 @@ export type BatchContext = {
   readonly deviceId: MemberId
   /** What may still be put aside whole. */
   readonly quarantineRoomBytes: number
+  /** Whether somebody follows what is confirmed, pair by pair. */
+  readonly isFollowed: boolean
 }
+
+/** A version that is confirmed from now on, or no longer. */
+export type ConfirmedPair = { readonly pair: Uint8Array; readonly isAdded: boolean }
 
 export class RowBatch {
   /** In the order of the ids that were read; ids that come twice share one slot. */
@@ -75,6 +80,8 @@ export class RowBatch {
   /** What the batch puts aside. */
   quarantinedBytes = 0
   openConflictCount = 0
+  /** What `confirm` changed, where somebody follows it (keyed-set.ts). */
+  readonly confirmedPairs: ConfirmedPair[] | null
 
   readonly #store: Store
   readonly #deviceId: MemberId
@@ -88,6 +95,7 @@ export class RowBatch {
     this.#store = store
     this.#deviceId = deviceId
     this.#quarantineRoomBytes = quarantineRoomBytes
+    this.confirmedPairs = context.isFollowed ? [] : null
     this.confirmedSet = {
       count: confirmedSet.count,
       fingerprint: new Fingerprint(confirmedSet.fingerprint.toBytes()),
@@ -221,10 +229,20 @@ export class RowBatch {
   confirm(recordId: RecordId, before: Timestamp, after: Timestamp): void {
     const { fingerprint } = this.confirmedSet
     this.isSetChanged = true
-    if (isNone(before)) this.confirmedSet.count++
-    else fingerprint.remove(encodePair(recordId, before))
-    if (isNone(after)) this.confirmedSet.count--
-    else fingerprint.add(encodePair(recordId, after))
+    if (isNone(before)) {
+      this.confirmedSet.count++
+    } else {
+      const pair = encodePair(recordId, before)
+      fingerprint.remove(pair)
+      this.confirmedPairs?.push({ pair, isAdded: false })
+    }
+    if (isNone(after)) {
+      this.confirmedSet.count--
+    } else {
+      const pair = encodePair(recordId, after)
+      fingerprint.add(pair)
+      this.confirmedPairs?.push({ pair, isAdded: true })
+    }
   }
 
   /** Everything to write, rows included. */

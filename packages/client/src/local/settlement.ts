@@ -3,6 +3,7 @@
  */
 import { type Envelope, equalBytes, isTombstone, type Timestamp } from '@blindcopy/protocol'
 import { numberedKey, type Store, transactionVersionRange, versionKey } from '@blindcopy/secondary'
+import { furthestOf, putAcknowledged } from './acknowledged-seq.ts'
 import { showConfirmed } from './arrival.ts'
 import { putAttention } from './attention.ts'
 import { readConflict } from './conflict-log.ts'
@@ -38,6 +39,7 @@ export async function settleTransactions(
   const again: number[] = []
   let refusedCount = 0
   let { position } = state.cursor
+  let { acknowledged } = state
   let firstSlot = 0
   for (const { transaction, verdict } of settled) {
     const { number, opCount } = transaction
@@ -59,9 +61,14 @@ export async function settleTransactions(
     const lost = await lostEnvelopes(state, batch, { transaction, slots, staleByOp })
     takeApplied(batch, slots, { transaction, staleByOp, lost, nowMs: state.nowMs() })
     position = positionAfter(position, transaction, verdict.position) ?? position
+    const { syncId } = state.cursor
+    const { seq } = verdict.position
+    if (syncId !== null) acknowledged = furthestOf(acknowledged, { syncId, seq })
   }
   await showAwaited(state, batch, batch.slots, tagOf)
+  if (acknowledged !== null) batch.ops.push(putAcknowledged(acknowledged))
   await state.write(batch, { cursor: { ...state.cursor, position } })
+  state.acknowledged = acknowledged
   state.outbox.settled({ gone, again, refusedCount })
 }
 

@@ -7,7 +7,7 @@
  *    ▲                              ▲                        ▲  │                ▼           │
  *    │                              │                        │  │  correct-clock ▶ reseal ▶ rebase
  *    │                              └──── sets differ ───────┼──┘                ▼
- *    │                                                       ├── again ◀─ push ▶ forward
+ *    │                                                       ├── again ◀─ push ▶ forward ▶ checkpoint
  *    ├── finish (once) ◀─────────────────────────────────────┼───────────────────┤
  *    │           wait ◀── rest-between (interval) ◀──────────┼───────────────────┤
  *    │                                                       └─ behind, write ◀ open-socket ▶
@@ -22,7 +22,8 @@
  *  3. What was sent and not answered is repeated before a pull, so that no arrival is judged
  *     against it; and nothing that waits is rewritten before it is answered.
  *  4. A pull comes before live frames, both before a push, and all before what is only passed on.
- *  5. The socket is opened last: its first frame states the head, so nothing falls between.
+ *  5. What other devices have signed is judged, and what is held here signed, once nothing is left
+ *     to send. The socket is opened last: its first frame states the head, so nothing falls between.
  *  6. One way only (`mayPush`, `mayPull`) leaves the other's steps out, and nothing else.
  */
 export type Facts = {
@@ -51,6 +52,10 @@ export type Facts = {
   readonly awaitsPull: boolean
   /** Versions of other devices that came here by another way. */
   readonly hasForwards: boolean
+  /** Checkpoints of other devices are to be judged. */
+  readonly hasCheckpoints: boolean
+  /** This device is to sign what it holds. */
+  readonly isCheckpointDue: boolean
   readonly isSocketOpen: boolean
 }
 
@@ -67,6 +72,7 @@ export type Step =
   | 'rebase'
   | 'push'
   | 'forward'
+  | 'checkpoint'
   | 'finish'
   | 'rest-between'
   | 'open-socket'
@@ -93,7 +99,9 @@ function decideOutgoing(facts: Facts): Step | undefined {
     if (facts.isRebaseDue) return 'rebase'
   }
   if (mayPush && facts.hasPending && !awaitsPull) return 'push'
-  return mayPush && facts.hasForwards ? 'forward' : undefined
+  if (mayPush && facts.hasForwards) return 'forward'
+  const mustSign = mayPush && facts.isCheckpointDue
+  return facts.mayPull && (facts.hasCheckpoints || mustSign) ? 'checkpoint' : undefined
 }
 
 function decideIdle({ wanted, mayPull, isSocketOpen }: Facts): Step {

@@ -141,6 +141,9 @@ export class ScriptedRemote {
         remote.#enter('reconcile')
         return { head, ...empty, answers: new Uint8Array(0) } as never
       },
+      checkpoints: async () => [],
+      putCheckpoint: async () => undefined,
+      async *digests(): AsyncGenerator<ChangesFrame> {},
       live(handlers) {
         remote.calls.push('live')
         remote.socket = handlers
@@ -193,7 +196,8 @@ export async function makeEngine(
       open: () => ({ type: 'closed', reason: 'tampered' }),
       reseal: (envelope) => envelope,
       takeKeychain: () => [],
-      keychainEntries: async () => makeKeychain(),
+      keychainEntries: () => makeKeychain(),
+      newestEpoch: () => 1,
       registrationToken: async () => undefined,
     },
   })

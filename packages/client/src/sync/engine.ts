@@ -10,7 +10,8 @@ import { ClientError, codeOf } from '../error.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import { backoffMs, FailureRow, refusalPauseMs } from './backoff.ts'
 import { decide, type Facts, type Step } from './decision.ts'
-import { type Concern, Exchange, type ExchangeEvents } from './exchange.ts'
+import { Exchange } from './exchange.ts'
+import type { Concern, ExchangeEvents } from './exchange-events.ts'
 import {
   describeFailure,
   type Failure,
@@ -24,6 +25,7 @@ import type { SyncIdentity, Timers } from './identity.ts'
 import { checkStartOptions, INTERVAL_MS, type OnceOptions, type StartOptions } from './modes.ts'
 import { Requests } from './requests.ts'
 import { StatusBoard, type SyncPhase, type SyncProblem, type SyncStatus } from './status.ts'
+import { countsOf, type StatusCounts } from './status-counts.ts'
 import type { Transport } from './transport.ts'
 import { Troubles } from './troubles.ts'
 
@@ -187,6 +189,7 @@ export class SyncEngine {
           break
         case 'listen':
           this.#noteInStep()
+          this.#exchange.awaitCheckpoint()
           await this.#sleep()
           break
         case 'rest-between':
@@ -249,6 +252,8 @@ export class SyncEngine {
         return exchange.push()
       case 'forward':
         return exchange.forward()
+      case 'checkpoint':
+        return exchange.checkpoint({ mayPush: this.#requests.direction !== 'pull' })
       case 'open-socket':
         exchange.openLive()
     }
@@ -379,22 +384,8 @@ export class SyncEngine {
     this.#board.set({ phase, ...this.#counts(), ...(isNew ? { progress: null } : {}) })
   }
 
-  #counts(): Pick<
-    SyncStatus,
-    'pending' | 'attention' | 'conflicts' | 'received' | 'lastContactMs' | 'notices' | 'clock'
-  > {
-    const { pendingCount, attentionCount, notices, state } = this.#local
-    const { offsetMs } = state.clock
-    const { clock } = this.#board?.status ?? { clock: null }
-    const isSame = (clock?.offsetMs ?? 0) === offsetMs
-    return {
-      pending: pendingCount,
-      attention: attentionCount,
-      conflicts: state.conflictCount,
-      received: state.receivedCount,
-      lastContactMs: this.#transport.lastAnswer?.()?.receivedMs ?? this.#local.lastSyncedMs,
-      notices,
-      clock: isSame ? clock : offsetMs === 0 ? null : { offsetMs },
-    }
+  #counts(): StatusCounts {
+    const lastContactMs = this.#transport.lastAnswer?.()?.receivedMs
+    return countsOf(this.#local, { lastContactMs, clock: this.#board?.status.clock ?? null })
   }
 }

@@ -16,19 +16,20 @@ import { opens } from '../local/arrival.ts'
 import { hasForwards } from '../local/forwarding.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import type { AgainCode } from '../local/verdict.ts'
+import { CheckpointDesk, type Judged } from './checkpoint-desk.ts'
 import { ClockDesk } from './clock-check.ts'
 import type { Facts } from './decision.ts'
+import type { ExchangeEvents } from './exchange-events.ts'
 import type { Failure } from './failure.ts'
 import { forwardVersions } from './forward.ts'
 import { HeadWatch, headProblem, retryQuarantine } from './head-check.ts'
 import type { SyncIdentity, Timers } from './identity.ts'
 import { LiveConnection } from './live.ts'
 import { openSession } from './login.ts'
-import { pullChanges } from './pull.ts'
+import { type PullContext, pullChanges, type RemoteSet } from './pull.ts'
 import { type Pushed, pushOutbox } from './push.ts'
 import { healMismatch, healWith } from './reconcile.ts'
 import { Refusals } from './refusals.ts'
-import type { SyncPhase, SyncProgress } from './status.ts'
 import type { DataRequest, Transport } from './transport.ts'
 
 export type ExchangeOptions = {
@@ -39,45 +40,7 @@ export type ExchangeOptions = {
   readonly events: ExchangeEvents
 }
 
-/** What may be wrong while sync goes on. */
-export type Concern = 'head' | 'quarantine' | 'refusal' | 'clock' | 'one-way'
-
-/** What the engine is told. */
-export type ExchangeEvents = {
-  onPhase(phase: SyncPhase): void
-  onProgress(progress: SyncProgress): void
-  /** The remote has done what was asked of it. */
-  onSuccess(): void
-  /** The head of the remote is reached. */
-  onSynced(): Promise<void>
-  /** Something that does not end sync, and stays until it is withdrawn with null. */
-  onConcern(concern: Concern, problem: Failure | null): void
-  /** Refused for the same reason again: not at once. */
-  onRefusedAgain(count: number): void
-  /** What waits may be more than before. */
-  onCounts(): void
-  /** Something has arrived and is not applied yet. */
-  onUnread(): void
-  /** Facts have changed. */
-  onWake(): void
-  onClosed(error: Error): void
-}
-
-type Known = Pick<
-  Facts,
-  | 'hasSession'
-  | 'mustReconcile'
-  | 'hasSentUnanswered'
-  | 'isBehind'
-  | 'hasFrames'
-  | 'mustCorrectClock'
-  | 'mustReseal'
-  | 'isRebaseDue'
-  | 'hasPending'
-  | 'awaitsPull'
-  | 'hasForwards'
-  | 'isSocketOpen'
->
+type Known = Omit<Facts, 'wanted' | 'mayPush' | 'mayPull' | 'isStopped' | 'isPaused'>
 
 /** What a push meets when a version that waits is no longer what was sealed. */
 const DISK_CODES: ReadonlySet<string> = new Set(['malformed', 'vault-damaged'])
@@ -98,6 +61,7 @@ export class Exchange {
   #hasMismatch = false
   readonly #refusals = new Refusals()
   readonly #clock: ClockDesk
+  readonly #checkpoints: CheckpointDesk
   #hasForwards = false
   #live: { connection: LiveConnection; isReady: boolean } | null = null
 
@@ -111,6 +75,11 @@ export class Exchange {
       local: options.local,
       answer: () => options.transport.lastAnswer?.() ?? null,
       random: options.timers.random,
+    })
+    this.#checkpoints = new CheckpointDesk({
+      ...options,
+      onConcern: (problem) => this.#events.onConcern('checkpoint', problem),
+      onWake: () => this.#events.onWake(),
     })
   }
 
@@ -129,6 +98,8 @@ export class Exchange {
       awaitsPull:
         this.#isBehind && (this.#refusals.has('conflict') || this.#refusals.has('epoch-old')),
       hasForwards: this.#hasForwards,
+      hasCheckpoints: this.#checkpoints.hasNews,
+      isCheckpointDue: this.#checkpoints.isDue,
       isSocketOpen: this.#live !== null,
     }
   }
@@ -141,6 +112,7 @@ export class Exchange {
   /** Somebody asks for an exchange: what the remote has is not known any more. */
   expectNews(): void {
     this.#isBehind = true
+    this.#checkpoints.expectNews()
   }
 
   endSession(): void {
@@ -151,6 +123,7 @@ export class Exchange {
   closeLive(): void {
     this.#live?.connection.close()
     this.#live = null
+    this.#checkpoints.end()
   }
 
   get #mustReconcile(): boolean {
@@ -173,6 +146,7 @@ export class Exchange {
     this.#hasMismatch = false
     if (head[0] !== this.#local.cursor.position.seq) this.#isBehind = true
     this.#hasForwards = await hasForwards(this.#local.state.store)
+    await this.#checkpoints.begin()
     this.#events.onConcern('clock', await this.#clock.check({ isRefused: false }))
   }
 
@@ -206,7 +180,30 @@ export class Exchange {
     this.#events.onPhase('pulling')
     // Cleared first: whatever asks for another pull while this one runs gets it.
     this.#isBehind = false
-    const context = {
+    const context = this.#pullContext()
+    try {
+      await this.#checkpoints.fetch(this.#data())
+      const remoteSet = await pullChanges(context)
+      const unopened = await retryQuarantine(context)
+      this.#events.onSuccess()
+      const problem = headProblem(this.#local, remoteSet)
+      const stated = problem === null ? remoteSet : null
+      const judged = await this.#checkpoints.judge(this.#data(), { isAtHead: true, stated })
+      if (mayPush) await this.#checkpoints.repair()
+      const nowMs = this.#timers.nowMs()
+      this.#hasMismatch = this.#headWatch.mustHeal(problem !== null, { nowMs, mayPush })
+      if (!this.#hasMismatch) await this.#events.onSynced()
+      this.#events.onConcern('head', this.#hasMismatch ? null : problem)
+      this.#events.onConcern('quarantine', unopened)
+      this.#noteJudged(judged)
+    } catch (error) {
+      this.#isBehind = true
+      throw error
+    }
+  }
+
+  #pullContext(): PullContext {
+    return {
       local: this.#local,
       transport: this.#transport,
       identity: this.#identity,
@@ -215,21 +212,35 @@ export class Exchange {
         this.#headSeq = Math.max(this.#headSeq, headSeq)
         this.#events.onProgress({ direction: 'pull', done, total: this.#headSeq })
       },
+      onApplied: (steps) => this.#checkpoints.notePassed(steps),
     }
-    try {
-      const remoteSet = await pullChanges(context)
-      const unopened = await retryQuarantine(context)
-      this.#events.onSuccess()
-      const problem = headProblem(this.#local, remoteSet)
-      const nowMs = this.#timers.nowMs()
-      this.#hasMismatch = this.#headWatch.mustHeal(problem !== null, { nowMs, mayPush })
-      if (!this.#hasMismatch) await this.#events.onSynced()
-      this.#events.onConcern('head', this.#hasMismatch ? null : problem)
-      this.#events.onConcern('quarantine', unopened)
-    } catch (error) {
-      this.#isBehind = true
-      throw error
-    }
+  }
+
+  /** What other devices have signed is judged, and what is held here is signed. */
+  async checkpoint({ mayPush }: { mayPush: boolean }): Promise<void> {
+    const judged = await this.#checkpoints.judge(this.#data(), { isAtHead: false, stated: null })
+    this.#noteJudged(judged)
+    if (judged.mustPull || judged.mustHeal || !mayPush) return
+    await this.#checkpoints.repair()
+    await this.#checkpoints.give(this.#data(), () => this.#checkHead())
+    this.#events.onCounts()
+  }
+
+  /** Wakes the engine when a checkpoint of this device is due. */
+  awaitCheckpoint(): void {
+    this.#checkpoints.await()
+  }
+
+  #noteJudged({ mustPull, mustHeal }: Judged): void {
+    if (mustPull) this.expectNews()
+    if (mustHeal) this.#hasMismatch = true
+  }
+
+  async #checkHead(): Promise<RemoteSet | null> {
+    const stated = await pullChanges(this.#pullContext())
+    if (headProblem(this.#local, stated) === null) return stated
+    this.#isBehind = true
+    return null
   }
 
   async push(below?: number): Promise<void> {
@@ -288,6 +299,7 @@ export class Exchange {
     }
     if (steps.length === 0) return
     await this.#local.applyLog(steps, this.#identity)
+    this.#checkpoints.notePassed(steps)
     await this.#events.onSynced()
   }
 
@@ -348,6 +360,10 @@ export class Exchange {
         this.#events.onWake()
       },
       onFrames: () => this.#events.onUnread(),
+      onCheckpoint: (checkpoint: Uint8Array) => {
+        this.#checkpoints.tell(checkpoint)
+        this.#events.onWake()
+      },
       onClosed: (error: Error) => {
         this.#live = null
         this.#events.onClosed(error)

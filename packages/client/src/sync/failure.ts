@@ -66,6 +66,10 @@ const REMEDIES: Readonly<Record<string, string>> = {
     'on another device of the vault, see whether this one was removed; what it holds stays readable here',
   'keychain-forked':
     'compare the list of devices with another device; with the recovery phrase the right one can be chosen',
+  'history-forked':
+    'run "blindcopy verify" here and on the other device and see who is told something else; if you trust the remote again, "blindcopy sync --reconcile" lets this device go on, and drops nothing',
+  'history-differs':
+    'run "blindcopy verify" here and on the other device; "blindcopy sync --reconcile" lets this device compare all it holds with the remote and go on, and drops nothing',
   network: 'see whether this device is online and the remote runs; it is tried again by itself',
   'not-a-remote': 'check the address of the remote, and whether the network asks for a login',
   'storage-full':

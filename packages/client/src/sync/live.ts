@@ -22,6 +22,7 @@ export type LiveEvents = {
   /** The remote took the hello; `head` is where its log ended then. */
   onReady(head: LogPosition): void
   onFrames(): void
+  onCheckpoint(checkpoint: Uint8Array): void
   onClosed(error: Error): void
 }
 
@@ -93,6 +94,10 @@ export class LiveConnection {
         break
       case 4: {
         this.#events.onReady({ seq: frame[1], chain: frame[2] })
+        break
+      }
+      case 6: {
+        this.#events.onCheckpoint(frame[1])
         break
       }
       case 5: {

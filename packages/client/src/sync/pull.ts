@@ -18,6 +18,8 @@ export type PullContext = {
   readonly identity: SyncIdentity
   readonly data: () => DataRequest
   readonly onProgress: (seq: number, headSeq: number) => void
+  /** Steps that were checked and applied. */
+  readonly onApplied?: (steps: readonly LogStep[]) => void
 }
 
 /** The remote's live set at its head, as it states it. */
@@ -66,6 +68,7 @@ async function pullPage(context: PullContext): Promise<Head> {
     if (steps.length === 0) return
     const last = steps[steps.length - 1] as LogStep
     await local.applyLog(steps, identity)
+    context.onApplied?.(steps)
     context.onProgress(last.seq, head?.seq ?? last.seq)
   }
   for await (const frame of context.transport.changes(context.data())) {

@@ -48,6 +48,8 @@ export type SyncStatus = {
   readonly lastSyncedMs: number | null
   /** When the remote last answered anything. */
   readonly lastContactMs: number | null
+  /** When the checkpoint of another device last fitted, since the vault was opened. */
+  readonly lastCheckedMs: number | null
   /**
    * Whether everything the remote held was once received: an empty list before that means nothing.
    */

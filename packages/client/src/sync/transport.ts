@@ -71,6 +71,11 @@ export interface Transport {
   records(request: DataRequest, ids: readonly RecordId[]): Promise<readonly (Uint8Array | null)[]>
   /** One round of a `Reconciliation` of the protocol. */
   reconcile(request: DataRequest, message: ReconcileRequest): Promise<ReconcileAnswer>
+  /** The newest checkpoint of each device, as it was signed. */
+  checkpoints(request: DataRequest): Promise<readonly Uint8Array[]>
+  putCheckpoint(request: DataRequest, checkpoint: Uint8Array): Promise<void>
+  /** Like `changes`, after another number than the cursor's, and without envelopes. */
+  digests(request: DataRequest, after: number): AsyncIterable<ChangesFrame>
   live(handlers: LiveHandlers): LiveSocket
   /** Of the last answer of any kind; null before there is one. Absent where nothing tells it. */
   lastAnswer?(): AnswerTime | null

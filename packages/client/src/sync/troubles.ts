@@ -3,7 +3,7 @@
  * attempt, or else a concern that stays while all else goes on. It is kept on the disk, for whoever
  * opens the vault next and asks how it stands.
  */
-import type { Concern } from './exchange.ts'
+import type { Concern } from './exchange-events.ts'
 import type { Failure } from './failure.ts'
 import type { SyncProblem } from './status.ts'
 

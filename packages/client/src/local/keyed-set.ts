@@ -1,0 +1,50 @@
+/**
+ * Keyed set: the fingerprint of the confirmed versions that this device signs in a checkpoint.
+ *
+ * It is null until a checkpoint first needs it: then one scan of the rows makes it, and from there
+ * each batch that confirms a few versions carries it on, in the same write. A batch of many drops
+ * it, as does a new epoch, whose key makes other hashes: the next checkpoint scans again. So a
+ * first sync pays nothing for it. The hash is given from outside: no key is here.
+ */
+import { concat, decodeUint32, encodeUint32, KEYED_SUM_BYTES, KeyedSum } from '@blindcopy/protocol'
+import { metaKey, type Store, type StoreOp } from '@blindcopy/secondary'
+import type { RowBatch } from './row-batch.ts'
+
+/** What a version counts as, under the key of one epoch. */
+export type PairHash = { readonly epoch: number; hash(pair: Uint8Array): Uint8Array }
+
+export type KeyedSet = { readonly epoch: number; readonly sum: Uint8Array }
+
+/** A batch that changes more is not followed. */
+const FOLLOWED_MAX = 1_000
+const KEY = metaKey('keyed-set')
+
+export const putKeyedSet = (set: KeyedSet | null): StoreOp =>
+  set === null
+    ? { type: 'delete', key: KEY }
+    : { type: 'put', key: KEY, value: concat(encodeUint32(set.epoch), set.sum) }
+
+export async function readKeyedSet(store: Store): Promise<KeyedSet | null> {
+  const value = await store.get(KEY)
+  if (value === undefined || value.length !== 4 + KEYED_SUM_BYTES) return null
+  return { epoch: decodeUint32(value), sum: value.slice(4) }
+}
+
+/** The set once a batch is written; null when it is to be counted anew. */
+export function followKeyedSet(
+  set: KeyedSet | null,
+  batch: RowBatch,
+  pairHash: (() => PairHash) | undefined,
+): KeyedSet | null {
+  const { confirmedPairs } = batch
+  if (set === null || confirmedPairs === null || confirmedPairs.length === 0) return set
+  if (pairHash === undefined || confirmedPairs.length > FOLLOWED_MAX) return null
+  const { epoch, hash } = pairHash()
+  if (epoch !== set.epoch) return null
+  const sum = new KeyedSum(set.sum)
+  for (const { pair, isAdded } of confirmedPairs) {
+    if (isAdded) sum.add(hash(pair))
+    else sum.remove(hash(pair))
+  }
+  return { epoch, sum: sum.toBytes() }
+}

@@ -11,12 +11,23 @@ import * as p from '../../packages/protocol/dist/index.js'
 import { commitToEpoch } from '../../packages/vault/dist/commitment.js'
 import { derive, SUBKEYS } from '../../packages/vault/dist/derivation.js'
 import { deviceKeysOf } from '../../packages/vault/dist/device.js'
-import { addMember, beginEpoch, foundKeychain } from '../../packages/vault/dist/keychain-writer.js'
-import { Keyring } from '../../packages/vault/dist/keyring.js'
+import { replaceBranches } from '../../packages/vault/dist/keychain-branch.js'
+import {
+  addMember,
+  beginEpoch,
+  foundKeychain,
+  revokeMembers,
+} from '../../packages/vault/dist/keychain-writer.js'
+import { Keyring, openKeyring } from '../../packages/vault/dist/keyring.js'
 import { memberProof } from '../../packages/vault/dist/member-keys.js'
+import { openMemberName } from '../../packages/vault/dist/member-name.js'
 import { sealOlderEpoch } from '../../packages/vault/dist/older-epoch.js'
 import { formatPhrase } from '../../packages/vault/dist/phrase.js'
 import { encodeRecord } from '../../packages/vault/dist/record.js'
+import {
+  recoveryKeysOf,
+  recoveryVaultProof,
+} from '../../packages/vault/dist/recovery/recovery-key.js'
 import { deriveRoot } from '../../packages/vault/dist/root.js'
 import { SEAL_ROOM_BYTES, sealRecord, sealWork } from '../../packages/vault/dist/seal.js'
 import { Secret } from '../../packages/vault/dist/secret.js'
@@ -612,42 +623,126 @@ function wraps() {
 const NOW = 1_700_000_000_000
 const DEVICES = ['first', 'second', 'third']
 
+const chainRoot = () => deriveRoot(secret('RootSecret', 'chain root'))
+const recoverySeed = () => secret('RecoverySeed', 'chain recovery')
+
+function memberOf(who) {
+  if (who === 'root') return chainRoot()
+  return who === 'recovery' ? recoveryKeysOf(recoverySeed()) : deviceOf(DEVICES[who])
+}
+
 /** What vectors.test.ts does too: the steps in order, each with the stream that goes on. */
-function writeChain(steps, random) {
-  const root = deriveRoot(secret('RootSecret', 'chain root'))
-  const draw = fixedRandom(random)
-  let state
-  for (const step of steps) {
-    const device = deviceOf(DEVICES[step.device ?? 0])
-    const signer = step.signer === 'root' ? root : deviceOf(DEVICES[step.signer ?? 0])
-    const common = { ...state, signer, nowMs: NOW, random: draw }
-    if (step.type === 'found') {
-      const { entries, keyring } = foundKeychain({
-        root,
-        device,
-        deviceName: step.name,
-        nowMs: NOW,
-        random: draw,
-      })
-      state = { entries, keyring }
-    } else if (step.type === 'add') {
-      const newcomer = {
-        kind: step.kind,
-        signingKey: device.signingKey,
-        kemKey: device.kemKey,
-        proof: memberProof(root.vaultId, device),
-      }
-      state = {
-        entries: [...state.entries, addMember({ ...common, newcomer, name: step.name })],
-        keyring: state.keyring,
-      }
-    } else {
-      const { entry, keyring } = beginEpoch(common)
-      state = { entries: [...state.entries, entry], keyring }
-    }
-    state.keychain = p.validateKeychain(root.vaultId, state.entries, verifySignature)
+function writeChain(steps, draw, state) {
+  const root = chainRoot()
+  for (const step of steps) state = { ...writeStep(step, draw, state), root }
+  return state
+}
+
+function writeStep(step, random, state) {
+  const root = chainRoot()
+  const written = (entries, keyring) => ({
+    entries,
+    keyring,
+    keychain: p.validateKeychain(root.vaultId, entries, verifySignature),
+  })
+  if (step.type === 'found') {
+    const device = memberOf(step.device)
+    const options = { root, device, deviceName: step.name, nowMs: NOW, random }
+    const { entries, keyring } = foundKeychain(options)
+    return written(entries, keyring)
   }
-  return { ...state, root }
+  const writing = { ...state, signer: memberOf(step.signer), nowMs: NOW, random }
+  if (step.type === 'add') {
+    const newcomer = newcomerOf(step)
+    const entry = addMember({ ...writing, newcomer, name: step.name })
+    return written([...state.entries, entry], state.keyring)
+  }
+  if (step.type === 'revoke') {
+    const memberIds = step.members.map((who) => memberOf(who).memberId)
+    const { entries, keyring } = revokeMembers({ ...writing, memberIds })
+    return written([...state.entries, ...entries], keyring)
+  }
+  const { entry, keyring } = beginEpoch(writing)
+  return written([...state.entries, entry], keyring)
+}
+
+function newcomerOf({ device, kind }) {
+  const { vaultId } = chainRoot()
+  const keys = memberOf(device)
+  return {
+    kind,
+    signingKey: keys.signingKey,
+    kemKey: keys.kemKey,
+    proof: memberProof(vaultId, keys),
+    vaultProof: kind === 'recovery' ? recoveryVaultProof(recoverySeed(), vaultId) : undefined,
+  }
+}
+
+/** Branches that go on from one chain, and the root's in their place. */
+function writeFork(steps, branches, keep, random) {
+  const draw = fixedRandom(random)
+  const base = writeChain(steps, draw)
+  const written = branches.map((branch) => writeChain(branch, draw, base))
+  const { keychain } = replaceBranches({
+    root: base.root,
+    base: base.keychain,
+    branches: written.map((branch) => branch.keychain),
+    keep: keep.map((who) => memberOf(who).memberId),
+    nowMs: NOW,
+    random: draw,
+  })
+  const keyring = openKeyring({ keychain, holder: base.root })
+  return { base, branches: written, keychain, entries: keychain.entries, keyring, root: base.root }
+}
+
+/** Entries as a member that does not keep the rules would sign them. */
+function forge(entries, ...forged) {
+  const { vaultId } = chainRoot()
+  const all = [...entries]
+  for (const [who, payload] of forged) {
+    const signer = memberOf(who)
+    const { body: before, signature: signed } = p.parseKeychainEntry(all.at(-1))
+    const previous = p.keychainEntryHash(before, signed)
+    const place = { index: all.length, previous, signer: signer.memberId, timeMs: NOW }
+    const body = p.encodeKeychainBody(place, payload).slice()
+    const signature = signer.sign(p.keychainSignedBytes(vaultId, body))
+    all.push(p.encodeKeychainEntry(body, signature).slice())
+  }
+  return all
+}
+
+const PAYLOADS = {
+  revoke: (...members) => ({
+    type: 'member-revoke',
+    memberIds: members.map((who) => memberOf(who).memberId),
+  }),
+  replace: (entries, from, greatestEpoch) => ({
+    type: 'replace',
+    replaced: entries.slice(from).map((bytes) => p.parseKeychainEntry(bytes).hash),
+    greatestEpoch,
+  }),
+  /** An epoch whose wraps open for nobody: what the rules see of it is good. */
+  epoch: (epoch, members, sealed) => ({
+    type: 'epoch',
+    epoch,
+    commitment: drawn('forged commitment'),
+    wraps: members.map((who) => ({
+      memberId: memberOf(who).memberId,
+      wrap: fixedRandom(`forged wrap ${who}`)(1224),
+    })),
+    rootWrap: fixedRandom('forged root wrap')(1224),
+    sealedEpochs: sealed.map((older) => ({
+      epoch: older,
+      sealed: fixedRandom(`forged seal ${older}`)(72),
+    })),
+  }),
+  add: (device, kind, vaultProof) => ({
+    type: 'member-add',
+    ...newcomerOf({ device, kind }),
+    sealedName: new Uint8Array(0),
+    wrap: fixedRandom('forged wrap')(1224),
+    vaultProof,
+  }),
 }
 
 function hostileEpoch({ entries, keychain, keyring, root }, wrong) {
@@ -699,14 +794,14 @@ function keychains() {
   const epoch = { type: 'epoch', signer: 1 }
   const base = {
     rootSecret: hex(drawn('chain root')),
+    recoverySeed: hex(drawn('chain recovery')),
     devices: DEVICES.map((label) => ({
       signingSeed: hex(drawn(`${label} signing`)),
       kemSeed: hex(drawn(`${label} kem`)),
     })),
   }
-  const good = (name, steps, comment) => {
-    const random = `keychain ${name}`
-    const { entries, keychain, keyring, root } = writeChain(steps, random)
+  const opened = (name, random, steps, { entries, keychain, keyring, root }) => {
+    const members = [...keychain.membersById.values()]
     return {
       name,
       expect: 'opens',
@@ -715,21 +810,40 @@ function keychains() {
       random,
       steps,
       nowMs: NOW,
+      epochKeys: [...openKeyring({ keychain, holder: root }).epochKeys()].map(([epoch, key]) => [
+        epoch,
+        hex(key.bytes),
+      ]),
       entries: entries.map(hex),
       head: hex(p.keychainHead(keychain)),
-      names: steps.filter((step) => step.name !== undefined).map((step) => step.name),
+      names: members.map((member) => openMemberName(keyring, member)),
       newestEpoch: keyring.newestEpoch,
       recordIdOfNotesK1: hex(keyring.recordIdOf('notes', 'k1')),
+    }
+  }
+  const good = (name, steps, comment) => {
+    const random = `keychain ${name}`
+    const written = writeChain(steps, fixedRandom(random))
+    return { ...opened(name, random, steps, written), comment }
+  }
+  const joined = (name, { steps, branches, keep }, comment) => {
+    const random = `keychain ${name}`
+    const written = writeFork(steps, branches, keep, random)
+    return {
+      ...opened(name, random, steps, written),
+      branches,
+      keep,
+      branchEntries: written.branches.map(({ entries }) => entries.map(hex)),
       comment,
     }
   }
-  const chain = writeChain([found, add], 'keychain refused')
+  const chain = writeChain([found, add], fixedRandom('keychain refused'))
   const refused = (name, expect, entries, comment, holder = 'first') => ({
     name,
     expect,
     ...base,
     vaultId: hex(chain.root.vaultId),
-    holder: holder === 'root' ? 'root' : DEVICES.indexOf(holder),
+    holder: DEVICES.includes(holder) ? DEVICES.indexOf(holder) : holder,
     entries: entries.map(hex),
     comment,
   })
@@ -737,6 +851,27 @@ function keychains() {
     refused(name, 'key-mismatch', hostileEpoch(chain, wrong), comment)
   const [genesis, member, first, second] = chain.entries
   const invalid = 'keychain-invalid'
+  const forked = 'keychain-forked'
+  const broken = (name, forged, comment = '') =>
+    refused(name, invalid, forge(chain.entries, ...forged), comment)
+  const merged = (name, expect, held, entries, comment) => ({
+    ...refused(name, expect, entries, comment),
+    held: held.map(hex),
+  })
+  const { revoke, replace, epoch: anEpoch, add: anAdd } = PAYLOADS
+  const revokeStep = { type: 'revoke', signer: 0, members: [1] }
+  const revoked = writeChain([revokeStep], fixedRandom('keychain revoked'), chain)
+  const fork = {
+    steps: [found, add],
+    branches: [
+      [revokeStep, { type: 'add', device: 2, signer: 0, kind: 'device', name: 'new phone' }],
+      [{ type: 'revoke', signer: 1, members: [0] }, epoch],
+    ],
+    keep: [0, 2],
+  }
+  const written = writeFork(fork.steps, fork.branches, fork.keep, 'keychain refused fork')
+  const [ofFirst, ofSecond] = written.branches
+  const elsewhere = writeChain([epoch], fixedRandom('keychain elsewhere'), chain)
   write(
     'keychain',
     'Keychains written by `steps` with the randomness `random`; devices follow from their seeds. Refused ones are opened by `holder`.',
@@ -748,12 +883,98 @@ function keychains() {
         'recovery key',
         [
           found,
-          { ...add, kind: 'recovery', signer: 'root', name: '' },
+          { ...add, device: 'recovery', kind: 'recovery', signer: 'root', name: '' },
           { type: 'epoch', signer: 'root' },
           { type: 'epoch', signer: 0 },
           { type: 'add', device: 2, signer: 0, kind: 'device', name: 'téléphone 📱' },
         ],
         'the last device opens epochs 1 and 2 through epoch 3',
+      ),
+      good('revocation', [found, add, revokeStep], 'with its epoch'),
+      good(
+        'revocation by a recovery key, of two',
+        [
+          found,
+          add,
+          { type: 'add', device: 2, signer: 1, kind: 'device', name: 'tablet' },
+          { type: 'add', device: 'recovery', signer: 0, kind: 'recovery', name: 'key file' },
+          { type: 'revoke', signer: 'recovery', members: [0, 2] },
+        ],
+        '',
+      ),
+      joined('fork and the branch of the root', fork, 'two keys of epoch 2'),
+      refused('revoked device', 'key-mismatch', revoked.entries, '', 'second'),
+      broken('revocation without an epoch', [[0, revoke(1)]]),
+      broken('revocation of nobody', [
+        [0, revoke()],
+        [0, anEpoch(2, [0, 1], [1])],
+      ]),
+      broken('revocation of a stranger', [
+        [0, revoke(2)],
+        [0, anEpoch(2, [0, 1], [1])],
+      ]),
+      broken('revocation of one twice', [
+        [0, revoke(1, 1)],
+        [0, anEpoch(2, [0], [1])],
+      ]),
+      broken('revocation of the signer', [
+        [0, revoke(0)],
+        [1, anEpoch(2, [1], [1])],
+      ]),
+      broken('revocation of the last device', [
+        ['root', revoke(0, 1)],
+        ['root', anEpoch(2, [], [1])],
+      ]),
+      broken('epoch by the revoked', [
+        [0, revoke(1)],
+        [1, anEpoch(2, [0], [1])],
+      ]),
+      broken('epoch for the revoked too', [
+        [0, revoke(1)],
+        [0, anEpoch(2, [0, 1], [1])],
+      ]),
+      broken('epoch that does not seal the one before', [
+        [0, revoke(1)],
+        [0, anEpoch(2, [0], [])],
+      ]),
+      refused('revoked device added again', invalid, forge(revoked.entries, [0, anAdd(1, 'device', null)]), ''),
+      broken('recovery key without the proof of its vault', [[0, anAdd('recovery', 'recovery', null)]]),
+      broken('device with the proof of a vault', [[0, anAdd(2, 'device', drawn('vault proof'))]]),
+      broken('replacement by a device', [
+        [0, replace(elsewhere.entries, 4, 2)],
+        [0, anEpoch(3, [0, 1], [1])],
+      ]),
+      broken('replacement of nothing', [
+        ['root', replace([], 0, 2)],
+        ['root', anEpoch(3, [0, 1], [1])],
+      ]),
+      broken('replacement of an entry before it', [
+        ['root', replace(elsewhere.entries, 3, 2)],
+        ['root', anEpoch(3, [0, 1], [1])],
+      ]),
+      broken('replacement without an epoch', [['root', replace(elsewhere.entries, 4, 2)]]),
+      broken('replacement that a device ends', [
+        ['root', replace(elsewhere.entries, 4, 2)],
+        [0, anEpoch(3, [0, 1], [1])],
+      ]),
+      broken('replacement whose epoch is not above those it replaces', [
+        ['root', replace(elsewhere.entries, 4, 2)],
+        ['root', anEpoch(2, [0, 1], [1])],
+      ]),
+      merged('fork of two members', forked, ofFirst.entries, ofSecond.entries, ''),
+      merged(
+        'branch of the root that does not name the head',
+        forked,
+        elsewhere.entries,
+        written.entries,
+        '',
+      ),
+      merged(
+        'branch of the root, cut and ended by a member',
+        invalid,
+        ofFirst.entries,
+        forge(written.entries.slice(0, 5), [1, anEpoch(4, [0, 1], [1])]),
+        '',
       ),
       hostile('wrapped key is not the committed one', { wrapped: true }, ''),
       hostile('commitment is to another key', { committed: true }, ''),

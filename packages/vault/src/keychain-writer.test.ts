@@ -14,6 +14,7 @@ import {
   keychainHead,
   keychainSignedBytes,
   type Member,
+  type MemberId,
   parseKeychainEntry,
   type VerifySignature,
   validateKeychain,
@@ -21,14 +22,26 @@ import {
 import { describe, expect, it } from 'vitest'
 import { commitToEpoch } from './commitment.ts'
 import { type DeviceKeys, generateDeviceKeys } from './device.ts'
-import { addMember, beginEpoch, foundKeychain, type Newcomer } from './keychain-writer.ts'
-import { type Keyring, openKeyring } from './keyring.ts'
+import {
+  addMember,
+  beginEpoch,
+  foundKeychain,
+  type Newcomer,
+  revokeMembers,
+} from './keychain-writer.ts'
+import { Keyring, openKeyring } from './keyring.ts'
 import { memberProof, type Signer } from './member-keys.ts'
 import { openMemberName, sealMemberName } from './member-name.ts'
 import { sealOlderEpoch } from './older-epoch.ts'
+import {
+  generateRecoverySeed,
+  recoveryKeysOf,
+  recoveryVaultProof,
+} from './recovery/recovery-key.ts'
+import { openEnvelope, sealRecord } from './seal.ts'
 import { type EpochKey, Secret } from './secret.ts'
 import { verifySignature } from './sodium.ts'
-import { codeOf, foundTestVault, type TestVault } from './vault.fixture.ts'
+import { codeOf, foundTestVault, NOTE, type TestVault, timestampOf } from './vault.fixture.ts'
 import { wrapKeys } from './wrap.ts'
 
 const nowMs = 1_700_000_100_000
@@ -169,6 +182,88 @@ describe('foundKeychain, addMember, beginEpoch', () => {
   })
 })
 
+describe('revokeMembers', () => {
+  const vault = begin(growVault('revoked'))
+  const { device, second, random } = vault
+  const seed = generateRecoverySeed(random)
+  const recovery = recoveryKeysOf(seed)
+  const withKey = {
+    ...vault,
+    ...extended(
+      vault,
+      addMember({
+        ...vault,
+        signer: vault.root,
+        newcomer: {
+          ...newcomerOf(vault, recovery),
+          kind: 'recovery',
+          vaultProof: recoveryVaultProof(seed, vault.root.vaultId),
+        },
+        name: 'key file',
+        nowMs,
+      }),
+    ),
+  }
+
+  function revoke(signer: Signer, ...gone: readonly { memberId: MemberId }[]) {
+    const memberIds = gone.map(({ memberId }) => memberId)
+    const { entries, keyring } = revokeMembers({ ...withKey, signer, memberIds, nowMs })
+    const keychain = extendKeychain(withKey.keychain, entries, verifySignature)
+    return { ...withKey, keychain, keyring, added: entries }
+  }
+
+  it.each<[string, Signer]>([
+    ['device', device],
+    ['recovery key', recovery],
+    ['root', vault.root],
+  ])(
+    'gives a revocation and its epoch, signed by a %s, that the ones who stay open',
+    (_, signer) => {
+      const revoked = revoke(signer, second)
+      const types = revoked.added.map((bytes) => parseKeychainEntry(bytes).payload.type)
+      expect(types).toEqual(['member-revoke', 'epoch'])
+      expect(revoked.keyring.newestEpoch).toBe(3)
+      for (const holder of [device, recovery, vault.root]) {
+        expectSameKeys(openKeyring({ keychain: revoked.keychain, holder }), revoked.keyring)
+      }
+    },
+  )
+
+  it('leaves the revoked with the keys it had, none of which open the new epoch', () => {
+    const revoked = revoke(device, second)
+    const open = () => openKeyring({ keychain: revoked.keychain, holder: second })
+    expect(codeOf(open)).toBe('key-mismatch')
+    const before = openKeyring({ keychain: withKey.keychain, holder: second })
+    const envelope = sealRecord(revoked.keyring, NOTE, timestampOf(1), random)
+    expect(openEnvelope(before, envelope)).toEqual({ type: 'unknown-epoch', epoch: 3 })
+    const forged = [...before.epochKeys()].map(([, key]) => key.copy())
+    for (const key of forged) {
+      const keyring = new Keyring(before.vaultId, before.newestKeys().idKey.copy(), [[3, key]])
+      expect(codeOf(() => openEnvelope(keyring, envelope))).toBe('tampered')
+    }
+  })
+
+  it('refuses nobody, a stranger, itself, and the last device', () => {
+    const code = (signer: Signer, ...gone: readonly { memberId: MemberId }[]) =>
+      codeOf(() => revoke(signer, ...gone))
+    expect(code(device)).toBe('keychain-invalid')
+    expect(code(device, generateDeviceKeys(random))).toBe('keychain-invalid')
+    expect(code(device, device)).toBe('keychain-invalid')
+    expect(code(device, second, second)).toBe('keychain-invalid')
+    expect(code(recovery, device, second)).toBe('keychain-invalid')
+    expect(code(vault.root, device, second)).toBe('keychain-invalid')
+    expect(code(generateDeviceKeys(random), second)).toBe('keychain-invalid')
+    expect(code(device, second, recovery)).toBeUndefined()
+  })
+
+  it('refuses a keyring that is behind the keychain', () => {
+    const keyring = openKeyring({ keychain: growVault('revoked').keychain, holder: device })
+    const memberIds = [second.memberId]
+    const behind = { ...withKey, keyring, signer: device, memberIds, nowMs }
+    expect(codeOf(() => revokeMembers(behind))).toBe('key-mismatch')
+  })
+})
+
 describe('openMemberName', () => {
   const vault = begin(growVault())
   const members = [...vault.keychain.membersById.values()]
@@ -285,6 +380,7 @@ describe('openKeyring', () => {
       ...newcomerOf(vault, keyless),
       sealedName: new Uint8Array(0),
       wrap: new Uint8Array(1224),
+      vaultProof: null,
     })
     const grown = begin({ ...vault, ...extended(vault, added) })
     const open = (holder: DeviceKeys) => openKeyring({ keychain: grown.keychain, holder })

@@ -14,6 +14,7 @@ import {
   formatHex,
   type Hash,
   keychainHead,
+  mergeKeychain,
   parseEnvelope,
   type Signature,
   type SigningPublicKey,
@@ -27,12 +28,21 @@ import { describe, expect, it } from 'vitest'
 import { derive, SUBKEYS, type SubkeyName } from './derivation.ts'
 import { type DeviceKeys, deviceKeysOf } from './device.ts'
 import type { FieldClocks } from './field-clocks.ts'
-import { addMember, beginEpoch, foundKeychain } from './keychain-writer.ts'
+import { replaceBranches } from './keychain-branch.ts'
+import {
+  addMember,
+  beginEpoch,
+  foundKeychain,
+  type Newcomer,
+  revokeMembers,
+} from './keychain-writer.ts'
 import { Keyring, openKeyring } from './keyring.ts'
-import { memberProof } from './member-keys.ts'
+import { type MemberKeys, memberProof } from './member-keys.ts'
 import { openMemberName } from './member-name.ts'
 import { formatPhrase, parsePhrase } from './phrase.ts'
+import type { RandomBytes } from './random.ts'
 import { decodeRecord, encodeRecord, type VaultRecord } from './record.ts'
+import { recoveryKeysOf, recoveryVaultProof } from './recovery/recovery-key.ts'
 import { deriveRoot, type Root } from './root.ts'
 import { openEnvelope, sealRecord } from './seal.ts'
 import { Secret } from './secret.ts'
@@ -250,19 +260,16 @@ function deviceOf(seeds: Seeds): DeviceKeys {
   )
 }
 
+type Who = number | 'root' | 'recovery'
 type Step =
-  | { type: 'found'; device: number; name: string }
-  | {
-      type: 'add'
-      device: number
-      signer: number | 'root'
-      kind: 'device' | 'recovery'
-      name: string
-    }
-  | { type: 'epoch'; signer: number | 'root' }
+  | { type: 'found'; device: Who; name: string }
+  | { type: 'add'; device: Who; signer: Who; kind: 'device' | 'recovery'; name: string }
+  | { type: 'revoke'; signer: Who; members: Who[] }
+  | { type: 'epoch'; signer: Who }
 
 type KeychainCase = {
   rootSecret: string
+  recoverySeed: string
   devices: Seeds[]
   vaultId: string
   entries: string[]
@@ -272,53 +279,116 @@ type KeychainCase = {
   head: string
   names: string[]
   newestEpoch: number
+  epochKeys: [number, string][]
   recordIdOfNotesK1: string
-  holder: number | 'root'
+  holder: Who
+  /** What goes on from `steps`, and gives way to a branch of the root's that keeps `keep`. */
+  branches?: Step[][]
+  branchEntries?: string[][]
+  keep?: Who[]
+  /** The chain of who is served `entries`. */
+  held?: string[]
 }
 
-type Members = { root: Root; devices: DeviceKeys[] }
+type Members = { root: Root; recovery: MemberKeys; devices: DeviceKeys[] }
+type Written = { entries: readonly Uint8Array[]; keyring: Keyring }
 
-const memberOf = ({ root, devices }: Members, who: number | 'root') =>
-  who === 'root' ? root : (devices[who] as DeviceKeys)
+const memberOf = (members: Members, who: Who): Root | MemberKeys => {
+  if (who === 'root') return members.root
+  return who === 'recovery' ? members.recovery : (members.devices[who] as DeviceKeys)
+}
 
-function writeChain(vector: KeychainCase, members: Members): Uint8Array[] {
+/** As the generator does it: the steps in order, each with the stream that goes on. */
+function writeSteps(
+  vector: KeychainCase,
+  members: Members,
+  { steps, random, from }: { steps: readonly Step[]; random: RandomBytes; from?: Written },
+): Written {
   const { root } = members
   const { nowMs } = vector
-  const random = fixedRandom(vector.random)
-  let entries: Uint8Array[] = []
-  let keyring: Keyring | undefined
-  for (const step of vector.steps) {
+  let written = from
+  for (const step of steps) {
     if (step.type === 'found') {
       const device = memberOf(members, step.device) as DeviceKeys
-      const founded = foundKeychain({ root, device, deviceName: step.name, nowMs, random })
-      entries = founded.entries
-      keyring = founded.keyring
+      written = foundKeychain({ root, device, deviceName: step.name, nowMs, random })
       continue
     }
-    if (keyring === undefined) throw new Error('a vault is founded first')
+    if (written === undefined) throw new Error('a vault is founded first')
+    const { entries, keyring } = written
     const keychain = validateKeychain(root.vaultId, entries, verifySignature)
     const writing = { keychain, keyring, signer: memberOf(members, step.signer), nowMs, random }
     if (step.type === 'add') {
-      const { signingKey, kemKey, ...keys } = memberOf(members, step.device)
-      const proof = memberProof(root.vaultId, { signingKey, kemKey, ...keys })
-      const newcomer = { kind: step.kind, signingKey, kemKey, proof }
-      entries = [...entries, addMember({ ...writing, newcomer, name: step.name })]
+      const newcomer = newcomerOf(vector, members, step)
+      const entry = addMember({ ...writing, newcomer, name: step.name })
+      written = { keyring, entries: [...entries, entry] }
+    } else if (step.type === 'revoke') {
+      const memberIds = step.members.map((who) => memberOf(members, who).memberId)
+      const revoked = revokeMembers({ ...writing, memberIds })
+      written = { keyring: revoked.keyring, entries: [...entries, ...revoked.entries] }
     } else {
       const begun = beginEpoch(writing)
-      entries = [...entries, begun.entry]
-      keyring = begun.keyring
+      written = { keyring: begun.keyring, entries: [...entries, begun.entry] }
     }
   }
-  return entries
+  if (written === undefined) throw new Error('a chain has steps')
+  return written
+}
+
+function newcomerOf(
+  vector: KeychainCase,
+  members: Members,
+  { device, kind }: { device: Who; kind: 'device' | 'recovery' },
+): Newcomer {
+  const { vaultId } = members.root
+  const keys = memberOf(members, device) as MemberKeys
+  const seed = secretOf('RecoverySeed', vector.recoverySeed)
+  return {
+    kind,
+    signingKey: keys.signingKey,
+    kemKey: keys.kemKey,
+    proof: memberProof(vaultId, keys),
+    vaultProof: kind === 'recovery' ? recoveryVaultProof(seed, vaultId) : undefined,
+  }
+}
+
+function writeChain(vector: KeychainCase, members: Members): readonly Uint8Array[] {
+  const { root } = members
+  const random = fixedRandom(vector.random)
+  const base = writeSteps(vector, members, { steps: vector.steps, random })
+  if (vector.branches === undefined) return base.entries
+  const check = (entries: readonly Uint8Array[]) =>
+    validateKeychain(root.vaultId, entries, verifySignature)
+  const branches = vector.branches.map(
+    (steps) => writeSteps(vector, members, { steps, random, from: base }).entries,
+  )
+  expect(branches.map((entries) => entries.map(formatHex))).toEqual(vector.branchEntries)
+  return replaceBranches({
+    root,
+    base: check(base.entries),
+    branches: branches.map(check),
+    keep: (vector.keep ?? []).map((who) => memberOf(members, who).memberId),
+    nowMs: vector.nowMs,
+    random,
+  }).keychain.entries
 }
 
 describe('keychain.json', () => {
   it.each(casesOf<KeychainCase>('keychain'))('$name: $expect', (vector) => {
     const root = deriveRoot(secretOf('RootSecret', vector.rootSecret))
-    const members = { root, devices: vector.devices.map(deviceOf) }
+    const recovery = recoveryKeysOf(secretOf('RecoverySeed', vector.recoverySeed))
+    const members = { root, recovery, devices: vector.devices.map(deviceOf) }
     expectBytes(root.vaultId, vector.vaultId)
     const entries = vector.entries.map(bytesOf)
     const validate = () => validateKeychain(root.vaultId, entries, verifySignature)
+    const mergeInto = (held: readonly string[]) => {
+      const own = validateKeychain(root.vaultId, held.map(bytesOf), verifySignature)
+      return mergeKeychain(own, entries, verifySignature).keychain
+    }
+    if (vector.held !== undefined) {
+      const { held } = vector
+      expect(codeOf(() => mergeInto(held))).toBe(vector.expect)
+      return
+    }
     if (vector.expect !== 'opens') {
       const holder = memberOf(members, vector.holder)
       const open = () => openKeyring({ keychain: validate(), holder })
@@ -328,14 +398,16 @@ describe('keychain.json', () => {
     const keychain = validate()
     expectBytes(keychainHead(keychain), vector.head)
     const active = [...keychain.membersById.values()]
-    const isActive = ({ memberId }: DeviceKeys) =>
+    for (const held of vector.branchEntries ?? []) {
+      expectBytes(keychainHead(mergeInto(held)), vector.head)
+    }
+    const isActive = ({ memberId }: MemberKeys) =>
       active.some((member) => equalBytes(member.memberId, memberId))
-    for (const holder of [root, ...members.devices.filter(isActive)]) {
+    for (const holder of [root, ...[recovery, ...members.devices].filter(isActive)]) {
       const keyring = openKeyring({ keychain, holder })
       expect(keyring.newestEpoch).toBe(vector.newestEpoch)
-      for (let epoch = 1; epoch <= vector.newestEpoch; epoch++) {
-        expect(keyring.has(epoch)).toBe(true)
-      }
+      const keys = [...keyring.epochKeys()].map(([epoch, key]) => [epoch, formatHex(key.bytes)])
+      expect(keys).toEqual(vector.epochKeys)
       expectBytes(keyring.recordIdOf('notes', 'k1'), vector.recordIdOfNotesK1)
       expect(active.map((member) => openMemberName(keyring, member))).toEqual(vector.names)
     }

@@ -81,6 +81,12 @@ export type {
 } from './vault/vault.ts'
 export type { RefusedRecord, RefusedWrite, VaultAttention } from './vault/vault-attention.ts'
 export type {
+  SeenDevice,
+  SeenState,
+  VaultCheckpoints,
+  VerifyReport,
+} from './vault/vault-checkpoints.ts'
+export type {
   Conflict,
   ConflictChange,
   ConflictChoice,

@@ -3,11 +3,13 @@
  *
  *   local    on the disk of this device, also after a power cut
  *   remote   on the disk of the remote
- *   device   opened by another device of the vault: comes with checkpoints
+ *   device   opened by another device of the vault, which has signed that it has (covered.ts)
  */
+import type { MemberId } from '@blindcopy/protocol'
 import { numberedRange, parseNumberedKey, type Store } from '@blindcopy/secondary'
 import { ClientError } from '../error.ts'
 import type { SyncStatus } from '../sync/status.ts'
+import { isCovered } from './covered.ts'
 import { putSentBelow } from './local-meta.ts'
 import type { LocalState } from './local-state.ts'
 
@@ -17,13 +19,14 @@ export type DurabilityContext = {
   readonly state: LocalState
   /** The status now, and after each change. */
   readonly watch: (signal?: AbortSignal) => AsyncIterable<SyncStatus>
+  /** Whether a device is a member of the vault now. */
+  readonly isActive: (memberId: MemberId) => boolean
 }
 
 /**
  * Resolves when everything that was written before the call has reached the tier. Throws
  * `sync-stopped` when that cannot happen without the person, `write-refused` when one of these
- * writes went to attention or was taken back into the conflict log, `unsupported-platform` for
- * `device`, `closed` when it is called off.
+ * writes went to attention or was taken back into the conflict log, `closed` when it is called off.
  */
 export async function untilDurable(
   context: DurabilityContext,
@@ -36,10 +39,8 @@ export async function untilDurable(
     case 'remote':
       return untilRemote(context, signal)
     case 'device':
-      throw new ClientError(
-        'unsupported-platform',
-        'the tier "device" is not there yet: it comes with the checkpoints of devices; await "remote"',
-      )
+      await untilRemote(context, signal)
+      return untilDevice(context, signal)
     default:
       throw new ClientError(
         'invalid-argument',
@@ -82,6 +83,18 @@ async function untilRemote(
   } finally {
     end.abort()
     release()
+  }
+  throw new ClientError('closed', 'nobody waits for these writes any more')
+}
+
+/** Everything stands at the remote: until another device has opened it. */
+async function untilDevice(
+  { state, watch, isActive }: DurabilityContext,
+  signal?: AbortSignal,
+): Promise<void> {
+  for await (const status of watch(signal)) {
+    if (await isCovered(state, isActive)) return
+    if (status.phase === 'resting' || status.phase === 'stopped') throw cannotReach(status)
   }
   throw new ClientError('closed', 'nobody waits for these writes any more')
 }

@@ -29,11 +29,13 @@ export async function keyedSetOf(
 ): Promise<KeyedSet | null> {
   const { pairHash } = state
   if (pairHash === undefined) return null
-  const { epoch } = pairHash()
+  const hashing = pairHash()
+  if (hashing === null) return null
+  const { epoch, hash } = hashing
   if (options.isAnew !== true && state.keyedSet?.epoch === epoch) return state.keyedSet
   for (let attempt = 0; attempt < SCANS_MAX; attempt++) {
     const before = state.confirmedSet.fingerprint.toBytes()
-    const { sum, plain } = await scan(state.store, pairHash().hash)
+    const { sum, plain } = await scan(state.store, hash)
     const outcome = await state.run(async () => {
       if (!equalBytes(before, state.confirmedSet.fingerprint.toBytes())) return 'outrun'
       if (!equalBytes(before, plain)) return 'miscounted'

@@ -34,13 +34,15 @@ export async function readKeyedSet(store: Store): Promise<KeyedSet | null> {
 export function followKeyedSet(
   set: KeyedSet | null,
   batch: RowBatch,
-  pairHash: (() => PairHash) | undefined,
+  pairHash: (() => PairHash | null) | undefined,
 ): KeyedSet | null {
   const { confirmedPairs } = batch
   if (set === null || confirmedPairs === null || confirmedPairs.length === 0) return set
   if (pairHash === undefined || confirmedPairs.length > FOLLOWED_MAX) return null
-  const { epoch, hash } = pairHash()
-  if (epoch !== set.epoch) return null
+  // Without keys, while the vault is locked, nothing can be carried on.
+  const hashing = pairHash()
+  if (hashing?.epoch !== set.epoch) return null
+  const { epoch, hash } = hashing
   const sum = new KeyedSum(set.sum)
   for (const { pair, isAdded } of confirmedPairs) {
     if (isAdded) sum.add(hash(pair))

@@ -64,7 +64,7 @@ export type LocalStateOptions = {
   /** Without it: a mutex of this object. */
   readonly lock?: StateLock | undefined
   /** What a version counts as in a checkpoint, under the newest epoch; without it none is made. */
-  readonly pairHash?: (() => PairHash) | undefined
+  readonly pairHash?: (() => PairHash | null) | undefined
   /** Reads again, from the store, what others keep of it in memory. */
   readonly caughtUp?: (() => Promise<void>) | undefined
 }
@@ -98,7 +98,7 @@ export class LocalState {
   confirmedSet!: ConfirmedSet
   /** The same under a key, once a checkpoint has needed it. */
   keyedSet!: KeyedSet | null
-  readonly pairHash: (() => PairHash) | undefined
+  readonly pairHash: (() => PairHash | null) | undefined
   /** Up to where the remote's log is known to hold writes of this device. */
   acknowledged!: Acknowledged | null
   synced!: { complete: boolean; lastMs: number | null }

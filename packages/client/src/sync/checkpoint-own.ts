@@ -120,7 +120,7 @@ async function sign(context: SignContext, own: OwnCheckpoint): Promise<Checkpoin
   const number = own.number + 1
   const statement = await state.run(async (): Promise<CheckpointStatement | null> => {
     const { keyedSet, pairHash } = state
-    const isCounted = keyedSet !== null && keyedSet.epoch === pairHash?.().epoch
+    const isCounted = keyedSet !== null && keyedSet.epoch === pairHash?.()?.epoch
     if (!isCounted || !agrees(local, agreed)) return null
     await state.writeOps([putOwn({ ...own, number })])
     const keychain = identity.checkpoints.keychain()

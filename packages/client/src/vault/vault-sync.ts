@@ -2,8 +2,10 @@
  * Sync as an app sees it.
  */
 
+import type { MemberId } from '@blindcopy/protocol'
 import type { Syncing } from '../browser/tab-sync.ts'
 import { codeOf } from '../error.ts'
+import { markSettling } from '../local/checkpoint-store.ts'
 import { type DurabilityTier, untilDurable } from '../local/durability.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import { accessError } from '../records/access.ts'
@@ -29,6 +31,12 @@ export type VaultSync = {
   watch(signal?: AbortSignal): AsyncGenerator<SyncStatus>
   /** Moves what was refused back to be sent again. Resolves to how many transactions. */
   retry(): Promise<number>
+  /**
+   * Lets this device go on after sync has stopped for `history-forked` or `history-differs`: it
+   * compares all it holds with the remote and drops nothing. The checkpoints that sync stopped for
+   * do not stop it again; later ones may.
+   */
+  reconcile(): Promise<void>
   /**
    * Takes the remote's clock for right where it is more than a day from this device's (problem
    * `clock-wrong`); what was refused for its time is sent again.
@@ -76,6 +84,15 @@ export function syncOf(
       syncing.noteWrite()
       return count
     },
+    async reconcile() {
+      checkOpen()
+      await markSettling(local.state, true)
+      try {
+        await sync.once()
+      } finally {
+        await markSettling(local.state, false)
+      }
+    },
     async acceptClock() {
       checkOpen()
       await syncing.acceptClock()
@@ -98,11 +115,16 @@ export function syncOf(
 export async function durableOf(
   syncing: Syncing,
   { local, ended }: WriteContext,
-  awaited: { tier: DurabilityTier; signal?: AbortSignal | undefined },
+  awaited: {
+    tier: DurabilityTier
+    signal?: AbortSignal | undefined
+    isActive: (memberId: MemberId) => boolean
+  },
 ): Promise<void> {
   const watch = (signal?: AbortSignal) => syncing.watch(endWith(signal, ended))
   try {
-    await untilDurable({ state: local.state, watch }, awaited.tier, awaited.signal)
+    const { isActive } = awaited
+    await untilDurable({ state: local.state, watch, isActive }, awaited.tier, awaited.signal)
   } catch (error) {
     // Sync was stopped because the vault was locked or closed, which says more.
     const isEnd = codeOf(error) === 'closed' || codeOf(error) === 'sync-stopped'

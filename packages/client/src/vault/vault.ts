@@ -3,6 +3,7 @@
  */
 import {
   type Fields,
+  findMember,
   formatBase64Url,
   formatMemberId,
   formatVaultId,
@@ -37,6 +38,12 @@ import { pairingOf, type VaultPairing } from './pairing/pairing.ts'
 import { RESERVED_PREFIX, readRegistrationToken, writeRegistrationToken } from './registration.ts'
 import { type RemoteView, viewRemote } from './remote-view.ts'
 import { attentionOf, type VaultAttention } from './vault-attention.ts'
+import {
+  checkpointIdentityOf,
+  pairHashOf,
+  type VaultCheckpoints,
+  vaultCheckpointsOf,
+} from './vault-checkpoints.ts'
 import { conflictsOf, type VaultConflicts } from './vault-conflicts.ts'
 import { type VaultLock, vaultLockOf } from './vault-lock.ts'
 import { protectionOf, type VaultProtection } from './vault-protection.ts'
@@ -82,6 +89,10 @@ export class Vault implements AsyncDisposable {
   readonly pairing: VaultPairing
   /** Writes that the remote refused. */
   readonly attention: VaultAttention
+  /** Who has seen what of this vault, and when, as far as this device knows. Asks no remote. */
+  readonly verify: VaultCheckpoints['verify']
+  /** Internal, for pairing. */
+  readonly checkpoints: VaultCheckpoints
   readonly #local: LocalSecondary
   readonly #membership: Membership
   readonly #transport: Transport
@@ -144,6 +155,7 @@ export class Vault implements AsyncDisposable {
         newestEpoch: () => membership.keyring.newestEpoch,
         registrationToken: () => readRegistrationToken(this.#context),
         retryAside: () => carrying.retryAside(),
+        checkpoints: checkpointIdentityOf(membership),
       },
     })
     const tabSync =
@@ -182,7 +194,11 @@ export class Vault implements AsyncDisposable {
     this.pairing = pairingOf({
       ...{ platform, membership, transport, remote, access },
       registrationToken: () => readRegistrationToken(this.#context),
+      newestCheckpoint: () => this.checkpoints.newestCheckpoint(),
     })
+    const { nowMs } = platform
+    this.checkpoints = vaultCheckpointsOf({ local, membership, checkOpen, nowMs })
+    this.verify = this.checkpoints.verify
     this.attention = attentionOf(this.#context, { checkOpen, changed })
     this.#endListening = [
       local.onChange(() => this.#syncing.noteWrite()),
@@ -220,6 +236,7 @@ export class Vault implements AsyncDisposable {
       vaultId,
       clockIdentity: { deviceId: membership.memberId, tail: random(4) },
       nowMs: platform.nowMs,
+      pairHash: pairHashOf(membership),
       lock: tabs?.lock,
       caughtUp: () => takeStored(membership, store),
     })
@@ -345,12 +362,16 @@ export class Vault implements AsyncDisposable {
 
   /**
    * Resolves when everything that was written before the call is safe: on this device's disk
-   * (`local`), or on the remote's (`remote`; sync must be running). Throws `sync-stopped`,
-   * `write-refused`, `closed`, and `unsupported-platform` for `device`.
+   * (`local`), on the remote's (`remote`), or opened by another device of the vault (`device`); for
+   * both of these sync must be running. Throws `sync-stopped`, `write-refused` and `closed`.
    */
   durable(tier: DurabilityTier, signal?: AbortSignal): Promise<void> {
     this.#checkOpen()
-    return durableOf(this.#syncing, this.#context, { tier, signal })
+    return durableOf(this.#syncing, this.#context, {
+      tier,
+      signal,
+      isActive: (memberId) => findMember(this.#membership.keychain, memberId) !== undefined,
+    })
   }
 
   /** Ends sync, waits for writes under way, and releases the folder. */

@@ -14,6 +14,7 @@ import {
   formatHex,
   type Keychain,
   type Member,
+  type MemberId,
   mergeKeychain,
   parseKeychainEntry,
   replayKeychain,
@@ -29,6 +30,7 @@ import {
   verifySignature,
 } from '@blindcopy/vault'
 import { ClientError } from '../error.ts'
+import { closedError, lockedError } from '../records/access.ts'
 
 export type DeviceInfo = {
   readonly memberId: Uint8Array
@@ -50,9 +52,11 @@ export type KeychainChange = {
 }
 
 export class Membership {
-  readonly device: DeviceKeys
+  /** Of this device, also while it is locked. */
+  readonly memberId: MemberId
   #keychain: Keychain
-  #keyring: Keyring
+  /** Undefined while the vault is locked, and once it is closed. */
+  #held: { readonly device: DeviceKeys; readonly keyring: Keyring } | undefined
   #trouble: MembershipTrouble | undefined
   #isClosed = false
   /** Where each entry is stored, by its hash: in the order in which they came. */
@@ -60,10 +64,11 @@ export class Membership {
   readonly #listeners = new Set<(change: KeychainChange) => void>()
 
   private constructor(device: DeviceKeys, entries: readonly Uint8Array[], keychain: Keychain) {
-    this.device = device
+    this.memberId = device.memberId
     this.#keychain = keychain
-    this.#keyring = openNewest(keychain, device)
-    this.#trouble = troubleOf(keychain, device, this.#keyring)
+    const keyring = openNewest(keychain, device)
+    this.#held = { device, keyring }
+    this.#trouble = troubleOf(keychain, device.memberId, keyring)
     for (const entry of entries) this.#placeOf(entry)
   }
 
@@ -93,23 +98,55 @@ export class Membership {
     return this.#trouble
   }
 
-  /** Throws `closed`. */
+  /** Borrowed for the call at hand, as it is wiped with the lock. Throws `locked` or `closed`. */
   get keyring(): Keyring {
-    if (!this.#isClosed) return this.#keyring
-    throw new ClientError('closed', 'the vault is closed: open it again')
+    return this.#keys.keyring
   }
 
-  /** To seal with. Throws `closed`, and `device-revoked` or `key-mismatch` for a reader. */
+  /** Borrowed like it. Throws `locked` or `closed`. */
+  get device(): DeviceKeys {
+    return this.#keys.device
+  }
+
+  get #keys(): { readonly device: DeviceKeys; readonly keyring: Keyring } {
+    if (this.#held !== undefined) return this.#held
+    throw this.#isClosed ? closedError() : lockedError()
+  }
+
+  /** To seal with. As `keyring`, and `device-revoked` or `key-mismatch` for a reader. */
   get writingKeyring(): Keyring {
     if (this.#trouble === undefined) return this.keyring
     throw troubleError(this.#trouble)
   }
 
-  /** Clears all keys. */
+  /** Clears all keys; what is public stays, and is followed. */
+  lock(): void {
+    this.#held?.keyring.wipe()
+    this.#held?.device.wipe()
+    this.#held = undefined
+  }
+
+  /** Takes the keys over. Throws `vault-damaged` for those of another device, or `key-mismatch`. */
+  unlock(device: DeviceKeys): void {
+    try {
+      if (this.#isClosed) throw closedError()
+      if (!equalBytes(device.memberId, this.memberId)) {
+        throw new ClientError('vault-damaged', 'the keys in the folder are those of another device')
+      }
+      const keyring = openNewest(this.#keychain, device)
+      this.lock()
+      this.#held = { device, keyring }
+      this.#trouble = troubleOf(this.#keychain, device.memberId, keyring)
+    } catch (error) {
+      device.wipe()
+      throw error
+    }
+  }
+
+  /** Clears all keys, for good. */
   close(): void {
     this.#isClosed = true
-    this.#keyring.wipe()
-    this.device.wipe()
+    this.lock()
   }
 
   /** Tells of entries that were taken. */
@@ -137,19 +174,25 @@ export class Membership {
       keychain.epochs.length !== this.#keychain.epochs.length ||
       keychain.greatestEpoch !== this.#keychain.greatestEpoch
     this.#keychain = keychain
-    const keyring = hasNewKeys ? this.#reopen(keychain) : this.#keyring
-    this.#keyring = keyring
-    this.#trouble = troubleOf(keychain, this.device, keyring)
+    // A locked vault unlocks with the newest.
+    if (this.#held === undefined) return
+    const { device } = this.#held
+    const keyring = hasNewKeys ? this.#reopen(keychain, this.#held) : this.#held.keyring
+    this.#held = { device, keyring }
+    this.#trouble = troubleOf(keychain, device.memberId, keyring)
   }
 
   /** The keyring as it was, where the new keys are not for this device. */
-  #reopen(keychain: Keychain): Keyring {
+  #reopen(
+    keychain: Keychain,
+    { device, keyring: before }: { readonly device: DeviceKeys; readonly keyring: Keyring },
+  ): Keyring {
     try {
-      const keyring = openKeyring({ keychain, holder: this.device })
-      this.#keyring.wipe()
+      const keyring = openKeyring({ keychain, holder: device })
+      before.wipe()
       return keyring
     } catch (error) {
-      if (error instanceof VaultError && error.code === 'key-mismatch') return this.#keyring
+      if (error instanceof VaultError && error.code === 'key-mismatch') return before
       throw error
     }
   }
@@ -168,7 +211,7 @@ export class Membership {
       name: this.nameOf(member),
       addedMs: member.addedMs,
       addedBy: member.addedBy,
-      isThis: equalBytes(member.memberId, this.device.memberId),
+      isThis: equalBytes(member.memberId, this.memberId),
     }))
   }
 
@@ -220,10 +263,10 @@ function openNewest(keychain: Keychain, holder: DeviceKeys): Keyring {
 
 function troubleOf(
   keychain: Keychain,
-  device: DeviceKeys,
+  memberId: MemberId,
   keyring: Keyring,
 ): MembershipTrouble | undefined {
-  if (!keychain.membersById.has(formatHex(device.memberId))) return 'device-revoked'
+  if (!keychain.membersById.has(formatHex(memberId))) return 'device-revoked'
   const newest = keychain.epochs[keychain.epochs.length - 1]
   return newest !== undefined && keyring.has(newest.epoch) ? undefined : 'key-mismatch'
 }

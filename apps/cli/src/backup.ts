@@ -17,6 +17,7 @@ import {
   writeBackupFile,
 } from '@blindcopy/client'
 import { checkReadable, refuseExisting } from './bundle.ts'
+import { CliError } from './cli-error.ts'
 import { count, formatAgo, formatTime, printable } from './layout.ts'
 import { createProgress } from './progress.ts'
 import { readPhrase } from './read-phrase.ts'
@@ -142,6 +143,7 @@ export async function restoreFromBackup(
   const folder = vaultPath(options, terminal)
   if (await isVault(folder)) {
     return withVault(options, terminal, async (vault) => {
+      checkSameRemote(vault, options)
       const report = await watched(terminal, 'Restoring', (onProgress) =>
         vault.backup.take(backupFile(path), { onProgress }),
       )
@@ -168,6 +170,15 @@ export async function restoreFromBackup(
   }
 }
 
+/** What is there may be a vault that its person did not think of. */
+function checkSameRemote(vault: Vault, { remote }: BackupRestoreOptions): void {
+  if (remote.replace(/\/+$/, '') === vault.remote.replace(/\/+$/, '')) return
+  throw new CliError(
+    'usage',
+    `there is a vault of the remote ${vault.remote} already: choose another folder`,
+  )
+}
+
 type Restored = { readonly report: BackupReport; readonly remote: 'joined' | 'new' | 'unreachable' }
 
 /** The vault is on this device by now, whatever the network does. */
@@ -179,8 +190,11 @@ async function finish(
   const isSynced = await syncPass(vault, terminal).then(
     () => true,
     (error) => {
+      terminal.warn(
+        'restored-without-sync',
+        'the vault is restored, and the remote does not have it yet: run `blindcopy sync`',
+      )
       if (codeOf(error) !== 'network') throw error
-      terminal.warn('network', 'the remote cannot be reached: `blindcopy sync` goes on later')
       return false
     },
   )

@@ -16,6 +16,7 @@ import {
   extended,
   genesis,
   good,
+  grow,
   keychain,
   keysOf,
   random,
@@ -23,6 +24,7 @@ import {
   refuses,
   replace,
   revoke,
+  root,
   vaultId,
   verifyEd25519,
   verifyingOnce,
@@ -206,6 +208,33 @@ describe('a chain in the hands of a hostile remote', () => {
         }
       }
     })
+  })
+
+  it('is refused when a bit of any byte of a revocation or a replacement is changed', () => {
+    const revoked = grow(
+      keychain,
+      [root, add(keysOf(60))],
+      [device, revoke(keysOf(60))],
+      [device, epoch(2, [device], { sealed: [1] })],
+    )
+    const replaced = grow(
+      keychain,
+      [root, replace([keychainHead(revoked)], 2)],
+      [root, epoch(3, [device], { sealed: [1, 2] })],
+    )
+    for (const chain of [revoked, replaced]) {
+      chain.entries.forEach((bytes, at) => {
+        // What stands before was changed above.
+        for (let i = 0; at >= good.length && i < bytes.length; i++) {
+          const changed = bytes.with(i, (bytes[i] ?? 0) ^ (1 << (i % 8)))
+          const entries = [...chain.entries.slice(good.length, at), changed]
+          const whole = [...entries, ...chain.entries.slice(at + 1)]
+          if (!refused(() => extendKeychain(keychain, whole, verifyOnce))) {
+            throw new Error(`entry ${at} was taken with byte ${i} changed`)
+          }
+        }
+      })
+    }
   })
 
   it('is refused for arbitrary bytes, with a keychain code', () => {

@@ -1,5 +1,6 @@
 /**
- * What each type of entry may say: a test for each rule, broken alone in a good chain, with its reason.
+ * What each type of entry may say: for each rule a test that breaks it alone in a chain that is
+ * otherwise good, and asserts the reason.
  */
 import { describe, expect, it } from 'vitest'
 import { parseSignature, parseSigningPublicKey, vaultIdOf } from './ids.ts'

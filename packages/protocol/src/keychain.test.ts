@@ -1,6 +1,6 @@
 /**
- * A whole chain and its extension: places, hashes, signatures and limits. Each test breaks one rule in
- * a chain that is otherwise good, and asserts the reason so that no other rule hides it.
+ * A whole chain and its extension: places, hashes, signatures and limits. Each test breaks one rule
+ * in a chain that is otherwise good, and asserts the reason so that no other rule hides it.
  */
 import { describe, expect, it } from 'vitest'
 import { type Hash, parseHash, vaultIdOf } from './ids.ts'

@@ -4,10 +4,13 @@
  */
 import {
   commonKeychain,
+  encodeKeychainBody,
+  encodeKeychainEntry,
   extendKeychain,
   findMember,
   formatHex,
   type Keychain,
+  keychainSignedBytes,
   type MemberId,
   mergeKeychain,
   parseKeychainEntry,
@@ -208,11 +211,39 @@ describe('replaceBranches', () => {
     expect(keysOf(open(replaced, keys))).toEqual(keysOf(open(replaced, root)))
   })
 
+  it('saves what was sealed before an epoch that a member spoiled', () => {
+    const good = begin(base, stolen)
+    const spoiled = spoil(revoke(good, stolen, second), good.keychain.hashes.length)
+    expect(codeOf(() => open(spoiled, root))).toBe('key-mismatch')
+    const replaced = replace({ branches: [spoiled], keep: [device.memberId] }).keychain
+    const envelope = seal(good)
+    expect(openEnvelope(open(replaced, device), envelope)).toMatchObject({ record: NOTE })
+    expect(codeOf(() => open(replaced, stolen))).toBe('key-mismatch')
+  })
+
   it('refuses a base that the root does not open', () => {
     const start = validateKeychain(vaultId, vault.entries.slice(0, 2), verifySignature)
     expect(codeOf(() => replace({ base: start }))).toBe('key-mismatch')
   })
 })
+
+/** The chain up to `from`, then its revocation, and its epoch with a wrap that opens for nobody. */
+function spoil({ keychain }: Held, from: number): Keychain {
+  const entries = keychain.entries.slice(0, from + 1)
+  const epoch = keychain.epochs.at(-1)
+  if (epoch === undefined) throw new Error('an epoch')
+  const place = {
+    index: from + 1,
+    previous: epoch.previous,
+    signer: stolen.memberId,
+    timeMs: nowMs,
+  }
+  const rootWrap = random(epoch.rootWrap.length)
+  const body = encodeKeychainBody(place, { ...epoch, rootWrap }).slice()
+  const signature = stolen.sign(keychainSignedBytes(vaultId, body))
+  const entry = encodeKeychainEntry(body, signature).slice()
+  return validateKeychain(vaultId, [...entries, entry], verifySignature)
+}
 
 /** Every wrap and seal of every epoch after `from`, tried with all that somebody has. */
 function opensAny(keychain: Keychain, from: number, holder: DeviceKeys, keyring: Keyring): boolean {

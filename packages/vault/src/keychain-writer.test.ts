@@ -30,7 +30,7 @@ import {
   revokeMembers,
 } from './keychain-writer.ts'
 import { Keyring, openKeyring } from './keyring.ts'
-import { memberProof, type Signer } from './member-keys.ts'
+import { type MemberKeys, memberProof, type Signer } from './member-keys.ts'
 import { openMemberName, sealMemberName } from './member-name.ts'
 import { sealOlderEpoch } from './older-epoch.ts'
 import {
@@ -60,7 +60,7 @@ const verifyNode: VerifySignature = (message, signature, publicKey) => {
 
 type Grown = TestVault & { readonly second: DeviceKeys }
 
-function newcomerOf(vault: TestVault, keys: DeviceKeys): Newcomer {
+function newcomerOf(vault: TestVault, keys: MemberKeys): Newcomer {
   const { signingKey, kemKey } = keys
   return { kind: 'device', signingKey, kemKey, proof: memberProof(vault.root.vaultId, keys) }
 }
@@ -83,7 +83,10 @@ function growVault(label = 'grown'): Grown {
   return { ...vault, second, ...extended(vault, entry) }
 }
 
-function extended(vault: { entries: Uint8Array[]; keychain: Keychain }, entry: Uint8Array) {
+function extended(
+  vault: { entries: readonly Uint8Array[]; keychain: Keychain },
+  entry: Uint8Array,
+) {
   const keychain = extendKeychain(vault.keychain, [entry], verifySignature)
   return { entries: [...vault.entries, entry], keychain }
 }

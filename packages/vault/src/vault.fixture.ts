@@ -41,7 +41,7 @@ export function fixedRandom(label: string): RandomBytes {
 export type TestVault = {
   readonly root: Root
   readonly device: DeviceKeys
-  readonly entries: Uint8Array[]
+  readonly entries: readonly Uint8Array[]
   readonly keychain: Keychain
   readonly keyring: Keyring
   readonly random: RandomBytes

@@ -2,8 +2,8 @@
  * Keys, measured: what stretching a passphrase costs in time and memory, and what the rest of
  * recovery takes beside it.
  *
- * WebAssembly's memory only grows, so each size of Argon2id has a process of its own: the memory told
- * is what the resident set grew by at most.
+ * WebAssembly's memory only grows, so each size of Argon2id has a process of its own: the memory
+ * told is what the resident set grew by at most.
  *
  *   npm run bench:keys
  */

@@ -2,9 +2,9 @@
  * The codes of everything this package refuses, and its one error.
  *
  * A code is forever: people search for it, clients branch on it. No message, cause or field of
- * these errors holds a key, a passphrase, plaintext, or a word of a phrase or share but what a wrong
- * one may have been; whatever fails while an envelope is opened has one code and one text, so that
- * nobody learns from the error what was wrong with it.
+ * these errors holds a key, a passphrase, plaintext, or a word of a phrase or share, but what a
+ * wrong one may have been; whatever fails while an envelope is opened has one code and one text, so
+ * that nobody learns from the error what was wrong with it.
  */
 
 export type VaultErrorCode =

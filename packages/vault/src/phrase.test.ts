@@ -111,7 +111,7 @@ describe('parsePhrase', () => {
       { numRuns: 40, seed: 7 },
     )
     expect(named).toBeGreaterThan(10)
-  })
+  }, 60_000)
 
   it('repeats no word of the phrase but the ones it proposes', () => {
     const typed = replaced(3, 'adjust')

@@ -59,7 +59,7 @@ export function packWords(words: readonly string[]): Uint8Array {
   return packBits(words.map((word) => [INDEXES.get(word) ?? 0, WORD_BITS]))
 }
 
-/** The words that begin so, in the order of the list: none for an empty prefix, which says nothing. */
+/** The words that begin so, in the order of the list: none for an empty prefix. */
 export function completeWord(prefix: string): string[] {
   const letters = prefix.normalize('NFKD').trim().toLowerCase()
   return letters === '' ? [] : wordlist.filter((word) => word.startsWith(letters))

@@ -2,9 +2,10 @@
  * Mistake: what may be wrong with words that are all on the list and whose checksum does not fit.
  *
  * One word read as another, or two neighbours the wrong way round: each such change is tried, and
- * those that make the checksum right are told, the likeliest first. A phrase has 8 bits of checksum,
- * so that of 256 changes one is right by chance: only words that look like the typed one are tried,
- * and what is found is a guess. A share has 33 bits: what is found there is what was written.
+ * those that make the checksum right are told, the likeliest first. A phrase has 8 bits of
+ * checksum, so that of 256 changes one is right by chance: only words that look like the typed one
+ * are tried, and what is found is a guess. A share has 33 bits: what is found there is what was
+ * written.
  */
 import { nearWords } from './word-list.ts'
 

@@ -16,8 +16,8 @@
  *             ms (8) ‖ size (2) and UTF-8 of the remote's address ‖ zeros to a multiple of 64
  *
  * Whoever finds the file may guess at leisure, unlike at a device's: so 256 MiB at least. The
- * checksum finds damage before a passphrase is blamed; the commitment keeps one file from opening to
- * many passphrases. Magic, size and checksum stay where they are in later versions. Frozen by
+ * checksum finds damage before a passphrase is blamed; the commitment keeps one file from opening
+ * to many passphrases. Magic, size and checksum stay where they are in later versions. Frozen by
  * test/vectors/recovery.json; decision 0024.
  */
 import {
@@ -73,12 +73,12 @@ export type RecoveryFileForm = Argon2idParameters & {
   readonly bytes: number
 }
 
-/** 256 MiB and 3 passes: 1.1 s for each guess of an attacker's machine that is like ours. */
+/** 256 MiB and 3 passes: 0.9 s for each guess on a machine like ours. */
 export const RECOVERY_FILE_BOUNDS: Argon2idBounds = {
   floor: { passes: 3, memoryKib: 256 * 1024 },
   ceiling: ARGON2ID_BOUNDS.ceiling,
 }
-/** The least that NIST SP 800-63B lets a person choose; it keeps slips out, and measures nothing. */
+/** The least of NIST SP 800-63B, revision 3: it keeps slips out, and measures nothing. */
 export const PASSPHRASE_CHARACTERS_MIN = 8
 export const REMOTE_BYTES_MAX = 512
 
@@ -237,7 +237,7 @@ function encodeContent({ seed, vaultId, keychainHead, ...made }: RecoveryFile): 
   if (remote.length > REMOTE_BYTES_MAX) {
     throw new ProtocolError(
       'too-large',
-      `the address of the remote has ${remote.length} bytes, and a key file takes ${REMOTE_BYTES_MAX}`,
+      `the address of the remote has ${remote.length} bytes, over the ${REMOTE_BYTES_MAX} of a key file`,
     )
   }
   const used = REMOTE_OFFSET + 2 + remote.length

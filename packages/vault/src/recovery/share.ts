@@ -12,8 +12,8 @@
  *     33  checksum    the first bits of SHA-256(label ‖ all bits before, zeros to a whole byte)
  *
  * 363 bits, so 33 words of 11, the last three of them the checksum: far from anything by chance, so
- * a single wrong word can be named. The English list of BIP-39 is that of the recovery phrase, which
- * has 24 words. Frozen by test/vectors/recovery.json; decision 0024.
+ * a single wrong word can be named. The English list of BIP-39 is that of the recovery phrase,
+ * which has 24 words. Frozen by test/vectors/recovery.json; decision 0024.
  */
 import { assert, concat, encodeUtf8, equalBytes, sha256 } from '@blindcopy/protocol'
 import { type BitField, bitsAt, packBits } from '../bits.ts'
@@ -47,7 +47,7 @@ export type ShareHead = Split & { readonly set: number; readonly number: number 
 
 export type Share = ShareHead & { readonly part: Uint8Array }
 
-/** The words, one space apart. They are as secret as a part of the key: show them, never keep them. */
+/** The words, one space apart. As secret as a key: show them, never keep them. */
 export function formatShare(share: Share): string {
   assert(share.part.length === PART_BYTES, 'a part has 36 values and a point')
   const fields: BitField[] = [
@@ -59,8 +59,10 @@ export function formatShare(share: Share): string {
     ...Array.from(share.part, (byte): BitField => [byte, 8]),
   ]
   const data = packBits(fields)
-  const bytes = Array.from({ length: DATA_WORDS }, (_, i) => bitsAt(data, i * WORD_BITS, WORD_BITS))
-  return [...bytes, ...checksumOf(data)].map(wordOf).join(' ')
+  const indexes = Array.from({ length: DATA_WORDS }, (_, i) =>
+    bitsAt(data, i * WORD_BITS, WORD_BITS),
+  )
+  return [...indexes, ...checksumOf(data)].map(wordOf).join(' ')
 }
 
 /**
@@ -98,7 +100,6 @@ export function inspectShare(text: string): ShareHead {
   return { set, threshold, count, number }
 }
 
-/** The digest that is split with a seed shows that shares fit together. */
 export function equalShares(a: Share, b: Share): boolean {
   return isSameSet(a, b) && a.number === b.number && equalBytes(a.part, b.part)
 }

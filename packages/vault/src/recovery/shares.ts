@@ -189,7 +189,7 @@ function mixedSets(shares: readonly Share[]): VaultError {
   })
   return new VaultError(
     'shares-mixed',
-    `the shares are of different sets: ${parts.join('; ')}. All of a set begin with the same two words`,
+    `the shares are of different sets, which begin with other words: ${parts.join('; ')}`,
     { details: { sets: found } },
   )
 }

@@ -1,6 +1,7 @@
 /**
  * recovery.json through the code: what opens gives what is written, and is made again to the letter
- * from the same randomness; what is refused has its code. Never generate it again to make this pass.
+ * from the same randomness; what is refused has its code. Never generate it again to make this
+ * pass.
  */
 import { readFileSync } from 'node:fs'
 import { formatHex, type Hash, sha256, type VaultId } from '@blindcopy/protocol'

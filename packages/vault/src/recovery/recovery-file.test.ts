@@ -103,7 +103,7 @@ describe('a key file', () => {
       },
     )
     await fc.assert(law, { numRuns: 30 })
-  })
+  }, 60_000)
 
   it('holds none of it in the open, and has one size for addresses alike', async () => {
     const text = formatHex(bytes)

@@ -166,10 +166,7 @@ export async function decodeRecoveryFileWithin(
   const salt = bytes.slice(SALT_OFFSET, COMMITMENT_OFFSET)
   const stretched = await stretchPassphrase(passphrase, salt, parameters)
   try {
-    const content = openContent(bytes, stretched)
-    const file = parseContent(content)
-    content.fill(0)
-    return file
+    return parseContent(openContent(bytes, stretched))
   } finally {
     stretched.wipe()
   }
@@ -253,6 +250,7 @@ function encodeContent({ seed, vaultId, keychainHead, ...made }: RecoveryFile): 
   )
 }
 
+/** Takes `content` over. */
 function parseContent(content: Uint8Array): RecoveryFile {
   const headOffset = SECRET_BYTES + VAULT_ID_BYTES
   const lengthOffset = headOffset + HASH_BYTES
@@ -262,8 +260,10 @@ function parseContent(content: Uint8Array): RecoveryFile {
   if (remoteBytes > REMOTE_BYTES_MAX || remoteEnd > content.length) {
     throw damaged('its content has the wrong form')
   }
+  const seed = new Secret('RecoverySeed', content.slice(0, SECRET_BYTES))
+  content.fill(0, 0, SECRET_BYTES)
   return {
-    seed: new Secret('RecoverySeed', content.slice(0, SECRET_BYTES)),
+    seed,
     vaultId: parseVaultId(content.slice(SECRET_BYTES, headOffset)),
     keychainHead: content.slice(headOffset, lengthOffset) as Hash,
     keychainLength: decodeUint32(content, lengthOffset),

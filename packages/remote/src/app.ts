@@ -232,7 +232,9 @@ function routeMembers(app: Hono, parts: AppParts): void {
     await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
     return withBody(context.req.raw, small, async (body) => {
       const { ids } = parseMessage(RecordsRequest, body)
-      return cborResponse(RecordsAnswer, await readRecords(parts, caller.vault, ids))
+      // Asked again: a body may take minutes, and its sender be revoked meanwhile.
+      const { vault } = await callerOf(context)
+      return cborResponse(RecordsAnswer, await readRecords(parts, vault, ids))
     })
   })
   app.post('/v1/reconcile', async (context) => {
@@ -240,7 +242,7 @@ function routeMembers(app: Hono, parts: AppParts): void {
     await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
     return withBody(context.req.raw, round, async (body) => {
       const request = parseMessage(ReconcileRequest, body)
-      const { vaultId } = caller.vault
+      const { vaultId } = (await callerOf(context)).vault
       return cborResponse(ReconcileAnswer, await reconcile(parts, vaultId, request))
     })
   })

@@ -108,7 +108,9 @@ export async function findEntrySeq(
   { keys }: Vault,
   entry: Uint8Array,
 ): Promise<number | undefined> {
-  for await (const page of parts.store.pages(keys.keychainFrom(0))) {
+  // Replaced entries stand between: what has an index is stored there or later.
+  const { index } = parseKeychainEntry(entry)
+  for await (const page of parts.store.pages(keys.keychainFrom(index))) {
     for (const [, value] of page) {
       if (equalBytes(value.subarray(ENTRY_SEQ_BYTES), entry)) return decodeUint64(value)
     }
@@ -118,11 +120,20 @@ export async function findEntrySeq(
 
 /**
  * How many of the entries count against what a member may append in a day: those of the root, and
- * what takes a member out, are never refused for that. Throws `keychain-invalid`.
+ * what takes a member out, its epoch included, are never refused for that. What else stands in the
+ * same append counts, or one revocation would open the way for any number. Throws
+ * `keychain-invalid`.
  */
 export function countCounted(keychain: Keychain, entries: readonly Uint8Array[]): number {
-  const parsed = entries.map(parseKeychainEntry)
-  if (parsed.some(({ payload }) => payload.type === 'member-revoke')) return 0
   const { memberId } = keychain.root
-  return parsed.filter(({ signer }) => !equalBytes(signer, memberId)).length
+  let isEpochDue = false
+  let count = 0
+  for (const entry of entries) {
+    const { signer, payload } = parseKeychainEntry(entry)
+    const isFree = payload.type === 'member-revoke' || (payload.type === 'epoch' && isEpochDue)
+    if (payload.type === 'member-revoke') isEpochDue = true
+    if (payload.type === 'epoch') isEpochDue = false
+    if (!isFree && !equalBytes(signer, memberId)) count++
+  }
+  return count
 }

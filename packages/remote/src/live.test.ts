@@ -1,73 +1,15 @@
 /** The live socket, with sockets made up here; node.test.ts does the same over a wire. */
-import {
-  encodeCbor,
-  HASH_NONE,
-  KeychainAppendAnswer,
-  type LiveFrame,
-  LiveFrame as LiveFrameSchema,
-  PROTOCOL_VERSION,
-  parseMessage,
-  SESSION_TOKEN_MS,
-} from '@blindcopy/protocol'
+import { HASH_NONE, KeychainAppendAnswer, SESSION_TOKEN_MS } from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
+import { FakeSocket, helloOf, joinSocket } from './live.fixture.ts'
 import {
   HEARTBEAT_MS,
   HELLO_BYTES_MAX,
   HELLO_MS_MAX,
-  type LiveConnection,
-  type LiveSocket,
   SOCKET_BUFFER_BYTES_MAX,
   SOCKETS_PER_VAULT_MAX,
 } from './live.ts'
-import {
-  type Bench,
-  Device,
-  makeEnvelope,
-  must,
-  openVault,
-  random,
-  record,
-} from './remote.fixture.ts'
-
-class FakeSocket implements LiveSocket {
-  readonly frames: LiveFrame[] = []
-  closed: { code: number; reason: string } | undefined
-  bufferedBytes = 0
-  readonly connection: LiveConnection
-
-  constructor(bench: Bench) {
-    this.connection = bench.remote.live.open(this)
-  }
-
-  send(frame: Uint8Array): void {
-    if (this.closed !== undefined) throw new Error('sent after it was closed')
-    this.frames.push(parseMessage(LiveFrameSchema, frame))
-  }
-
-  close(code: number, reason: string): void {
-    this.closed = { code, reason }
-    this.connection.closed()
-  }
-
-  take(): LiveFrame[] {
-    return this.frames.splice(0)
-  }
-}
-
-const helloOf = (device: Device, changes: Record<string, unknown> = {}): Uint8Array =>
-  encodeCbor({
-    protocol: PROTOCOL_VERSION,
-    token: device.token,
-    syncId: device.syncId,
-    cursor: [device.cursor.seq, device.cursor.chain],
-    ...changes,
-  })
-
-async function joinSocket(device: Device): Promise<FakeSocket> {
-  const socket = new FakeSocket(device.bench)
-  await socket.connection.receive(helloOf(device))
-  return socket
-}
+import { Device, makeEnvelope, must, openTwo, openVault, random, record } from './remote.fixture.ts'
 
 async function pushOne(device: Device, number = 1) {
   const id = device.stamp()
@@ -75,17 +17,6 @@ async function pushOne(device: Device, number = 1) {
   const [verdict] = await device.push([id, [[envelope]]])
   if (verdict?.type !== 'applied') throw new Error('not applied')
   return { id, envelope, ...verdict }
-}
-
-/** Two devices of one vault, both logged in. */
-async function openTwo() {
-  const opened = await openVault()
-  const { bench, chain, device } = opened
-  const previous = chain.head
-  const signer = chain.addDevice(device.signer)
-  const entries = chain.entries.slice(-1)
-  must(KeychainAppendAnswer, await device.post('/v1/keychain', { previous, entries }))
-  return { ...opened, other: await new Device(bench, chain, signer).join() }
 }
 
 describe('a live socket', () => {

@@ -2,7 +2,6 @@
  * Fixture: a remote with a clock of its own, and members that speak to it as a client would, made
  * of node:crypto keys and random wraps (the remote cannot tell). Only tests import it.
  */
-import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import {
   ChallengeAnswer,
   type ChangesFrame,
@@ -13,50 +12,36 @@ import {
   type Envelope,
   encodeBoundHeader,
   encodeCbor,
-  encodeKeychainBody,
-  encodeKeychainEntry,
   encodeTimestamp,
   FrameReader,
   formatCursor,
   formatSyncId,
   HASH_NONE,
-  type Hash,
   HEADER_CURSOR,
   HEADER_SYNC_ID,
-  type KemPublicKey,
-  type KeychainPayload,
-  keychainEntryHash,
-  keychainSignedBytes,
+  KeychainAppendAnswer,
   LIVE_FRAME_BYTES_MAX,
   type LogPosition,
   loginSignedBytes,
-  type MemberId,
-  memberIdOf,
-  memberProofBytes,
   Problem,
   PushAnswer,
+  parseKeychainEntry,
   parseMessage,
   type RecordId,
-  SEALED_EPOCH_BYTES,
   SessionAnswer,
-  type Signature,
-  type SigningPublicKey,
   type SyncId,
   type Timestamp,
-  type VaultId,
   type Verdict,
-  vaultIdOf,
-  WRAP_BYTES,
 } from '@blindcopy/protocol'
 import { createMemoryStore, type Entry, type Store } from '@blindcopy/secondary'
 import type { Hono } from 'hono'
+import { type Chain, makeChain, random, type Signer, START_MS } from './chain.fixture.ts'
 import { verifySignature } from './node.ts'
 import { createRemote, type Remote, type RemoteOptions } from './remote.ts'
 
-export const ORIGIN = 'https://remote.example'
-export const START_MS = 1_700_000_000_000
+export { Chain, makeChain, makeSigner, random, type Signer, START_MS } from './chain.fixture.ts'
 
-export const random = (sizeBytes: number): Uint8Array => new Uint8Array(randomBytes(sizeBytes))
+export const ORIGIN = 'https://remote.example'
 
 export type Bench = {
   readonly store: Store
@@ -100,110 +85,6 @@ export async function dump(store: Store): Promise<Entry[]> {
   const entries: Entry[] = []
   for await (const page of store.pages({})) entries.push(...page)
   return entries
-}
-
-export type Signer = {
-  readonly signingKey: SigningPublicKey
-  readonly kemKey: KemPublicKey
-  readonly memberId: MemberId
-  sign(message: Uint8Array): Signature
-}
-
-export function makeSigner(): Signer {
-  const pair = generateKeyPairSync('ed25519')
-  const signingKey = rawKey(pair.publicKey)
-  return {
-    signingKey,
-    kemKey: random(1216) as KemPublicKey,
-    memberId: memberIdOf(signingKey),
-    sign: (message) =>
-      new Uint8Array(sign(null, message, pair.privateKey)) as Uint8Array as Signature,
-  }
-}
-
-const rawKey = (key: KeyObject): SigningPublicKey =>
-  new Uint8Array(key.export({ format: 'der', type: 'spki' }).subarray(12)) as SigningPublicKey
-
-/** A vault's keychain as its members hold it. */
-export class Chain {
-  readonly root: Signer
-  readonly vaultId: VaultId
-  readonly entries: Uint8Array[] = []
-  readonly members: Signer[] = []
-  head: Hash = HASH_NONE
-  epoch = 0
-
-  constructor(root: Signer = makeSigner()) {
-    this.root = root
-    this.vaultId = vaultIdOf(root.signingKey, root.kemKey)
-    this.append(root, {
-      type: 'genesis',
-      rootSigningKey: root.signingKey,
-      rootKemKey: root.kemKey,
-      idKeyCommitment: random(32) as Hash,
-    })
-  }
-
-  append(signer: Signer, payload: KeychainPayload): Uint8Array {
-    const place = {
-      index: this.entries.length,
-      previous: this.head,
-      signer: signer.memberId,
-      timeMs: START_MS,
-    }
-    const body = encodeKeychainBody(place, payload)
-    const signature = signer.sign(keychainSignedBytes(this.vaultId, body))
-    const entry = encodeKeychainEntry(body, signature)
-    this.entries.push(entry)
-    this.head = keychainEntryHash(body.slice(), signature)
-    return entry
-  }
-
-  addDevice(by: Signer, device: Signer = makeSigner()): Signer {
-    this.append(by, {
-      type: 'member-add',
-      kind: 'device',
-      signingKey: device.signingKey,
-      kemKey: device.kemKey,
-      proof: device.sign(memberProofBytes(this.vaultId, device)),
-      sealedName: random(40),
-      wrap: this.epoch === 0 ? null : random(WRAP_BYTES),
-      vaultProof: null,
-    })
-    this.members.push(device)
-    return device
-  }
-
-  addEpoch(by: Signer): void {
-    const older = this.epoch
-    this.epoch++
-    this.append(by, {
-      type: 'epoch',
-      epoch: this.epoch,
-      commitment: random(32) as Hash,
-      wraps: this.members.map(({ memberId }) => ({ memberId, wrap: random(WRAP_BYTES) })),
-      rootWrap: random(WRAP_BYTES),
-      sealedEpochs: older === 0 ? [] : [{ epoch: older, sealed: random(SEALED_EPOCH_BYTES) }],
-    })
-  }
-
-  /** The same vault seen elsewhere: what is appended there does not show here. */
-  fork(): Chain {
-    const other = new Chain(this.root)
-    other.entries.splice(0, other.entries.length, ...this.entries)
-    other.members.push(...this.members)
-    other.head = this.head
-    other.epoch = this.epoch
-    return other
-  }
-}
-
-/** A vault of one device, ready to write. */
-export function makeChain(): { chain: Chain; device: Signer } {
-  const chain = new Chain()
-  const device = chain.addDevice(chain.root)
-  chain.addEpoch(device)
-  return { chain, device }
 }
 
 export type Answer = {
@@ -319,6 +200,13 @@ export class Device {
     return encodeTimestamp({ milliseconds: ms, counter: this.#counter++ }, identity)
   }
 
+  /** Appends entries of the keychain that follow one another. */
+  append(entries: readonly Uint8Array[]): Promise<Answer> {
+    const [first] = entries
+    const previous = first === undefined ? this.chain.head : parseKeychainEntry(first).previous
+    return this.post('/v1/keychain', { previous, entries })
+  }
+
   async push(...transactions: unknown[]): Promise<Verdict[]> {
     return must(PushAnswer, await this.post('/v1/push', { transactions })).verdicts
   }
@@ -372,4 +260,15 @@ export async function openVault(
   const device = new Device(bench, chain, signer)
   must(CreateAnswer, await device.create())
   return { bench, chain, device: await device.join() }
+}
+
+/** The same with a second device, added by the first and logged in. */
+export async function openTwo(
+  options: Partial<RemoteOptions> = {},
+): Promise<{ bench: Bench; chain: Chain; device: Device; other: Device }> {
+  const opened = await openVault(options)
+  const { bench, chain, device } = opened
+  const signer = chain.addDevice(device.signer)
+  must(KeychainAppendAnswer, await device.append(chain.entries.slice(-1)))
+  return { ...opened, other: await new Device(bench, chain, signer).join() }
 }

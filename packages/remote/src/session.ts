@@ -56,13 +56,19 @@ export async function beginSession(parts: Parts, request: SessionRequest): Promi
   if (!checkSignature(parts.verify, loginSignedBytes(request), request.signature, signingKey)) {
     challengeFailed('the signature is wrong')
   }
-  const { syncId, head, keychainLength } = vault.state
-  return {
-    ...parts.tokens.issue({ vaultId, memberId }),
-    syncId,
-    head: [head.seq, head.chain],
-    keychainLength,
-  }
+  // Asked again where nothing can come between: a revocation that is being written wins. Only now,
+  // so that nobody without a good signature waits in the vault's section.
+  return parts.vaults.exclusively(vaultId, async (found) => {
+    const present = mustVault(found)
+    mustMember(present, memberId)
+    const { syncId, head, keychainLength } = present.state
+    return {
+      ...parts.tokens.issue({ vaultId, memberId }),
+      syncId,
+      head: [head.seq, head.chain],
+      keychainLength,
+    }
+  })
 }
 
 /** Checks the `Authorization` header. */

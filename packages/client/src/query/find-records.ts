@@ -35,6 +35,7 @@ export async function findRecords<T>(
   indexes: readonly IndexFields[],
   query: CompiledQuery<T>,
 ): Promise<FoundRecords<T>> {
+  reader.checkOpen()
   const keys = query.key?.bounds
   if (keys?.type === 'places') return findByKeys(reader, keys.values, query)
   const plan = planQuery(query, indexes)

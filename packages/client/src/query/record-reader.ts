@@ -37,7 +37,7 @@ export class RecordReader<T> {
 
   /** Every record, in no particular order, a page of the disk at a time. */
   async *pages(): AsyncGenerator<readonly Found<T>[]> {
-    this.#checkOpen()
+    this.checkOpen()
     for await (const page of this.context.local.pages(this.tag)) {
       yield page.map((version) => this.#open(version)).filter((found) => found !== undefined)
     }
@@ -45,7 +45,7 @@ export class RecordReader<T> {
 
   /** The keys of records of a newer version than the app knows, a page at a time. */
   async *deferredPages(): AsyncGenerator<readonly string[]> {
-    this.#checkOpen()
+    this.checkOpen()
     const { local, sealer } = this.context
     const declaration = declarationOf(this.context, this.name)
     for await (const page of local.pages(this.tag)) {
@@ -58,7 +58,7 @@ export class RecordReader<T> {
 
   /** The records of these ids in their order; undefined where there is none that can be read. */
   async read(ids: readonly string[]): Promise<(Found<T> | undefined)[]> {
-    this.#checkOpen()
+    this.checkOpen()
     const found: (Found<T> | undefined)[] = []
     for (let first = 0; first < ids.length; first += READ_MAX) {
       const recordIds = ids.slice(first, first + READ_MAX).map(idOfText)
@@ -91,13 +91,14 @@ export class RecordReader<T> {
       const isDamaged = error instanceof VaultError || error instanceof ProtocolError
       if (!isDamaged) throw error
       // Without its keys a closed vault opens nothing: that is no damage.
-      this.#checkOpen()
+      this.checkOpen()
       this.#tell(version)
       return undefined
     }
   }
 
-  #checkOpen(): void {
+  /** Throws `locked` or `closed`. */
+  checkOpen(): void {
     const { ended } = this.context
     if (ended.aborted) throw accessError(ended)
   }

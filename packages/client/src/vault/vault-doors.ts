@@ -82,7 +82,8 @@ export async function createVaultOn(
   const device = generateDeviceKeys(random)
   const deviceName = options.deviceName ?? platform.deviceName()
   const nowMs = platform.nowMs()
-  const { entries } = foundKeychain({ root, device, deviceName, nowMs, random })
+  const { entries, keyring } = foundKeychain({ root, device, deviceName, nowMs, random })
+  keyring.wipe()
   const { vaultId } = root
   root.wipe()
   const vault = await writeVault(platform, folder, { ...options, vaultId, remote, entries, device })

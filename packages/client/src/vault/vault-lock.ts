@@ -18,7 +18,15 @@ import type { SyncControl } from './vault-sync.ts'
 const PATIENCE_MS = 3_000
 
 export type VaultLock = {
+  /**
+   * Takes the keys out of memory: live queries end, sync stops, and until `unlock` whatever reads or
+   * writes throws `locked`. In a browser: of this tab, the others stay as they are.
+   */
   lock(): Promise<void>
+  /**
+   * Goes on after `lock`, with sync if it was started. Throws `passphrase-wrong` and the like, and
+   * stays locked. Where the vault is not locked the passphrase is checked all the same.
+   */
   unlock(options?: { readonly passphrase?: string | undefined }): Promise<void>
 }
 

@@ -101,15 +101,7 @@ export class Vault implements AsyncDisposable {
   readonly #context: WriteContext
   /** How the keys of this device are closed on its disk, and how to change that. */
   readonly protection: VaultProtection
-  /**
-   * Takes the keys out of memory: live queries end, sync stops, and until `unlock` whatever reads or
-   * writes throws `locked`. In a browser: of this tab, the others stay as they are.
-   */
   readonly lock: VaultLock['lock']
-  /**
-   * Goes on after `lock`, with sync if it was started. Throws `passphrase-wrong` and the like, and
-   * stays locked. Where the vault is not locked the passphrase is checked all the same.
-   */
   readonly unlock: VaultLock['unlock']
   readonly #access: Access
   readonly #endListening: (() => void)[]

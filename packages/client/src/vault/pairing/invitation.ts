@@ -85,12 +85,12 @@ export async function invite(parts: PairingParts, options: InviteOptions): Promi
   const { mailboxId } = keys
   const waiting = { platform, transport, mailboxId, expiresMs, signal }
   const inviting = { parts, keys, waiting, invite, nonce, withToken }
-  await say(inviting, invite)
+  await sealFor(inviting, invite)()
   return {
     ...shown,
     remote,
     expiresMs,
-    newcomer: once((signal?: AbortSignal) => awaitNewcomer(within(inviting, signal))),
+    newcomer: once((signal?: AbortSignal) => awaitNewcomer(inviting, signal)),
     async cancel() {
       end.abort(pairingExpired())
       await close(inviting)
@@ -99,7 +99,7 @@ export async function invite(parts: PairingParts, options: InviteOptions): Promi
   }
 }
 
-/** One newcomer an invitation, however often it is asked for; a call that was aborted may be again. */
+/** One result, however often it is asked for; what failed may be tried again. */
 function once<A, T>(job: (argument?: A) => Promise<T>): (argument?: A) => Promise<T> {
   let running: Promise<T> | undefined
   return (argument) => {
@@ -125,10 +125,9 @@ async function makeKeys(
   return { keys: pairingKeysOfCode(secret, origin), shown: { code } }
 }
 
-function within(inviting: Inviting, signal: AbortSignal | undefined): Inviting {
-  if (signal === undefined) return inviting
-  const { waiting } = inviting
-  return { ...inviting, waiting: { ...waiting, signal: AbortSignal.any([waiting.signal, signal]) } }
+function waitingFor({ waiting }: Inviting, signal: AbortSignal | undefined): Waiting {
+  if (signal === undefined) return waiting
+  return { ...waiting, signal: AbortSignal.any([waiting.signal, signal]) }
 }
 
 /** A token lives longer than an invitation, unless the remote was started again. */
@@ -161,19 +160,25 @@ async function currentKeychain(parts: PairingParts, token: string): Promise<Keyc
   return mergeKeychain(parts.membership.keychain, entries, verifySignature).keychain
 }
 
-function say(
-  { parts, keys, waiting, withToken }: Inviting,
-  message: PairingMessage,
-): Promise<void> {
+/** Sealed once, so that what is written again after a lost answer is the same. */
+function sealFor({ parts, keys, waiting, withToken }: Inviting, message: PairingMessage) {
   const sealed = sealPairingMessage(message, keys, parts.platform.random)
-  return withToken((token) =>
-    writeMailbox(waiting, { slot: slotOf(message), message: sealed }, token),
-  )
+  const write = { slot: slotOf(message), message: sealed }
+  return () => withToken((token) => writeMailbox(waiting, write, token))
 }
 
-async function awaitNewcomer(inviting: Inviting): Promise<Newcomer> {
-  const { keys, waiting, invite, nonce } = inviting
-  const sealed = await awaitMessage(waiting, MAILBOX_SLOTS.join)
+/** Over whatever the network does, as long as the invitation lives. */
+async function say(inviting: Inviting, message: PairingMessage): Promise<void> {
+  const write = sealFor(inviting, message)
+  await untilDone(inviting.waiting, async () => {
+    await write()
+    return true
+  })
+}
+
+async function awaitNewcomer(inviting: Inviting, signal?: AbortSignal): Promise<Newcomer> {
+  const { keys, invite, nonce } = inviting
+  const sealed = await awaitMessage(waitingFor(inviting, signal), MAILBOX_SLOTS.join)
   const join = await orClose(inviting, async () => readJoin(sealed, inviting))
   await say(inviting, { type: 'reveal', nonce })
   const { mailboxId } = keys
@@ -217,16 +222,18 @@ function newcomerOf(inviting: Inviting, join: PairingJoin, digits: string): Newc
     if (verdict === undefined || verdict === said) verdict = said
     else throw new ClientError('invalid-argument', 'this newcomer was answered already')
   }
+  const approving = once(() => approve(inviting, join))
+  const denying = once(() => say(inviting, { type: 'deny', reason: 'declined' }))
   return {
     name: join.name,
     digits,
     approve: async () => {
       decide('approve')
-      await approve(inviting, join)
+      await approving()
     },
     deny: async () => {
       decide('deny')
-      await say(inviting, { type: 'deny', reason: 'declined' })
+      await denying()
     },
   }
 }
@@ -234,14 +241,16 @@ function newcomerOf(inviting: Inviting, join: PairingJoin, digits: string): Newc
 async function approve(inviting: Inviting, join: PairingJoin): Promise<void> {
   const { parts, waiting } = inviting
   // Asked last of all: a second device may have answered while the person compared digits.
-  await orClose(inviting, () => readMailbox(waiting))
+  await orClose(inviting, () => untilDone(waiting, () => readMailbox(waiting)))
   const checkpoint = (await parts.newestCheckpoint?.()) ?? null
-  const keychainHead = await inviting.withToken((token) => append(inviting, join, token))
-  // It is a member now, so it is told so, over whatever the network does.
-  await untilDone(waiting, async () => {
-    await say(inviting, { type: 'approve', keychainHead, checkpoint })
-    return true
-  })
+  const keychainHead = await inviting
+    .withToken((token) => append(inviting, join, token))
+    .catch(async (error: unknown) => {
+      const isOver = codeOf(error) === 'pairing-failed'
+      if (isOver) await say(inviting, { type: 'deny', reason: 'failed' }).catch(() => undefined)
+      throw error
+    })
+  await say(inviting, { type: 'approve', keychainHead, checkpoint })
 }
 
 /** Adds the newcomer unless it is there already, and returns the head of the chain it is in. */

@@ -49,7 +49,7 @@ import type { Vault } from '../vault.ts'
 import { emptyFolder, writeVault } from '../vault-doors.ts'
 import type { JoinOptions, PairingTransport } from './pairing.ts'
 import { pairingDenied, pairingFailed } from './pairing-error.ts'
-import { awaitMessage, readMailbox, type Waiting, writeMailbox } from './waiting.ts'
+import { awaitMessage, readMailbox, untilDone, type Waiting, writeMailbox } from './waiting.ts'
 
 /** One pairing under way. */
 type Joining = {
@@ -76,14 +76,16 @@ export async function join(platform: Platform, options: JoinOptions): Promise<Va
   const joining = { platform, transport, keys, waiting, device }
   try {
     const { invite, approve } = await answer(joining, options)
-    const keychain = await fetchKeychain(joining, invite, approve)
-    const { vaultId, entries } = keychain
+    const { vaultId, entries } = await fetchKeychain(joining, invite, approve)
     const { remote } = address
     const { passphrase, keyStore } = options
     const parts = { vaultId, remote, entries, device, passphrase, keyStore }
     const vault = await writeVault(platform, folder, parts)
     if (approve.checkpoint !== null) await options.onCheckpoint?.(approve.checkpoint)
     return vault
+  } catch (error) {
+    device.wipe()
+    throw error
   } finally {
     keys.sealingKey.wipe()
   }
@@ -173,9 +175,13 @@ function open({ keys }: Joining, slot: MailboxSlot, sealed: Uint8Array): Pairing
   }
 }
 
+/** Sealed once: another answer, after one that was lost, would contest the first. */
 async function say({ platform, keys, waiting }: Joining, message: PairingJoin): Promise<void> {
   const sealed = sealPairingMessage(message, keys, platform.random)
-  await writeMailbox(waiting, { slot: MAILBOX_SLOTS.join, message: sealed })
+  await untilDone(waiting, async () => {
+    await writeMailbox(waiting, { slot: MAILBOX_SLOTS.join, message: sealed })
+    return true
+  })
 }
 
 async function confirm(

@@ -57,6 +57,8 @@ export type ClientErrorCode =
   | 'device-revoked'
   /** What was asked for would leave the vault without a way in. */
   | 'last-way-in'
+  /** The remote has no vault with this recovery key. */
+  | 'key-unknown'
   /** The key opens a vault, and was revoked since it was made. */
   | 'key-revoked'
   /** The keychain of the remote or of a backup does not have what the key was made with. */

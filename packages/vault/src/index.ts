@@ -22,6 +22,7 @@ export {
 export { type BranchOptions, replaceBranches } from './keychain-branch.ts'
 export {
   addMember,
+  admitMember,
   beginEpoch,
   foundKeychain,
   type Newcomer,

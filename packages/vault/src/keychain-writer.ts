@@ -95,6 +95,28 @@ export function addMember(
   return draft.finish().entries[0] as Uint8Array
 }
 
+/**
+ * A member that is added and, in the same append, members that are no more and the epoch that they
+ * do not get. Throws as `addMember` and `revokeMembers` do.
+ */
+export function admitMember(
+  options: Writing & {
+    readonly keyring: Keyring
+    readonly newcomer: Newcomer
+    readonly name: string
+    readonly revoke: readonly MemberId[]
+  },
+): { entries: readonly Uint8Array[]; keychain: Keychain } {
+  const draft = new KeychainDraft(options)
+  checkNewest(options.keychain, options.keyring)
+  appendMember(draft, options)
+  if (options.revoke.length > 0) {
+    draft.append({ type: 'member-revoke', memberIds: options.revoke })
+    appendNextEpoch(draft, options).wipe()
+  }
+  return draft.finish()
+}
+
 /** Into a draft: a member with the keys of the newest epoch. Throws `key-mismatch`. */
 export function appendMember(
   draft: KeychainDraft,

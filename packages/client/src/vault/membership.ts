@@ -16,6 +16,7 @@ import {
   type Member,
   type MemberId,
   mergeKeychain,
+  newestEpoch,
   parseKeychainEntry,
   replayKeychain,
   settledBefore,
@@ -66,9 +67,7 @@ export class Membership {
   private constructor(device: DeviceKeys, entries: readonly Uint8Array[], keychain: Keychain) {
     this.memberId = device.memberId
     this.#keychain = keychain
-    const keyring = openNewest(keychain, device)
-    this.#held = { device, keyring }
-    this.#trouble = troubleOf(keychain, device.memberId, keyring)
+    this.#hold(device)
     for (const entry of entries) this.#placeOf(entry)
   }
 
@@ -98,12 +97,18 @@ export class Membership {
     return this.#trouble
   }
 
-  /** Borrowed for the call at hand, as it is wiped with the lock. Throws `locked` or `closed`. */
+  /** Throws `locked` or `closed`. Borrowed for the call at hand: it is wiped when that happens. */
   get keyring(): Keyring {
     return this.#keys.keyring
   }
 
-  /** Borrowed like it. Throws `locked` or `closed`. */
+  /** To seal with: throws `device-revoked` or `key-mismatch` too, for one who may only read. */
+  get writingKeyring(): Keyring {
+    if (this.#trouble === undefined) return this.keyring
+    throw troubleError(this.#trouble)
+  }
+
+  /** Throws `locked` or `closed`. */
   get device(): DeviceKeys {
     return this.#keys.device
   }
@@ -113,10 +118,11 @@ export class Membership {
     throw this.#isClosed ? closedError() : lockedError()
   }
 
-  /** To seal with. As `keyring`, and `device-revoked` or `key-mismatch` for a reader. */
-  get writingKeyring(): Keyring {
-    if (this.#trouble === undefined) return this.keyring
-    throw troubleError(this.#trouble)
+  #hold(device: DeviceKeys): void {
+    const keyring = openNewest(this.#keychain, device)
+    this.lock()
+    this.#held = { device, keyring }
+    this.#trouble = troubleOf(this.#keychain, device.memberId, keyring)
   }
 
   /** Clears all keys; what is public stays, and is followed. */
@@ -133,10 +139,7 @@ export class Membership {
       if (!equalBytes(device.memberId, this.memberId)) {
         throw new ClientError('vault-damaged', 'the keys in the folder are those of another device')
       }
-      const keyring = openNewest(this.#keychain, device)
-      this.lock()
-      this.#held = { device, keyring }
-      this.#trouble = troubleOf(this.#keychain, device.memberId, keyring)
+      this.#hold(device)
     } catch (error) {
       device.wipe()
       throw error
@@ -170,31 +173,13 @@ export class Membership {
   }
 
   #follow(keychain: Keychain): void {
-    const hasNewKeys =
-      keychain.epochs.length !== this.#keychain.epochs.length ||
-      keychain.greatestEpoch !== this.#keychain.greatestEpoch
+    const hasNewKeys = keychain.greatestEpoch !== this.#keychain.greatestEpoch
     this.#keychain = keychain
-    // A locked vault unlocks with the newest.
-    if (this.#held === undefined) return
-    const { device } = this.#held
-    const keyring = hasNewKeys ? this.#reopen(keychain, this.#held) : this.#held.keyring
-    this.#held = { device, keyring }
-    this.#trouble = troubleOf(keychain, device.memberId, keyring)
-  }
-
-  /** The keyring as it was, where the new keys are not for this device. */
-  #reopen(
-    keychain: Keychain,
-    { device, keyring: before }: { readonly device: DeviceKeys; readonly keyring: Keyring },
-  ): Keyring {
-    try {
-      const keyring = openKeyring({ keychain, holder: device })
-      before.wipe()
-      return keyring
-    } catch (error) {
-      if (error instanceof VaultError && error.code === 'key-mismatch') return before
-      throw error
+    if (hasNewKeys && this.#held !== undefined) {
+      const { device, keyring } = this.#held
+      this.#held = { device, keyring: reopened(keychain, device, keyring) }
     }
+    this.#trouble = troubleOf(keychain, this.memberId, this.#held?.keyring)
   }
 
   #placeOf(entry: Uint8Array): number {
@@ -261,12 +246,26 @@ function openNewest(keychain: Keychain, holder: DeviceKeys): Keyring {
   throw mismatch
 }
 
+/** The keyring as it was, where the new keys are not for this device. */
+function reopened(keychain: Keychain, holder: DeviceKeys, keyring: Keyring): Keyring {
+  try {
+    const opened = openKeyring({ keychain, holder })
+    keyring.wipe()
+    return opened
+  } catch (error) {
+    if (error instanceof VaultError && error.code === 'key-mismatch') return keyring
+    throw error
+  }
+}
+
+/** Without a keyring, what can be told without keys. */
 function troubleOf(
   keychain: Keychain,
   memberId: MemberId,
-  keyring: Keyring,
+  keyring: Keyring | undefined,
 ): MembershipTrouble | undefined {
   if (!keychain.membersById.has(formatHex(memberId))) return 'device-revoked'
-  const newest = keychain.epochs[keychain.epochs.length - 1]
-  return newest !== undefined && keyring.has(newest.epoch) ? undefined : 'key-mismatch'
+  const newest = newestEpoch(keychain)
+  const isBehind = keyring !== undefined && newest !== undefined && !keyring.has(newest.epoch)
+  return isBehind ? 'key-mismatch' : undefined
 }

@@ -1,0 +1,149 @@
+/**
+ * Member review: who is in a vault that is being restored, and who stays.
+ *
+ * A stolen device may have added others, or thrown somebody out. Whoever holds the root phrase is
+ * shown all of that and has the last word: members that are to stay though they were thrown out
+ * come back by a branch of the root's that begins before it.
+ */
+import {
+  equalBytes,
+  findMember,
+  findRevoked,
+  formatMemberId,
+  type Keychain,
+  type Member,
+  type MemberId,
+  settledBefore,
+} from '@blindcopy/protocol'
+import { type MemberKeys, openKeyring, openMemberName, VaultError } from '@blindcopy/vault'
+import { ClientError } from '../error.ts'
+
+/** A member as a person decides on it. */
+export type ReviewedMember = {
+  readonly memberId: string
+  readonly kind: 'device' | 'recovery'
+  readonly name: string
+  readonly addedMs: number
+  /** Who added it: a member's id, or null for the recovery phrase. */
+  readonly addedBy: string | null
+  /** When and by whom it was thrown out; null for an active one. */
+  readonly revoked: { readonly atMs: number; readonly by: string | null } | null
+}
+
+/**
+ * Answers the ids of the members that stay. Those that were thrown out may be among them where the
+ * vault is restored by its phrase.
+ */
+export type ReviewMembers = (members: readonly ReviewedMember[]) => Promise<readonly string[]>
+
+export type MemberReview = {
+  readonly keep: readonly MemberId[]
+  readonly revoke: readonly MemberId[]
+  /** The part of the keychain that the root goes back to; undefined when it only goes on. */
+  readonly base: Keychain | undefined
+}
+
+export function judgeMembers(
+  keychain: Keychain,
+  keys: MemberKeys,
+): {
+  ask(review: ReviewMembers | undefined): Promise<readonly MemberId[] | undefined>
+  /** Of members that stay; all active ones, without a choice. */
+  after(keep: readonly MemberId[] | undefined): MemberReview
+} {
+  const active = [...keychain.membersById.values()]
+  const isRoot = equalBytes(keys.memberId, keychain.root.memberId)
+  return {
+    async ask(review) {
+      if (review === undefined) return undefined
+      const listed = listMembers(keychain, keys)
+      const kept = await review(listed)
+      return kept.map((id) => findListed(keychain, id))
+    },
+    after(keep) {
+      if (keep === undefined) return { keep: idsOf(active), revoke: [], base: undefined }
+      const isKept = ({ memberId }: Member): boolean =>
+        keep.some((kept) => equalBytes(kept, memberId))
+      const revoke = idsOf(active.filter((member) => !isKept(member)))
+      // The key that is used must be able to sign what follows.
+      const gone = revoke.filter((memberId) => !equalBytes(memberId, keys.memberId))
+      const back = keep.flatMap((memberId) => findRevoked(keychain, memberId) ?? [])
+      if (back.length === 0) return { keep, revoke: gone, base: undefined }
+      if (!isRoot) {
+        throw new ClientError(
+          'invalid-argument',
+          'a device that was removed comes back only with the recovery phrase',
+        )
+      }
+      const earliest = Math.min(...back.map(({ revokedIndex }) => revokedIndex))
+      return { keep, revoke: gone, base: settledBefore(keychain, earliest) }
+    },
+  }
+}
+
+/** The active members, then those that were thrown out. */
+export function listMembers(keychain: Keychain, keys: MemberKeys): ReviewedMember[] {
+  const keyring = openKeyring({ keychain, holder: keys })
+  const idOf = (memberId: MemberId): string | null =>
+    equalBytes(memberId, keychain.root.memberId) ? null : formatMemberId(memberId)
+  const nameOf = (member: Member): string => {
+    try {
+      return openMemberName(keyring, member) ?? ''
+    } catch (error) {
+      if (error instanceof VaultError) return ''
+      throw error
+    }
+  }
+  const view = (member: Member): Omit<ReviewedMember, 'revoked'> => ({
+    memberId: formatMemberId(member.memberId),
+    kind: member.kind,
+    name: nameOf(member),
+    addedMs: member.addedMs,
+    addedBy: idOf(member.addedBy),
+  })
+  try {
+    return [
+      ...[...keychain.membersById.values()].map((member) => ({ ...view(member), revoked: null })),
+      ...[...keychain.revokedById.values()].map((member) => ({
+        ...view(member),
+        revoked: { atMs: member.revokedMs, by: idOf(member.revokedBy) },
+      })),
+    ]
+  } finally {
+    keyring.wipe()
+  }
+}
+
+const idsOf = (members: readonly Member[]): MemberId[] => members.map(({ memberId }) => memberId)
+
+/** Throws `not-found`. */
+export function findListed(keychain: Keychain, id: string): MemberId {
+  const everybody = [...keychain.membersById.values(), ...keychain.revokedById.values()]
+  const found = everybody.find(({ memberId }) => formatMemberId(memberId) === id)
+  if (found !== undefined) return found.memberId
+  throw new ClientError('not-found', 'the vault has no member of that id: list its devices')
+}
+
+/** Those that members have added since a moment, and those that these have added, and so on. */
+export function addedBy(
+  keychain: Keychain,
+  memberIds: readonly MemberId[],
+  sinceMs: number,
+): readonly Member[] {
+  const going = new Set(memberIds.map(formatMemberId))
+  const added: Member[] = []
+  // In the order in which they were added: whoever was added by one of these comes after it.
+  for (const member of keychain.membersById.values()) {
+    const id = formatMemberId(member.memberId)
+    const isLate = member.addedMs >= sinceMs || added.some((one) => isBy(member, one))
+    if (going.has(id) || !going.has(formatMemberId(member.addedBy)) || !isLate) continue
+    going.add(id)
+    added.push(member)
+  }
+  return added
+}
+
+const isBy = (member: Member, by: Member): boolean => equalBytes(member.addedBy, by.memberId)
+
+export const isMember = (keychain: Keychain, memberId: MemberId): boolean =>
+  findMember(keychain, memberId) !== undefined

@@ -37,7 +37,12 @@ import {
   SEALED_NAME_BYTES_MAX,
   WRAP_BYTES,
 } from './keychain-entry.ts'
-import { DEVICES_ACTIVE_MAX, KEYCHAIN_ENTRY_BYTES_MAX, RECOVERY_KEYS_ACTIVE_MAX } from './limits.ts'
+import {
+  DEVICES_ACTIVE_MAX,
+  KEYCHAIN_ENTRIES_MAX,
+  KEYCHAIN_ENTRY_BYTES_MAX,
+  RECOVERY_KEYS_ACTIVE_MAX,
+} from './limits.ts'
 import { keychainSignedBytes } from './signature.ts'
 
 describe('parseKeychainEntry', () => {
@@ -159,6 +164,28 @@ describe('parseKeychainEntry', () => {
     const bytes = entry(after(keychain), device, epoch(2, members, { sealed: [1] }))
     expect(bytes.length).toBeLessThan(KEYCHAIN_ENTRY_BYTES_MAX)
     expect(() => parseKeychainEntry(bytes)).not.toThrow()
+  })
+
+  it('has room to replace as long a branch as there can be, each entry of it an epoch', () => {
+    const hashes = Array.from({ length: KEYCHAIN_ENTRIES_MAX }, (_, i) =>
+      parseHash(concat(new Uint8Array(28), encodeUint32(i))),
+    )
+    const members = Array.from(
+      { length: DEVICES_ACTIVE_MAX + RECOVERY_KEYS_ACTIVE_MAX },
+      (_, i) => ({
+        ...device,
+        memberId: parseMemberId(concat(new Uint8Array(4), encodeUint32(i))),
+      }),
+    )
+    const sealed = hashes.map((_, i) => i + 1)
+    for (const payload of [
+      replace(hashes, KEYCHAIN_ENTRIES_MAX),
+      epoch(KEYCHAIN_ENTRIES_MAX + 1, members, { sealed }),
+    ]) {
+      const bytes = entry(after(keychain), root, payload)
+      expect(bytes.length).toBeGreaterThan(KEYCHAIN_ENTRY_BYTES_MAX / 4)
+      expect(parseKeychainEntry(bytes).payload.type).toBe(payload.type)
+    }
   })
 
   it('refuses a second spelling of the same body and signature, which would hash the same', () => {

@@ -16,7 +16,8 @@ export const COLLECTION_NAME_BYTES_MAX = 128
 export const KEY_BYTES_MAX = 512
 export const DEVICES_ACTIVE_MAX = 64
 export const RECOVERY_KEYS_ACTIVE_MAX = 16
-export const KEYCHAIN_ENTRY_BYTES_MAX: number = 128 * KIB
+/** So that the root's branch can name, and seal the keys of, as long a branch as there can be. */
+export const KEYCHAIN_ENTRY_BYTES_MAX: number = 1 * MIB
 export const KEYCHAIN_BYTES_MAX: number = 64 * MIB
 export const KEYCHAIN_ENTRIES_MAX = 10_000
 /** By one member; entries signed by the root are not counted. */

@@ -112,10 +112,11 @@ export type PeerMessage = {
 }[PeerKind]
 
 const KIND_BY_NUMBER: ReadonlyMap<number, PeerKind> = new Map(
-  (Object.keys(SCHEMAS) as PeerKind[]).map((kind) => [numberOf(kind), kind]),
+  (Object.keys(SCHEMAS) as PeerKind[]).map((kind) => [peerMessageNumber(kind), kind]),
 )
 
-function numberOf(kind: PeerKind): number {
+/** What a message of this kind begins with. */
+export function peerMessageNumber(kind: PeerKind): number {
   const [first] = SCHEMAS[kind].def.items
   return (first as z.ZodLiteral<number>).value
 }
@@ -124,7 +125,7 @@ export function encodePeerMessage<Kind extends PeerKind>(
   kind: Kind,
   ...content: PeerContent<Kind>
 ): Uint8Array {
-  return encodeCbor([numberOf(kind), ...(content as readonly unknown[])])
+  return encodeCbor([peerMessageNumber(kind), ...(content as readonly unknown[])])
 }
 
 /** Throws `malformed`. Byte strings are views onto `encoded`. */

@@ -16,6 +16,7 @@
 import {
   compareBytes,
   concat,
+  decodeCbor,
   decodePeerMessage,
   encodeFrame,
   encodePeerMessage,
@@ -31,6 +32,7 @@ import {
   type PeerMessage,
   ProtocolError,
   parseEnvelope,
+  peerMessageNumber,
   type RecordId,
   sha256,
   type VaultId,
@@ -151,6 +153,7 @@ export class FileReading {
   async *messages(source: AsyncIterable<Uint8Array>): AsyncGenerator<PeerMessage> {
     for await (const { item, at } of this.#parts(source)) {
       if (this.#end !== undefined) throw this.#damaged('something follows its end', at)
+      if (at === this.#form.magic.length) this.#checkVersion(item, at)
       const message = this.#guarded(at, () => decodePeerMessage(item))
       if (message.kind === 'end') {
         this.#takeEnd(message.content, at)
@@ -172,13 +175,19 @@ export class FileReading {
     void this.end
   }
 
+  /** Before the rest of a header is looked at: a later version may have another one. */
+  #checkVersion(item: Uint8Array, at: number): void {
+    const header = this.#guarded(at, () => decodeCbor(item))
+    const [kind, found] = Array.isArray(header) ? (header as unknown[]) : []
+    const { header: own, version, noun } = this.#form
+    if (kind !== peerMessageNumber(own) || typeof found !== 'number' || found <= version) return
+    throw new ProtocolError('unsupported-version', `the ${noun} is of a later version`)
+  }
+
   #takeHeader(message: PeerMessage, at: number): void {
-    const { header, version, noun } = this.#form
+    const { header, noun } = this.#form
     if (message.kind !== header) throw this.#damaged('it has no header', at)
-    const [found, vaultId, madeMs, total, state] = message.content as PeerContent<'backup'>
-    if (found !== version) {
-      throw new ProtocolError('unsupported-version', `the ${noun} is of a later version`)
-    }
+    const [, vaultId, madeMs, total, state] = message.content as PeerContent<'backup'>
     if (this.#vaultId !== undefined && !equalBytes(vaultId, this.#vaultId)) {
       throw new ClientError('wrong-vault', `the ${noun} is of another vault than this one`)
     }

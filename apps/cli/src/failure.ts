@@ -77,6 +77,24 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
   'unsupported-platform': { exit: 1, remedy: 'Use Node 20.16 or later.' },
 }
 
+const INVITE_AGAIN = 'Invite again on the other device: `blindcopy devices invite`.'
+
+const PAIRING: Readonly<Record<string, Outcome>> = {
+  'pairing-code-malformed': {
+    exit: 2,
+    remedy: 'Copy the whole code again, or type the six words.',
+  },
+  'pairing-expired': { exit: 3, remedy: INVITE_AGAIN },
+  'pairing-denied': { exit: 3, remedy: INVITE_AGAIN },
+  'pairing-contested': {
+    exit: 3,
+    remedy: 'Somebody else may have seen the code: invite again, where nobody looks on.',
+  },
+  'pairing-failed': { exit: 5, remedy: INVITE_AGAIN },
+  'mailbox-unknown': { exit: 3, remedy: INVITE_AGAIN },
+  'mailbox-taken': { exit: 3, remedy: INVITE_AGAIN },
+}
+
 const ASK_HOST = 'Ask whoever runs the remote.'
 const UPDATE = 'Update this program.'
 const BY_ITSELF = 'Run it again; nothing was lost.'
@@ -163,6 +181,7 @@ export const OUTCOMES: Readonly<Record<string, Outcome>> = {
   ...PROTOCOL,
   ...CLIENT,
   ...USAGE,
+  ...PAIRING,
 }
 
 const UNKNOWN: Outcome = { exit: 1, remedy: 'Run it again; if it repeats, please report it.' }

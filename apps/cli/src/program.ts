@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { addBackup, addKit } from './backup-commands.ts'
 import type { BundleExportOptions } from './bundle.ts'
 import type { ResolveOptions } from './conflicts.ts'
+import { addDevices } from './device-commands.ts'
 import type { ImportOptions } from './import.ts'
 import type { InitOptions } from './init.ts'
 import type { RestoreOptions } from './restore.ts'
@@ -37,6 +38,7 @@ export function createProgram(version: string, terminal: Terminal): Command {
   addBundle(program, terminal)
   addBackup(program, terminal, registrationToken('what the remote wants from a new vault'))
   addKit(program, terminal)
+  addDevices(program, terminal)
   addSync(program, terminal)
   addConflicts(program, terminal)
   addAttention(program, terminal)

@@ -23,7 +23,7 @@ import { count, formatWords } from './layout.ts'
 import { ask } from './prompt.ts'
 import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
-import { newPassphrase, type VaultOptions, vaultPath } from './vault-folder.ts'
+import { keyStoreOf, newPassphrase, type VaultOptions, vaultPath } from './vault-folder.ts'
 
 export type InitOptions = VaultOptions & {
   readonly remote: string
@@ -50,6 +50,7 @@ export async function init(options: InitOptions, terminal: Terminal): Promise<vo
     ...(registrationToken === undefined ? {} : { registrationToken }),
     ...(deviceName === undefined ? {} : { deviceName }),
     ...passphrase,
+    ...keyStoreOf(options, terminal),
   })
   const { vault } = created
   const isRegistered = await register(created, { isReachable, terminal }).catch(async (error) => {

@@ -9,6 +9,7 @@ import type { ResolveOptions } from './conflicts.ts'
 import { addDevices } from './device-commands.ts'
 import type { ImportOptions } from './import.ts'
 import type { InitOptions } from './init.ts'
+import { addKeys } from './key-commands.ts'
 import type { RestoreOptions } from './restore.ts'
 import type { ServeOptions } from './serve.ts'
 import type { SyncOptions } from './sync.ts'
@@ -20,6 +21,7 @@ export function createProgram(version: string, terminal: Terminal): Command {
     .description('End-to-end encrypted sync: your records, and a remote that cannot read them')
     .version(version)
     .option('--vault <DIR>', 'the folder of the vault (or BLINDCOPY_VAULT)')
+    .option('--key-helper <PROGRAM>', 'what keeps the secret of its keys (or BLINDCOPY_KEY_HELPER)')
     .option('--json', 'answer in JSON, one object a line')
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
@@ -39,6 +41,7 @@ export function createProgram(version: string, terminal: Terminal): Command {
   addBackup(program, terminal, registrationToken('what the remote wants from a new vault'))
   addKit(program, terminal)
   addDevices(program, terminal)
+  addKeys(program, terminal)
   addSync(program, terminal)
   addConflicts(program, terminal)
   addAttention(program, terminal)

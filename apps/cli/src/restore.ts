@@ -6,7 +6,7 @@ import { formatDevices } from './devices.ts'
 import { readPhrase } from './read-phrase.ts'
 import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
-import { newPassphrase, type VaultOptions, vaultPath } from './vault-folder.ts'
+import { keyStoreOf, newPassphrase, type VaultOptions, vaultPath } from './vault-folder.ts'
 
 export type RestoreOptions = VaultOptions & {
   readonly remote: string
@@ -24,6 +24,7 @@ export async function restore(options: RestoreOptions, terminal: Terminal): Prom
     recoveryPhrase,
     ...(options.name === undefined ? {} : { deviceName: options.name }),
     ...passphrase,
+    ...keyStoreOf(options, terminal),
   })
   try {
     await pull(vault, path, terminal)

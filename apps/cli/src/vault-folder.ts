@@ -1,12 +1,12 @@
 /**
  * Vault folder: which folder a command works on, the passphrase of its keys, and its opening.
  */
-import { codeOf, openVault, type Vault } from '@blindcopy/client'
+import { codeOf, type KeyStore, keyHelper, openVault, type Vault } from '@blindcopy/client'
 import { CliError } from './cli-error.ts'
 import { askHidden } from './prompt.ts'
 import type { Terminal } from './terminal.ts'
 
-export type VaultOptions = { readonly vault?: string }
+export type VaultOptions = { readonly vault?: string; readonly keyHelper?: string }
 
 /** Throws `usage` when nobody said which. */
 export function vaultPath({ vault }: VaultOptions, terminal: Terminal): string {
@@ -21,7 +21,7 @@ export async function withVault<T>(
   terminal: Terminal,
   work: (vault: Vault) => Promise<T>,
 ): Promise<T> {
-  const vault = await open(vaultPath(options, terminal), terminal)
+  const { vault } = await openVaultFolder(vaultPath(options, terminal), options, terminal)
   try {
     return await work(vault)
   } finally {
@@ -29,15 +29,30 @@ export async function withVault<T>(
   }
 }
 
-async function open(path: string, terminal: Terminal): Promise<Vault> {
+/** With the passphrase that opened it, if one was given or asked for. */
+export async function openVaultFolder(
+  path: string,
+  options: VaultOptions,
+  terminal: Terminal,
+): Promise<{ vault: Vault; passphrase: string | undefined }> {
+  const closed = { path, ...keyStoreOf(options, terminal) }
   const given = terminal.env.BLINDCOPY_PASSPHRASE
-  if (given !== undefined && given !== '') return openVault({ path, passphrase: given })
+  if (given !== undefined && given !== '') {
+    return { vault: await openVault({ ...closed, passphrase: given }), passphrase: given }
+  }
   try {
-    return await openVault({ path })
+    return { vault: await openVault(closed), passphrase: undefined }
   } catch (error) {
     if (codeOf(error) !== 'passphrase-required' || !terminal.canAsk) throw error
   }
-  return openVault({ path, passphrase: await askHidden(terminal, 'Passphrase: ') })
+  const passphrase = await askHidden(terminal, 'Passphrase: ')
+  return { vault: await openVault({ ...closed, passphrase }), passphrase }
+}
+
+/** The key helper that was named, if one was. */
+export function keyStoreOf(options: VaultOptions, terminal: Terminal): { keyStore?: KeyStore } {
+  const program = options.keyHelper ?? terminal.env.BLINDCOPY_KEY_HELPER ?? ''
+  return program === '' ? {} : { keyStore: keyHelper({ program }) }
 }
 
 /** The passphrase for a new vault: from the environment, or asked for twice. */

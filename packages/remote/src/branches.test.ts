@@ -28,6 +28,9 @@ import {
 
 const codeOf = async (answer: Answer | Promise<Answer>) => (await answer).problem?.code
 
+/** What every refusal has. */
+const REFUSAL_FIELDS = ['code', 'detail', 'status', 'title', 'type']
+
 const readChain = async (device: Device) =>
   must(KeychainAnswer, await device.get('/v1/keychain')).entries
 
@@ -74,21 +77,8 @@ describe('an offered chain', () => {
       const late = new Device(bench, known, other.signer)
       const { status, problem } = await late.create({ greatestMs: bench.clock.ms + 1 })
       expect([status, problem?.code]).toEqual([403, 'not-a-member'])
-      const {
-        type,
-        title,
-        status: _,
-        code,
-        detail,
-        ...rest
-      } = problem as object & Answer['problem']
-      expect([typeof type, typeof title, code, typeof detail]).toEqual([
-        'string',
-        'string',
-        'not-a-member',
-        'string',
-      ])
-      expect(rest).toEqual({})
+      // Neither a length nor a head.
+      expect(Object.keys(problem ?? {}).sort()).toEqual(REFUSAL_FIELDS)
     }
     expect(await dump(bench.store)).toEqual(stored)
   })

@@ -69,7 +69,7 @@ describe('MESSAGES', () => {
     const pin = createHash('sha256').update(JSON.stringify(schemas)).digest('hex')
     expect({ version: PROTOCOL_VERSION, pin }).toEqual({
       version: 1,
-      pin: '2833b1b5ee991e4e507121585318db01906f823f02cf6c5ea796a9b1790b3b00',
+      pin: '326fc60666b13d5349d5adf45dc613829f30d3e31c5c535a23eefdb7f3fe5703',
     })
   })
 

@@ -84,9 +84,10 @@ export async function* heldPages(
   { first, last }: Bounds = EVERY_RECORD,
   bounds: { readonly entriesMax: number } = SCAN_PAGE,
 ): AsyncGenerator<readonly HeldVersion[]> {
+  const lasts: OutboxTimes = new Map()
   for await (const page of store.pages({ gte: rowKey(first), lte: rowKey(last) }, bounds)) {
     const rows = page.map(([key, value]) => ({ recordId: parseRowKey(key), row: parseRow(value) }))
-    const held = await heldOf(store, rows)
+    const held = await heldOf(store, rows, lasts)
     if (held.length > 0) yield held
   }
 }
@@ -105,8 +106,12 @@ export async function readHeld(
 
 type HeldRow = { readonly recordId: RecordId; readonly row: Row }
 
-async function heldOf(store: Store, rows: readonly HeldRow[]): Promise<HeldVersion[]> {
-  const given = await shownToGive(store, rows)
+async function heldOf(
+  store: Store,
+  rows: readonly HeldRow[],
+  lasts: OutboxTimes = new Map(),
+): Promise<HeldVersion[]> {
+  const given = await shownToGive(store, rows, lasts)
   const held = rows.map(({ recordId, row }, i) => ({
     recordId,
     timestamp: given[i] === true ? row.current : row.confirmed,
@@ -122,26 +127,51 @@ async function heldOf(store: Store, rows: readonly HeldRow[]): Promise<HeldVersi
 }
 
 /** Whether the version that a row shows may leave this device. */
-async function shownToGive(store: Store, rows: readonly HeldRow[]): Promise<boolean[]> {
+async function shownToGive(
+  store: Store,
+  rows: readonly HeldRow[],
+  lasts: OutboxTimes,
+): Promise<boolean[]> {
   const given = rows.map(({ row }) => !isNone(row.current) && !isLater(row.current, row.confirmed))
   const doubtful = rows.flatMap(({ recordId, row }, i) =>
     isLater(row.current, row.confirmed) ? [{ recordId, row, at: i }] : [],
   )
   if (doubtful.length === 0) return given
   const marks = await store.getMany(doubtful.map(({ recordId }) => forwardKey(recordId)))
-  const numbers = [...new Set(doubtful.flatMap(({ row }) => (row.pending > 0 ? [row.last] : [])))]
-  const entries = await store.getMany(numbers.map((number) => numberedKey('outbox', number)))
-  const lastById = new Map<number, Timestamp>()
-  entries.forEach((entry, i) => {
-    if (entry !== undefined) lastById.set(numbers[i] as number, parseOutboxEntry(entry).timestamp)
-  })
+  const waiting = doubtful.map(({ row }) => row).filter(({ pending }) => pending > 0)
+  await learnTimes(store, waiting, lasts)
   doubtful.forEach(({ row, at }, i) => {
-    const last = row.pending > 0 ? (lastById.get(row.last) ?? TIMESTAMP_NONE) : TIMESTAMP_NONE
+    const last = row.pending > 0 ? (lasts.get(row.last) ?? TIMESTAMP_NONE) : TIMESTAMP_NONE
     const isOver = row.pending > 0 && equalBytes(row.current, row.base)
     const isMarked = isMarkOf(marks[i], row.current)
     given[at] = (isMarked && (row.pending === 0 || isOver)) || equalBytes(last, row.current)
   })
   return given
+}
+
+/** What unsent transactions are stamped with, by their number, for as long as one pass takes. */
+type OutboxTimes = Map<number, Timestamp>
+
+const OUTBOX_TIMES_MAX = 10_000
+
+/**
+ * A transaction of a thousand records is met on every page: it is read once, and again only where a
+ * row says that it was stamped anew meanwhile.
+ */
+async function learnTimes(store: Store, rows: readonly Row[], lasts: OutboxTimes): Promise<void> {
+  if (lasts.size > OUTBOX_TIMES_MAX) lasts.clear()
+  const stale = rows.filter(({ last, current }) => {
+    const known = lasts.get(last)
+    return known === undefined || !equalBytes(known, current)
+  })
+  const numbers = [...new Set(stale.map(({ last }) => last))]
+  if (numbers.length === 0) return
+  const entries = await store.getMany(numbers.map((number) => numberedKey('outbox', number)))
+  entries.forEach((entry, i) => {
+    const number = numbers[i] as number
+    if (entry === undefined) lasts.delete(number)
+    else lasts.set(number, parseOutboxEntry(entry).timestamp)
+  })
 }
 
 /** A mark names the version it was set for: one that is local only may be written above it. */

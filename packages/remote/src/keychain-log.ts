@@ -65,26 +65,37 @@ export function draftExtension(
   return { vault: { ...vault, state, keychain }, batch, committed }
 }
 
-/** Groups of about a frame's size, none of which ends before an epoch that must follow. */
+/** Groups that fit a frame, none of which ends before an epoch that must follow. */
 function groupEntries(entries: readonly Uint8Array[]): Uint8Array[][] {
   const groups: Uint8Array[][] = []
   let group: Uint8Array[] = []
   let bytes = 0
-  let isSettled = true
-  for (const entry of entries) {
-    if (group.length > 0 && isSettled && bytes + entry.length > TRANSACTION_BYTES_MAX) {
+  for (const unit of unitsOf(entries)) {
+    const unitBytes = unit.reduce((sum, entry) => sum + entry.length, 0)
+    if (group.length > 0 && bytes + unitBytes > TRANSACTION_BYTES_MAX) {
       groups.push(group)
       group = []
       bytes = 0
     }
-    group.push(entry)
-    bytes += entry.length
+    group.push(...unit)
+    bytes += unitBytes
+  }
+  if (group.length > 0) groups.push(group)
+  return groups
+}
+
+/** What may not be parted: from a revocation or replacement to its epoch, or one entry alone. */
+function unitsOf(entries: readonly Uint8Array[]): Uint8Array[][] {
+  const units: Uint8Array[][] = []
+  let isSettled = true
+  for (const entry of entries) {
+    if (isSettled) units.push([entry])
+    else units[units.length - 1]?.push(entry)
     const { type } = parseKeychainEntry(entry).payload
     if (type === 'member-revoke' || type === 'replace') isSettled = false
     if (type === 'epoch') isSettled = true
   }
-  if (group.length > 0) groups.push(group)
-  return groups
+  return units
 }
 
 /**

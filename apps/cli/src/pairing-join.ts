@@ -1,6 +1,6 @@
 /**
- * devices join: this device becomes one of a vault, by the code or the words that another one shows,
- * and gets its records.
+ * devices join: this device becomes one of a vault, by the code or the words that another one
+ * shows, and gets its records.
  */
 import { joinVault, type PairingQuestion, type Vault } from '@blindcopy/client'
 import { formatDevices } from './devices.ts'

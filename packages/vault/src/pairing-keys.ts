@@ -2,7 +2,7 @@
  * Pairing keys: what both devices derive from a code or from words, and the sealing of what they
  * say to each other through the mailbox.
  *
- *   of a code    secret = BLAKE2b-256(key = the code's 16 bytes, "blindcopy.pairing-code.v1" ‖ origin)
+ *   of a code    secret = BLAKE2b-256(key = its 16 bytes, "blindcopy.pairing-code.v1" ‖ origin)
  *   of words     secret = Argon2id(words, salt), 64 MiB, 3 passes
  *                salt = first 16 bytes of SHA-256("blindcopy.pairing-words.v1" ‖ origin)
  *

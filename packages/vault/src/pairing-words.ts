@@ -1,7 +1,7 @@
 /**
  * Pairing words: six words of the BIP-39 English list, 66 bits, that a person reads aloud or types
- * to pair a device where no code can be scanned. They are no phrase: they have no checksum, are good
- * for one pairing, and are worth nothing after ten minutes.
+ * to pair a device where no code can be scanned. They are no phrase: they have no checksum, are
+ * good for one pairing, and are worth nothing after ten minutes.
  */
 import { VaultError } from './error.ts'
 import type { RandomBytes } from './random.ts'

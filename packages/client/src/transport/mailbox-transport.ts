@@ -1,6 +1,6 @@
 /**
- * Mailbox transport: how two devices that pair reach the mailbox they share at a remote. Refusals and
- * failures are those of transport.ts.
+ * Mailbox transport: how two devices that pair reach the mailbox they share at a remote. Refusals
+ * and failures are those of transport.ts.
  */
 import {
   encodeMessage,

@@ -1,5 +1,6 @@
 /**
- * The inviting device: makes the mailbox, shows whoever answers, and adds it when the person says so.
+ * The inviting device: makes the mailbox, shows whoever answers, and adds it when the person says
+ * so.
  *
  * Nothing is given to the newcomer before `approve`: until then the mailbox holds only what the
  * person at the other end may know anyway, and what makes the digits.

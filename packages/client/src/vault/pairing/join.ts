@@ -1,10 +1,10 @@
 /**
- * The newcomer: answers an invitation, shows the digits, and is a device of the vault once the other
- * person has approved. Nothing is written to the disk before that.
+ * The newcomer: answers an invitation, shows the digits, and is a device of the vault once the
+ * other person has approved. Nothing is written to the disk before that.
  *
- * It believes the keychain alone, checked from the vault id that the digits cover: the head that the
- * invitation named must be in it, and its own entry with exactly its keys, added by the device that
- * invited. So a remote that helps somebody else gains nothing, whatever it serves.
+ * It believes the keychain alone, checked from the vault id that the digits cover: the head that
+ * the invitation named must be in it, and its own entry with exactly its keys, added by the device
+ * that invited. So a remote that helps somebody else gains nothing, whatever it serves.
  */
 import {
   equalBytes,

@@ -1,6 +1,6 @@
 /**
- * Pairing as an app sees it: a device of the vault invites, another that is to become one joins, and
- * both people see the same six digits before either says yes (design 14, decision 0025).
+ * Pairing as an app sees it: a device of the vault invites, another that is to become one joins,
+ * and both people see the same six digits before either says yes (design 14, decision 0025).
  *
  * What does the work is loaded when it is first used: most vaults pair once or never.
  */
@@ -45,8 +45,8 @@ export type Newcomer = {
   /** Six digits. The other device must show the same. */
   readonly digits: string
   /**
-   * Adds it to the vault. Throws as `newcomer` does; after `network` it may be tried again, and adds
-   * it once.
+   * Adds it to the vault. Throws as `newcomer` does; after `network` it may be tried again, and
+   * adds it once.
    */
   approve(): Promise<void>
   deny(): Promise<void>

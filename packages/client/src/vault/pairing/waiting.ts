@@ -1,8 +1,8 @@
 /**
  * Waiting for the other device: reads the mailbox once a second, as long as the invitation lives.
  *
- * The remote may keep a mailbox longer than it should, so the ten minutes are counted here too. What
- * the network loses is asked again until then.
+ * The remote may keep a mailbox longer than it should, so the ten minutes are counted here too.
+ * What the network loses is asked again until then.
  */
 import type {
   MailboxAnswer,

@@ -6,7 +6,9 @@ import type { Terminal } from './terminal.ts'
 import type { VaultOptions } from './vault-folder.ts'
 
 export function addKeys(program: Command, terminal: Terminal): Command {
-  const keys = program.command('keys').description('the keys of this device, and of the vault')
+  const keys =
+    program.commands.find((command) => command.name() === 'keys') ?? program.command('keys')
+  keys.description('the keys of this device, and the ways back into the vault')
   addPassphrase(keys, terminal)
   addHelper(keys, terminal)
   return keys

@@ -7,7 +7,7 @@ import { formatDevices } from './devices.ts'
 import { type Asker, askYesOrNo, createAsker, formatDigits } from './pairing-prompt.ts'
 import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
-import { newPassphrase, type VaultOptions, vaultPath } from './vault-folder.ts'
+import { keyStoreOf, newPassphrase, type VaultOptions, vaultPath } from './vault-folder.ts'
 
 export type JoinOptions = VaultOptions & {
   readonly remote?: string
@@ -32,6 +32,7 @@ export async function join(
       ...(remote === undefined ? { code } : { words: code, remote }),
       ...(name === undefined ? {} : { deviceName: name }),
       ...passphrase,
+      ...keyStoreOf(options, terminal),
       confirm: (question) => confirm(question, asker, terminal),
     })
     try {

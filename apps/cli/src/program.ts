@@ -15,6 +15,7 @@ import type { ServeOptions } from './serve.ts'
 import type { SyncOptions } from './sync.ts'
 import type { Terminal } from './terminal.ts'
 import type { VaultOptions } from './vault-folder.ts'
+import { addVerify } from './verify-commands.ts'
 
 export function createProgram(version: string, terminal: Terminal): Command {
   const program = new Command('blindcopy')
@@ -39,12 +40,14 @@ export function createProgram(version: string, terminal: Terminal): Command {
   addFiles(program, terminal)
   addBundle(program, terminal)
   addBackup(program, terminal, registrationToken('what the remote wants from a new vault'))
-  addKit(program, terminal)
   addDevices(program, terminal)
   addKeys(program, terminal)
   addSync(program, terminal)
+  addVerify(program, terminal)
   addConflicts(program, terminal)
   addAttention(program, terminal)
+  // Below the `keys` that stand by now.
+  addKit(program, terminal)
   return program
 }
 
@@ -187,6 +190,7 @@ function addSync(program: Command, terminal: Terminal): void {
     .option('--push-only', 'send, and receive nothing')
     .option('--retry', 'send again what the remote has refused')
     .option('--accept-clock', 'take the clock of the remote for right, however far off')
+    .option('--reconcile', 'go on after another device has signed something else (see verify)')
     .addOption(registrationToken('for a vault that is not registered with its remote yet'))
     .action(async (_options: SyncOptions, command: Command) => {
       const { sync } = await import('./sync.ts')

@@ -4,7 +4,16 @@
  * Lessons: C3. Threats: 27 (a promise that is kept only when the remote has acknowledged).
  */
 import { describe, expect, it } from 'vitest'
-import { exchange, get, makePair, rewriteRoute } from '../hostile/adversary.ts'
+import {
+  behaveHonestly,
+  exchange,
+  flip,
+  get,
+  makePair,
+  mapEnvelopes,
+  rewriteChanges,
+  rewriteRoute,
+} from '../hostile/adversary.ts'
 import { refusal, turn, unreachable, until } from '../simulation/world.ts'
 import { expectInStep, put } from './recovery.ts'
 
@@ -69,11 +78,58 @@ describe('durable', () => {
     expect(victimVault.sync.status.attention).toBe(1)
   })
 
-  it('device, says that it is not there yet', async () => {
-    const { victimVault } = await makePair(964)
-    expect(await refusal(victimVault.durable('device'))).toMatchObject({
-      code: 'unsupported-platform',
+  it('device, when another device has opened it and has signed that, and not before', async () => {
+    const { world, writer, victimVault, writerVault } = await makePair(964)
+    for (const vault of [victimVault, writerVault]) vault.sync.start()
+    await put(victimVault, 'a', 'a')
+    await victimVault.durable('remote')
+    let isThere = false
+    const awaited = victimVault.durable('device').then(() => {
+      isThere = true
     })
+    for (let i = 0; i < 200; i++) await turn()
+    expect(isThere).toBe(false)
+    // The other one has it, and may sign a minute after it last did.
+    world.clock.ms += 61_000
+    writer.fireTimers()
+    await awaited
+    expect(await get(writerVault, 'a')).toEqual({ text: 'a' })
+    await expect(victimVault.durable('device')).resolves.toBeUndefined()
+    for (const vault of [victimVault, writerVault]) await vault.sync.stop()
+  })
+
+  it('device, is not reached by a device that could not open it, nor by a remote alone', async () => {
+    const { world, writer, victimVault, writerVault } = await makePair(967)
+    rewriteChanges(writer, (frames) =>
+      mapEnvelopes(frames, (envelope) => flip(envelope, envelope.length - 1)),
+    )
+    rewriteRoute(writer, '/v1/records', async () => new Response(null, { status: 503 }))
+    world.clock.ms += 61_000
+    await put(victimVault, 'a', 'a')
+    await victimVault.sync.once()
+    await writerVault.sync.once()
+    expect((await writerVault.verify()).devices[0]).toMatchObject({ isThis: true, unopened: 1 })
+    victimVault.sync.start()
+    let isThere = false
+    const awaited = victimVault.durable('device').then(() => {
+      isThere = true
+    })
+    for (let i = 0; i < 200; i++) await turn()
+    expect(isThere).toBe(false)
+    // It was written again meanwhile; a device that can open it makes it so.
+    behaveHonestly(writer)
+    world.clock.ms += 61_000
+    await writerVault.sync.once()
+    await awaited
+    expect(await get(writerVault, 'a')).toEqual({ text: 'a' })
+    await victimVault.sync.stop()
+  })
+
+  it('device, refuses when sync does not run, and what is no tier', async () => {
+    const { victimVault } = await makePair(968)
+    await put(victimVault, 'a', 'a')
+    await victimVault.sync.once()
+    expect(await refusal(victimVault.durable('device'))).toMatchObject({ code: 'sync-stopped' })
     expect(await refusal(victimVault.durable('moon' as never))).toMatchObject({
       code: 'invalid-argument',
     })

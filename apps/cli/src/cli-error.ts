@@ -22,6 +22,8 @@ export type CliErrorCode =
   | 'address-refused'
   /** The remote refused some transactions; they are kept. */
   | 'needs-attention'
+  /** Devices of the vault have signed what contradicts each other. */
+  | 'unsound'
   /** The person stopped the program. */
   | 'interrupted'
 

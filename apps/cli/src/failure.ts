@@ -31,8 +31,15 @@ const USAGE: Readonly<Record<string, Outcome>> = {
     exit: 3,
     remedy: 'They are kept: `blindcopy attention list` tells why, and `retry` sends them again.',
   },
+  unsound: {
+    exit: 5,
+    remedy: 'Run `blindcopy verify` on the other device too; `sync --reconcile` goes on from here.',
+  },
   interrupted: { exit: 130, remedy: 'What was done before it is whole and kept.' },
 }
+
+const VERIFY =
+  'See `blindcopy verify`, here and on the other device; `sync --reconcile` then goes on.'
 
 const CLIENT: Readonly<Record<string, Outcome>> = {
   'not-a-vault': { exit: 2, remedy: 'Check --vault; `blindcopy init` or `restore` makes a vault.' },
@@ -74,6 +81,8 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
     exit: 5,
     remedy: 'Nothing here was changed. If it repeats, the remote is broken or hostile.',
   },
+  'history-forked': { exit: 5, remedy: VERIFY },
+  'history-differs': { exit: 5, remedy: VERIFY },
   'unsupported-platform': { exit: 1, remedy: 'Use Node 20.16 or later.' },
 }
 
@@ -128,6 +137,8 @@ const PROTOCOL: Readonly<Record<string, Outcome>> = {
   'sync-id-mismatch': { exit: 3, remedy: BY_ITSELF },
   'epoch-old': { exit: 3, remedy: 'Sync again; `blindcopy sync --retry` sends it anew.' },
   'epoch-unknown': { exit: 3, remedy: 'Sync again; `blindcopy sync --retry` sends it anew.' },
+  'checkpoint-refused': { exit: 3, remedy: 'Sync again; if it stays, update this program.' },
+  'checkpoint-old': { exit: 3, remedy: 'Sync again: this device counts on from there.' },
   'wrong-author': { exit: 3, remedy: 'The folder may be a copy: restore into a new one instead.' },
   'too-many-requests': { exit: 3, remedy: 'Wait a minute, then run it again.' },
   busy: { exit: 4, remedy: 'Try again later; what you wrote is kept.' },

@@ -62,6 +62,13 @@ export function newNotices(before: SyncStatus, after: SyncStatus): readonly Noti
   return after.notices.filter(({ code, atMs }) => !known.has(`${code} ${atMs}`))
 }
 
+/** Lets sync go on after it has stopped for what another device has signed. */
+export async function reconciled(vault: Vault): Promise<void> {
+  await vault.sync.reconcile().catch((error: unknown) => {
+    throw explain(vault, error)
+  })
+}
+
 function explain(vault: Vault, error: unknown): unknown {
   const { problem } = vault.sync.status
   if (codeOf(error) !== 'sync-stopped' || problem === null) return error

@@ -4,7 +4,7 @@
 import { codeOf, type Vault } from '@blindcopy/client'
 import { CliError, SyncFailure, TOKEN_REFUSED } from './cli-error.ts'
 import { count } from './layout.ts'
-import { type Direction, syncPass } from './sync-pass.ts'
+import { type Direction, reconciled, syncPass } from './sync-pass.ts'
 import { watchSync } from './sync-watch.ts'
 import type { Terminal } from './terminal.ts'
 import { type VaultOptions, withVault } from './vault-folder.ts'
@@ -17,6 +17,8 @@ export type SyncOptions = VaultOptions & {
   readonly pushOnly?: boolean
   readonly retry?: boolean
   readonly acceptClock?: boolean
+  /** Go on after sync has stopped for what another device has signed. */
+  readonly reconcile?: boolean
   readonly registrationToken?: string
 }
 
@@ -26,6 +28,7 @@ export async function sync(options: SyncOptions, terminal: Terminal): Promise<vo
     const { registrationToken: token, interval } = options
     if (options.retry) await vault.sync.retry()
     if (options.acceptClock) await vault.sync.acceptClock()
+    if (options.reconcile) await reconciled(vault)
     if (options.watch !== true && interval === undefined) {
       await once(vault, { direction, token }, terminal)
     } else {

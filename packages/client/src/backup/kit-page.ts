@@ -63,7 +63,12 @@ export function kitPage(kit: KitPage): string {
   const style = formatBase64Url(sha256(encodeUtf8(STYLE)))
     .replaceAll('-', '+')
     .replaceAll('_', '/')
-  const policy = `default-src 'none'; style-src 'sha256-${style}='; base-uri 'none'; form-action 'none'`
+  const policy = [
+    "default-src 'none'",
+    `style-src 'sha256-${style}='`,
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ')
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -79,12 +84,13 @@ export function kitPage(kit: KitPage): string {
 <body>
 <header><h1>Emergency kit</h1><p>Blindcopy · made ${dayOf(kit.madeMs)}</p></header>
 <p class="warning"><b>Whoever has this page has the vault</b>: everything in it, and everything that
-comes into it later. Keep it on paper, in a place that is safe from others, from fire and from water.
-Take no photo of it, do not mail it, and delete the file once it is printed.</p>
+comes into it later. Keep it on paper, in a place that is safe from others, from fire and from
+water. Take no photo of it, do not mail it, and delete the file once it is printed.</p>
 ${phraseOf(kit)}
 ${placeOf(kit)}
 ${STEPS}
-<div class="write"><p>Name</p><p>Date</p><p>Where Blindcopy comes from</p><p>Who else has a kit</p>
+<div class="write"><p>Name</p><p>Date</p>
+<p>Where Blindcopy comes from</p><p>Who else has a kit</p>
 <p>Where the latest backup file is kept</p><p>Checked on</p></div>
 </body>
 </html>
@@ -120,7 +126,9 @@ function codeOf(code: KitPage['code']): string {
     }
   }
   const size = code.length
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size} ${size}" shape-rendering="crispEdges" role="img" aria-label="QR code of the recovery phrase"><path d="${runs.join('')}"/></svg>`
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size} ${size}"
+shape-rendering="crispEdges" role="img" aria-label="QR code of the recovery phrase">
+<path d="${runs.join('')}"/></svg>`
 }
 
 function placeOf({ vaultId, remote, deviceNames }: KitPage): string {
@@ -148,7 +156,8 @@ function namesOf(names: readonly string[]): string {
 
 const STEPS = `<h2>When every device is lost</h2>
 <ol>
-<li>On any computer, install Blindcopy from where you first got it; nobody else needs these words.</li>
+<li>On any computer, install Blindcopy from where you first got it; nobody else needs these
+words.</li>
 <li>Open a terminal and run <code>blindcopy restore --vault my-vault --remote ADDRESS</code> with
 the address of the remote above. Type the 24 words when you are asked for them.</li>
 <li>If the remote is gone as well, take your latest backup file and any remote, old or new:

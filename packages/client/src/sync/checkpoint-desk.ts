@@ -244,7 +244,8 @@ export class CheckpointDesk {
         this.#endTimer = null
         onWake()
       },
-      Math.max(0, this.#dueInMs),
+      // Some timers fire a little early, and would find that it is not due yet.
+      this.#dueInMs + 1,
     )
   }
 

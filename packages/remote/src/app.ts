@@ -187,35 +187,36 @@ function routeStrangers(app: Hono, parts: AppParts): void {
   )
 }
 
+const callerOf = (parts: AppParts, { req }: Context): Promise<Caller> =>
+  authorize(parts, req.raw.headers.get('Authorization') ?? undefined)
+
 function routeMembers(app: Hono, parts: AppParts): void {
   const budget = createBodyBudget(MEMBER_BODIES_BYTES_MAX)
   const small: BodyBounds = { bytesMax: REQUEST_BYTES_MAX, budget }
   const round: BodyBounds = { bytesMax: RECONCILE_BYTES_MAX, budget }
   const large: BodyBounds = { bytesMax: PUSH_BYTES_MAX, budget }
-  const callerOf = ({ req }: Context): Promise<Caller> =>
-    authorize(parts, req.raw.headers.get('Authorization') ?? undefined)
 
   app.get('/v1/keychain', async (context) => {
-    const { vault } = await callerOf(context)
+    const { vault } = await callerOf(parts, context)
     const from = parseCount(context.req.query('from'), 0)
     return cborResponse(KeychainAnswer, { entries: entriesFrom(vault, from) })
   })
   app.post('/v1/keychain', async (context) => {
-    const { session } = await callerOf(context)
+    const { session } = await callerOf(parts, context)
     return withBody(context.req.raw, small, async (body) => {
       const request = parseMessage(KeychainAppendRequest, body)
       return cborResponse(KeychainAppendAnswer, await appendToKeychain(parts, session, request))
     })
   })
   app.post('/v1/push', async (context) => {
-    const { session } = await callerOf(context)
+    const { session } = await callerOf(parts, context)
     const position = parsePosition(context.req.raw.headers)
     return withBody(context.req.raw, large, async (body) =>
       cborResponse(PushAnswer, await push(parts, { session, position, body })),
     )
   })
   app.get('/v1/changes', async (context) => {
-    const caller = await callerOf(context)
+    const caller = await callerOf(parts, context)
     const position = parsePosition(context.req.raw.headers)
     await checkPosition(parts, caller, position)
     const stream = streamChanges(parts.store, {
@@ -228,37 +229,41 @@ function routeMembers(app: Hono, parts: AppParts): void {
     return new Response(stream, { headers: { 'Content-Type': CONTENT_TYPE_CBOR } })
   })
   app.post('/v1/records', async (context) => {
-    const caller = await callerOf(context)
+    const caller = await callerOf(parts, context)
     await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
     return withBody(context.req.raw, small, async (body) => {
       const { ids } = parseMessage(RecordsRequest, body)
       // Asked again: a body may take minutes, and its sender be revoked meanwhile.
-      const { vault } = await callerOf(context)
+      const { vault } = await callerOf(parts, context)
       return cborResponse(RecordsAnswer, await readRecords(parts, vault, ids))
     })
   })
   app.post('/v1/reconcile', async (context) => {
-    const caller = await callerOf(context)
+    const caller = await callerOf(parts, context)
     await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
     return withBody(context.req.raw, round, async (body) => {
       const request = parseMessage(ReconcileRequest, body)
-      const { vaultId } = (await callerOf(context)).vault
+      const { vaultId } = (await callerOf(parts, context)).vault
       return cborResponse(ReconcileAnswer, await reconcile(parts, vaultId, request))
     })
   })
+  routeCheckpoints(app, parts, budget)
+  app.get('/v1/live', () => {
+    throw new ProtocolError('malformed', 'the live route speaks WebSocket')
+  })
+}
+
+function routeCheckpoints(app: Hono, parts: AppParts, budget: BodyBounds['budget']): void {
   app.get('/v1/checkpoints', async (context) => {
-    const caller = await callerOf(context)
+    const caller = await callerOf(parts, context)
     await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
     return cborResponse(CheckpointsAnswer, await readCheckpoints(parts, caller.vault))
   })
   app.put('/v1/checkpoints', async (context) => {
-    const { session } = await callerOf(context)
+    const { session } = await callerOf(parts, context)
     const position = parsePosition(context.req.raw.headers)
     return withBody(context.req.raw, { bytesMax: CHECKPOINT_BYTES_MAX, budget }, async (body) =>
       cborResponse(CheckpointAnswer, await putCheckpoint(parts, { session, position, body })),
     )
-  })
-  app.get('/v1/live', () => {
-    throw new ProtocolError('malformed', 'the live route speaks WebSocket')
   })
 }

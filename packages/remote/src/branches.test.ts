@@ -261,7 +261,7 @@ describe("the root's branch", () => {
     expect(holder.cursor.seq).toBe(5)
   })
 
-  it('shows in the log, from seq 0, with what it replaced: a bootstrap recomputes both', async () => {
+  it('shows in the log from seq 0, with what it replaced: a bootstrap recomputes it', async () => {
     const { bench, branch, holder, taken, entries, common } = await openBranches()
     must(CreateAnswer, await holder.create())
     await holder.join()

@@ -96,7 +96,7 @@ describe('who logs in', () => {
     await expectInvalid(device, (fork) => fork.addRecovery(fork.root, other.signer))
   })
 
-  it('7: proves the key that the chain has for it; nothing of that is taken from the wire', async () => {
+  it('7: proves the key that the chain has for it; nothing of it is from the wire', async () => {
     const { bench, chain, device, other } = await openTwo()
     const impostor = new Device(bench, chain, { ...other.signer, sign: device.signer.sign })
     expect(await codeOf(impostor.logIn())).toBe('challenge-failed')

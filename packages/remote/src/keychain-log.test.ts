@@ -116,7 +116,7 @@ describe('draftExtension', () => {
 })
 
 describe('countCounted', () => {
-  it('counts neither the root nor what takes a member out, but all that stands beside', async () => {
+  it('counts neither the root nor what takes a member out, but all beside', async () => {
     const { chain, device } = await openVault()
     const { root } = chain
     const base = replayKeychain(chain.vaultId, chain.entries, () => true)

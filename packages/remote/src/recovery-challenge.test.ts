@@ -101,7 +101,7 @@ describe('POST /v1/challenge with a recovery key', () => {
     expect(await codeOf(new Device(bench, chain, key).logIn())).toBe('not-a-member')
   })
 
-  it("names it to a key of a branch that the root's has replaced, whose login is refused", async () => {
+  it('names it to a key of a replaced branch, whose login is refused', async () => {
     const { bench, chain, device } = await openVault()
     const common = chain.fork()
     const key = chain.addRecovery(device.signer)

@@ -43,7 +43,7 @@ const makePush = (device: Device, number = 1) => {
 }
 
 describe('a revocation', () => {
-  it('is one append with its epoch; without one, or with a wrong one, nothing is stored', async () => {
+  it('is one append with its epoch; without a right one nothing is stored', async () => {
     const { bench, chain, before, device, other, entries } = await openRevocation()
     const stored = await dump(bench.store)
     const wrong = before.fork()

@@ -165,8 +165,8 @@ the address of the remote above. Type the 24 words when you are asked for them.<
 <li><code>blindcopy list --vault my-vault</code> shows what came back.</li>
 </ol>
 <h2>When somebody may have seen this page</h2>
-<p>The words cannot be changed. Make a new vault, with words of its own, move your records there with
-<code>blindcopy export</code> and <code>import</code>, and destroy this page.</p>`
+<p>The words cannot be changed. Make a new vault, with words of its own, move your records there
+with <code>blindcopy export</code> and <code>import</code>, and destroy this page.</p>`
 
 function dayOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10)

@@ -60,7 +60,10 @@ export function setKeyHelper(
     const text =
       program === undefined
         ? 'The keys of this device are closed with no helper any more.'
-        : `The keys of this device are closed with a secret that ${program} keeps: name it with --key-helper, or BLINDCOPY_KEY_HELPER, from now on.`
+        : [
+            `The keys of this device are closed with a secret that ${program} keeps:`,
+            'name it with --key-helper, or BLINDCOPY_KEY_HELPER, from now on.',
+          ].join(' ')
     await terminal.answer({ keyHelper: program ?? null }, terminal.fit(text, 0))
   })
 }

@@ -69,7 +69,7 @@ export type RecoverySeed = Secret<'RecoverySeed'>
 export type VaultProofKey = Secret<'VaultProofKey'>
 /** What a key store keeps, or makes again, to open a key file with. */
 export type StoreSecret = Secret<'StoreSecret'>
-/** Of such a secret and the salt of a file, with what Argon2id makes of a passphrase if it has one. */
+/** Of such a secret and the salt of a file, with a stretched passphrase where it has one. */
 export type StoreKey = Secret<'StoreKey'>
 /** What Argon2id makes of a passphrase. */
 export type PassphraseKey = Secret<'PassphraseKey'>

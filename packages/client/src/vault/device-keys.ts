@@ -46,7 +46,7 @@ export type KeyStoreChange = {
 }
 
 export type KeyStoreChanged = {
-  /** False when the key store of before could not be told to forget its secret: it opens nothing. */
+  /** False when the key store of before could not be told to forget its secret. */
   readonly isOldForgotten: boolean
 }
 
@@ -74,7 +74,7 @@ export class DeviceKeyKeeper {
     this.#alone = options.lock ?? new Mutex()
   }
 
-  /** The bytes of keys that no folder holds yet. `undo` forgets what a key store made for them. */
+  /** The bytes of keys that no folder holds yet. `undo` forgets what a key store has made. */
   async close(
     deviceKeys: DeviceKeys,
     passphrase: string | undefined,

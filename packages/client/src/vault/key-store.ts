@@ -1,6 +1,6 @@
 /**
- * Key store: what keeps, or makes again, the secret that closes this device's key file: the keychain
- * of an operating system, a passkey, a hardware token. A port; no code.
+ * Key store: what keeps, or makes again, the secret that closes this device's key file: the
+ * keychain of an operating system, a passkey, a hardware token. A port; no code.
  *
  * It never sees a key of the vault, and no vault sees how it keeps its secret. What is sealed, and
  * how, is the key file's affair (decision 0028). docs/key-stores.md says how to write one; its

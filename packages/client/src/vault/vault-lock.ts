@@ -19,8 +19,8 @@ const PATIENCE_MS = 3_000
 
 export type VaultLock = {
   /**
-   * Takes the keys out of memory: live queries end, sync stops, and until `unlock` whatever reads or
-   * writes throws `locked`. In a browser: of this tab, the others stay as they are.
+   * Takes the keys out of memory: live queries end, sync stops, and until `unlock` whatever reads
+   * or writes throws `locked`. In a browser: of this tab, the others stay as they are.
    */
   lock(): Promise<void>
   /**

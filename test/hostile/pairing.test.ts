@@ -8,6 +8,7 @@
 import { codeOf } from '@blindcopy/client'
 import {
   encodeMessage,
+  formatMemberId,
   KeychainAnswer,
   MAILBOX_MS,
   MailboxAnswer,
@@ -15,6 +16,7 @@ import {
   type PairingInvite,
   type PairingJoin,
   pairingCommitment,
+  parseCheckpoint,
   parseMessage,
   type VaultId,
 } from '@blindcopy/protocol'
@@ -121,27 +123,42 @@ describe('two devices that pair', () => {
     expect(urls.join()).not.toContain(Buffer.from(keys.mailboxId).toString('base64url'))
   })
 
-  it('carry the newest checkpoint, as bytes that only its reader judges', async () => {
+  it('hand on the newest checkpoint, which the log of the remote must then contain', async () => {
     const stage = await makeStage(15)
     const invitation = await stage.vault.pairing.invite()
     const insider = new Insider(stage.world, invitation.code ?? '')
-    const approving = approveWhoever(invitation)
-    const given: Uint8Array[] = []
-    const checkpoint = stage.world.chance.bytes(300)
-    rewriteMailbox(stage.newcomer, (mailbox) => {
-      const approve = insider.open('approve', 3, mailbox.messages[3])
-      if (approve === undefined) return mailbox
-      return withMessage(mailbox, 3, insider.seal({ ...approve, checkpoint }))
-    })
-    await join(stage, invitation, {
-      onCheckpoint: async (bytes) => {
-        given.push(bytes)
-      },
-    })
-    await approving
-    expect(given).toEqual([checkpoint])
+    const { joined } = await pair(stage, invitation)
+    const approve = insider.open('approve', 3, (await insider.read()).messages[3])
+    const bytes = approve?.checkpoint ?? new Uint8Array(0)
+    expect(formatMemberId(parseCheckpoint(bytes).memberId)).toBe(stage.vault.deviceId)
+    const stored = (await stage.newcomer.disk.entries()).map(([, value]) => hexOf(value))
+    expect(stored).toContain(hexOf(bytes))
+    await joined.sync.once()
+    expect((await joined.verify()).isSound).toBe(true)
+  })
+
+  it('refuse a checkpoint that is none, or of another vault, before anything is written', async () => {
+    const other = await makeStage(16)
+    const foreign = await other.vault.checkpoints.newestCheckpoint()
+    expect(foreign).not.toBeNull()
+    for (const checkpoint of [foreign, new Uint8Array(300), new Uint8Array(0)]) {
+      const stage = await makeStage(17)
+      const invitation = await stage.vault.pairing.invite()
+      const insider = new Insider(stage.world, invitation.code ?? '')
+      rewriteMailbox(stage.newcomer, (mailbox) => {
+        const approve = insider.open('approve', 3, mailbox.messages[3])
+        if (approve === undefined) return mailbox
+        return withMessage(mailbox, 3, insider.seal({ ...approve, checkpoint }))
+      })
+      const approving = approveWhoever(invitation)
+      expect(await codeOfRefusal(join(stage, invitation))).toBe('pairing-failed')
+      await approving
+      await expectNobody(stage, 2)
+    }
   })
 })
+
+const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 const withMessage = (mailbox: Box, slot: number, message: Uint8Array | null): Box => ({
   ...mailbox,

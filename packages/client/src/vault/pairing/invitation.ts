@@ -243,7 +243,7 @@ async function approve(inviting: Inviting, join: PairingJoin): Promise<void> {
   const { parts, waiting } = inviting
   // Asked last of all: a second device may have answered while the person compared digits.
   await orClose(inviting, () => untilDone(waiting, () => readMailbox(waiting)))
-  const checkpoint = (await parts.newestCheckpoint?.()) ?? null
+  const checkpoint = await parts.newestCheckpoint()
   const keychainHead = await inviting
     .withToken((token) => append(inviting, join, token))
     .catch(async (error: unknown) => {

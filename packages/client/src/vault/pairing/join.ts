@@ -25,6 +25,7 @@ import {
   type PairingMessage,
   pairingDigits,
   pairingTranscript,
+  parseCheckpoint,
   validateKeychain,
 } from '@blindcopy/protocol'
 import {
@@ -81,13 +82,24 @@ export async function join(platform: Platform, options: JoinOptions): Promise<Va
     const { passphrase, keyStore } = options
     const parts = { vaultId, remote, entries, device, passphrase, keyStore }
     const vault = await writeVault(platform, folder, parts)
-    if (approve.checkpoint !== null) await options.onCheckpoint?.(approve.checkpoint)
+    await expectCheckpoint(vault, approve)
     return vault
   } catch (error) {
     device.wipe()
     throw error
   } finally {
     keys.sealingKey.wipe()
+  }
+}
+
+/** The log that the remote serves must contain what the inviter has seen of it. */
+async function expectCheckpoint(vault: Vault, { checkpoint }: PairingApprove): Promise<void> {
+  if (checkpoint === null) return
+  try {
+    await vault.checkpoints.expectCheckpoint(checkpoint)
+  } catch (error) {
+    await vault.close()
+    throw error
   }
 }
 
@@ -206,6 +218,12 @@ async function awaitApproval(joining: Joining): Promise<PairingApprove> {
   throw pairingDenied('the person at the other device has said no: nothing was joined')
 }
 
+/** Before anything is written: what it says is judged by the first sync. */
+function checkCheckpoint(bytes: Uint8Array, { vaultId }: Keychain): void {
+  if (equalBytes(parseCheckpoint(bytes).vaultId, vaultId)) return
+  throw pairingFailed('the checkpoint that came is of another vault')
+}
+
 /** What makes the remote's word worthless here ends the pairing; what passes does not. */
 const MEANS_FAILED: ReadonlySet<string> = new Set([
   'not-a-member',
@@ -241,6 +259,7 @@ function checkKeychain(
   said: { invite: PairingInvite; approve: PairingApprove; device: DeviceKeys },
 ): void {
   const { invite, approve, device } = said
+  if (approve.checkpoint !== null) checkCheckpoint(approve.checkpoint, keychain)
   const isKnown = [invite, approve].every(({ keychainHead }) => knowsEntry(keychain, keychainHead))
   if (!isKnown) throw pairingFailed('the remote serves another list of devices than was agreed on')
   const own = findMember(keychain, device.memberId)

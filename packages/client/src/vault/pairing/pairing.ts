@@ -79,8 +79,6 @@ export type JoinOptions = JoinBy & {
   /** Asks the person whether the other device shows the same digits. */
   readonly confirm: (question: PairingQuestion) => Promise<boolean>
   readonly signal?: AbortSignal | undefined
-  /** Given the newest checkpoint that the inviting device holds, once this device is a member. */
-  readonly onCheckpoint?: ((checkpoint: Uint8Array) => Promise<void>) | undefined
 }
 
 /** What an invitation needs of the vault. */
@@ -92,7 +90,7 @@ export type PairingParts = {
   readonly remote: string
   /** An invitation ends when the vault is locked or closed. */
   readonly access: Access
-  readonly newestCheckpoint?: () => Promise<Uint8Array | null>
+  readonly newestCheckpoint: () => Promise<Uint8Array | null>
 }
 
 export type PairingTransport = Transport & MailboxTransport

@@ -18,7 +18,6 @@ export {
 export {
   type RestoreBackupOptions,
   type RestoredBackup,
-  type Restorer,
   restoreBackupBy,
   restoreBackupOn,
 } from './backup/restore-backup.ts'
@@ -62,7 +61,9 @@ export type {
   KeyStoreChanged,
   PassphraseChange,
 } from './vault/device-keys.ts'
+export type { KeyCheck } from './vault/key-check.ts'
 export type { KeptSecret, KeyStore, KeyStoreVault } from './vault/key-store.ts'
+export type { ReviewedMember, ReviewMembers } from './vault/member-review.ts'
 export { joinVaultOn } from './vault/pairing/join-door.ts'
 export type {
   Invitation,
@@ -72,12 +73,13 @@ export type {
   PairingQuestion,
   VaultPairing,
 } from './vault/pairing/pairing.ts'
+export type { RecoverySource } from './vault/recovery-source.ts'
 export type { RemoteView, SeenRecord } from './vault/remote-view.ts'
+export { type RestoreOptions, restoreVaultOn } from './vault/restore.ts'
 export type {
   ExportedRecord,
   QuarantinedRecord,
   Vault,
-  VaultDevice,
 } from './vault/vault.ts'
 export type { RefusedRecord, RefusedWrite, VaultAttention } from './vault/vault-attention.ts'
 export type {
@@ -98,8 +100,14 @@ export {
   createVaultOn,
   type OpenOptions,
   openVaultOn,
-  type RestoreOptions,
-  restoreVaultOn,
 } from './vault/vault-doors.ts'
+export type {
+  CreatedKey,
+  KeysStatus,
+  RevokedDevice,
+  RevokeOptions,
+  VaultDevice,
+  VaultKeys,
+} from './vault/vault-keys.ts'
 export type { VaultProtection } from './vault/vault-protection.ts'
 export type { VaultSync } from './vault/vault-sync.ts'

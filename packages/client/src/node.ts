@@ -13,6 +13,7 @@ import { openNodeSocket } from './node/node-socket.ts'
 import type { Platform } from './platform.ts'
 import { joinVaultOn } from './vault/pairing/join-door.ts'
 import type { JoinOptions } from './vault/pairing/pairing.ts'
+import { type RestoreOptions, restoreVaultOn } from './vault/restore.ts'
 import type { Vault } from './vault/vault.ts'
 import {
   type CreatedVault,
@@ -20,8 +21,6 @@ import {
   createVaultOn,
   type OpenOptions,
   openVaultOn,
-  type RestoreOptions,
-  restoreVaultOn,
 } from './vault/vault-doors.ts'
 
 export function nodePlatform(): Platform {

@@ -45,6 +45,7 @@ import {
   RecordsRequest,
   SessionAnswer,
   SessionRequest,
+  TRANSACTION_BYTES_MAX,
 } from '@blindcopy/protocol'
 import { type Context, Hono } from 'hono'
 import { cors } from 'hono/cors'
@@ -193,6 +194,8 @@ const callerOf = (parts: AppParts, { req }: Context): Promise<Caller> =>
 function routeMembers(app: Hono, parts: AppParts): void {
   const budget = createBodyBudget(MEMBER_BODIES_BYTES_MAX)
   const small: BodyBounds = { bytesMax: REQUEST_BYTES_MAX, budget }
+  // A branch of the root's may be an entry of 1 MiB, with others beside it.
+  const append: BodyBounds = { bytesMax: TRANSACTION_BYTES_MAX, budget }
   const round: BodyBounds = { bytesMax: RECONCILE_BYTES_MAX, budget }
   const large: BodyBounds = { bytesMax: PUSH_BYTES_MAX, budget }
 
@@ -203,7 +206,7 @@ function routeMembers(app: Hono, parts: AppParts): void {
   })
   app.post('/v1/keychain', async (context) => {
     const { session } = await callerOf(parts, context)
-    return withBody(context.req.raw, small, async (body) => {
+    return withBody(context.req.raw, append, async (body) => {
       const request = parseMessage(KeychainAppendRequest, body)
       return cborResponse(KeychainAppendAnswer, await appendToKeychain(parts, session, request))
     })

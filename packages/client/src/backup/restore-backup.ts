@@ -16,18 +16,15 @@ import {
   type Keychain,
   keychainHead,
   ProtocolError,
-  type VaultId,
   validateKeychain,
 } from '@blindcopy/protocol'
 import {
   addMember,
   type DeviceKeys,
-  deriveRoot,
   generateDeviceKeys,
   type KemHolder,
   memberProof,
   openKeyring,
-  parsePhrase,
   type Signer,
   verifySignature,
 } from '@blindcopy/vault'
@@ -37,18 +34,25 @@ import type { Platform } from '../platform.ts'
 import { logIn } from '../sync/session.ts'
 import type { Transport } from '../sync/transport.ts'
 import { createHttpTransport, formatRemoteUrl } from '../transport/http-transport.ts'
+import {
+  checkRecovery,
+  openRecovery,
+  type Recovery,
+  type RecoverySource,
+} from '../vault/recovery-source.ts'
 import type { Vault } from '../vault/vault.ts'
-import { emptyFolder, type RestoreOptions, writeVault } from '../vault/vault-doors.ts'
+import { type CreateOptions, emptyFolder, writeVault } from '../vault/vault-doors.ts'
 import type { BackupProgress, BackupSource } from './backup.ts'
 import type { BackupReport } from './vault-backup.ts'
-import { type CheckedBackup, checkBackup, checkHolder } from './verify-backup.ts'
+import { type CheckedBackup, checkBackup } from './verify-backup.ts'
 
-export type RestoreBackupOptions = RestoreOptions & {
+/** `registrationToken`: where it is not the one that the backup holds. */
+type WrittenOptions = CreateOptions & {
   readonly backup: BackupSource
-  /** What the remote wants from a new vault, where it is not the one that the backup holds. */
-  readonly registrationToken?: string | undefined
   readonly onProgress?: ((progress: BackupProgress) => void) | undefined
 }
+
+export type RestoreBackupOptions = WrittenOptions & RecoverySource
 
 export type RestoredBackup = {
   readonly vault: Vault
@@ -58,7 +62,7 @@ export type RestoredBackup = {
 }
 
 /** Whoever may add a device: the root of a phrase, or a recovery key. */
-export type Restorer = Signer & KemHolder & { readonly vaultId?: VaultId | undefined }
+type Restorer = Signer & KemHolder
 
 /**
  * Restores a vault from its phrase and a backup. Throws `wrong-phrase` when they are of two vaults,
@@ -69,27 +73,26 @@ export async function restoreBackupOn(
   platform: Platform,
   options: RestoreBackupOptions,
 ): Promise<RestoredBackup> {
-  const rootSecret = parsePhrase(options.recoveryPhrase)
-  const root = deriveRoot(rootSecret)
-  rootSecret.wipe()
+  const recovery = await openRecovery(options)
   try {
-    return await restoreBackupBy(platform, root, options)
+    return await restoreBackupBy(platform, recovery, options)
   } finally {
-    root.wipe()
+    recovery.wipe()
   }
 }
 
-/** The same by any key that may add a device; `restorer` is borrowed. */
+/** The same; `recovery` is borrowed. */
 export async function restoreBackupBy(
   platform: Platform,
-  restorer: Restorer,
-  options: Omit<RestoreBackupOptions, 'recoveryPhrase'>,
+  recovery: Recovery,
+  options: WrittenOptions,
 ): Promise<RestoredBackup> {
   const { backup, onProgress, registrationToken, path, passphrase } = options
   const remoteUrl = formatRemoteUrl(options.remote)
   const folder = await emptyFolder(platform, path)
   const checked = await checkBackup(backup)
-  checkHolder(restorer, checked.keychain)
+  checkRecovery(recovery, checked.keychain)
+  const restorer = recovery.keys
   const device = generateDeviceKeys(platform.random)
   const deviceName = options.deviceName ?? platform.deviceName()
   const joining = { restorer, device, deviceName, platform }

@@ -105,6 +105,7 @@ export class ScriptedRemote {
           registration: 'open',
           origins: [],
         }) as unknown as Capabilities,
+      findVault: async () => vaultId,
       challenge: async () => ({ nonce: new Uint8Array(32) as never, expiresMs: 1 }) as never,
       session: async () => {
         remote.#enter('login')

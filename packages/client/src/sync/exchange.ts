@@ -20,7 +20,7 @@ import { CheckpointDesk, type Judged } from './checkpoint-desk.ts'
 import { ClockDesk } from './clock-check.ts'
 import type { Facts } from './decision.ts'
 import type { ExchangeEvents } from './exchange-events.ts'
-import type { Failure } from './failure.ts'
+import { cannotBring } from './failure.ts'
 import { forwardVersions } from './forward.ts'
 import { HeadWatch, headProblem, retryQuarantine } from './head-check.ts'
 import type { SyncIdentity, Timers } from './identity.ts'
@@ -92,7 +92,7 @@ export class Exchange {
       isBehind: this.#isBehind,
       hasFrames: this.#live?.connection.hasFrames ?? false,
       mustCorrectClock: this.#refusals.has('clock-drift'),
-      mustReseal: this.#refusals.has('epoch-old'),
+      mustReseal: this.#mustReseal,
       isRebaseDue: state.isRebaseDue || this.#refusals.has('conflict'),
       hasPending: pendingCount > 0,
       awaitsPull:
@@ -131,6 +131,16 @@ export class Exchange {
     const { syncId } = this.#local.cursor
     if (syncId === null || this.#syncId === null) return false
     return this.#token !== null && !equalBytes(syncId, this.#syncId)
+  }
+
+  /**
+   * What waits may be sealed under an epoch that is over: a remote that lags would take it, and who
+   * was revoked could read it.
+   */
+  get #mustReseal(): boolean {
+    if (this.#refusals.has('epoch-old')) return true
+    const { pendingCount, resealedFor } = this.#local.state.outbox
+    return pendingCount > 0 && resealedFor < this.#identity.newestEpoch()
   }
 
   async logIn(): Promise<void> {
@@ -305,7 +315,9 @@ export class Exchange {
 
   /** What waits, under the newest epoch. */
   async resealOutbox(): Promise<void> {
+    const epoch = this.#identity.newestEpoch()
     await this.#local.resealOutbox(this.#identity.reseal)
+    this.#local.state.outbox.resealedFor = epoch
     this.#refusals.putRight('epoch-old')
   }
 
@@ -383,12 +395,4 @@ export class Exchange {
 
 function noSession(): ClientError {
   return new ClientError('network', 'there is no session with the remote')
-}
-
-function cannotBring(code: string): Failure {
-  return {
-    code,
-    message: 'a record that this device holds could not be brought back to the remote',
-    remedy: 'it stays here and is offered again; if it stays refused, write the record once more',
-  }
 }

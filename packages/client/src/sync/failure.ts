@@ -54,6 +54,7 @@ const MESSAGES: Readonly<Record<string, string>> = {
     'the remote does not have this vault, and takes a new one only with its registration token',
   'registration-closed': 'the remote does not have this vault, and takes no new ones',
   'not-a-member': 'this device is no longer a member of the vault; sync has stopped',
+  'device-revoked': 'this device was removed from the vault; sync has stopped',
   'keychain-forked':
     'the remote shows another list of devices than this device has seen; sync has stopped and nothing was taken from it',
 }
@@ -65,7 +66,10 @@ const REMEDIES: Readonly<Record<string, string>> = {
   'not-a-member':
     'on another device of the vault, see whether this one was removed; what it holds stays readable here',
   'keychain-forked':
-    'compare the list of devices with another device; with the recovery phrase the right one can be chosen',
+    'compare the list of devices with another device (blindcopy devices); then end the fork with the recovery phrase (blindcopy keys end-fork)',
+  'device-revoked':
+    'nothing can be done on this device: what it holds stays readable here; to use the vault again, add it as a new device in a new folder',
+  'key-mismatch': 'rotate the keys on another device (blindcopy keys rotate), then sync here again',
   'history-forked':
     'run "blindcopy verify" here and on the other device and see who is told something else; if you trust the remote again, "blindcopy sync --reconcile" lets this device go on, and drops nothing',
   'history-differs':
@@ -89,4 +93,13 @@ export function stoppedError(problem: Failure, cause: unknown): ClientError {
     cause,
     details: { problem: code },
   })
+}
+
+/** A version that the remote does not take back. */
+export function cannotBring(code: string): Failure {
+  return {
+    code,
+    message: 'a record that this device holds could not be brought back to the remote',
+    remedy: 'it stays here and is offered again; if it stays refused, write the record once more',
+  }
 }

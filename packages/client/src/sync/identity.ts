@@ -42,6 +42,8 @@ export type SyncIdentity = {
   keychainEntries(): readonly Uint8Array[]
   /** What is pushed must be sealed under this epoch. */
   newestEpoch(): number
+  /** Why this device may not write any more. */
+  membershipTrouble?(): 'device-revoked' | 'key-mismatch' | undefined
   /** What lets this vault register, if the person gave it. */
   registrationToken(): Promise<string | undefined>
 }

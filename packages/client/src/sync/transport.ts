@@ -22,6 +22,7 @@ import type {
   RecordId,
   SessionAnswer,
   SessionRequest,
+  SigningPublicKey,
   SyncId,
   VaultId,
 } from '@blindcopy/protocol'
@@ -56,6 +57,8 @@ export interface Transport {
   readonly origin: string
   capabilities(): Promise<Capabilities>
   challenge(vaultId: VaultId): Promise<ChallengeAnswer>
+  /** The vault that a recovery key was added to. Throws `unknown-vault`. */
+  findVault(signingKey: SigningPublicKey): Promise<VaultId>
   session(request: SessionRequest): Promise<SessionAnswer>
   create(request: CreateRequest): Promise<CreateAnswer>
   keychain(token: string, from: number): Promise<readonly Uint8Array[]>

@@ -140,6 +140,12 @@ export function createHttpTransport(
         post('/v1/challenge', encodeMessage(ChallengeRequest, { vaultId })),
         ChallengeAnswer,
       ),
+    async findVault(signingKey) {
+      const body = encodeMessage(ChallengeRequest, { signingKey })
+      const { vaultId } = await exchange(post('/v1/challenge', body), ChallengeAnswer)
+      if (vaultId === undefined) throw notARemote()
+      return vaultId
+    },
     session: (login) =>
       exchange(post('/v1/session', encodeMessage(SessionRequest, login)), SessionAnswer),
     create: (create) =>

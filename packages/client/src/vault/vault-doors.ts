@@ -1,37 +1,23 @@
 /**
- * The three ways into a vault: create one, restore it from its recovery phrase, open the one a
- * folder holds. Each checks everything it can before it writes, and writes the file that makes the
+ * The doors of a vault: create one, open the one a folder holds. How a lost one is restored is
+ * restore.ts. Each checks everything it can before it writes, and writes the file that makes the
  * folder a vault last: what fails half-way leaves no vault behind.
  */
-import {
-  extendKeychain,
-  type Keychain,
-  keychainHead,
-  type VaultId,
-  validateKeychain,
-} from '@blindcopy/protocol'
+import type { VaultId } from '@blindcopy/protocol'
 import { keychainKey, type Store, StoreError } from '@blindcopy/secondary'
 import {
-  addMember,
   type DeviceKeys,
   deriveRoot,
   formatPhrase,
   foundKeychain,
   generateDeviceKeys,
   generateRootSecret,
-  memberProof,
-  openKeyring,
-  parsePhrase,
-  type Root,
-  verifySignature,
 } from '@blindcopy/vault'
 import type { Tabs } from '../browser/tabs.ts'
 import { ClientError, codeOf } from '../error.ts'
 import { readKeychainEntries } from '../local/local-reading.ts'
 import type { Platform, VaultFolder } from '../platform.ts'
-import { logIn } from '../sync/session.ts'
-import type { Transport } from '../sync/transport.ts'
-import { createHttpTransport, formatRemoteUrl } from '../transport/http-transport.ts'
+import { formatRemoteUrl } from '../transport/http-transport.ts'
 import { DeviceKeyKeeper } from './device-keys.ts'
 import type { KeyStore } from './key-store.ts'
 import { Membership } from './membership.ts'
@@ -56,10 +42,6 @@ export type CreateOptions = {
 export type CreatedVault = {
   readonly vault: Vault
   /** The 24 words that restore the vault when every device is lost. Kept nowhere: show them now. */
-  readonly recoveryPhrase: string
-}
-
-export type RestoreOptions = Omit<CreateOptions, 'registrationToken'> & {
   readonly recoveryPhrase: string
 }
 
@@ -90,30 +72,6 @@ export async function createVaultOn(
   const recoveryPhrase = formatPhrase(rootSecret)
   rootSecret.wipe()
   return { vault, recoveryPhrase }
-}
-
-/**
- * Restores a vault from its phrase: this device becomes a member, signed by the root, and every
- * other stays one. Records come with the first sync. Throws `wrong-phrase` when the remote has no
- * vault of this phrase.
- */
-export async function restoreVaultOn(platform: Platform, options: RestoreOptions): Promise<Vault> {
-  const rootSecret = parsePhrase(options.recoveryPhrase)
-  const remote = formatRemoteUrl(options.remote)
-  const folder = await emptyFolder(platform, options.path)
-  const root = deriveRoot(rootSecret)
-  rootSecret.wipe()
-  try {
-    const device = generateDeviceKeys(platform.random)
-    const transport = createHttpTransport(remote, platform)
-    const token = await logInAsRoot(transport, root)
-    const deviceName = options.deviceName ?? platform.deviceName()
-    const entries = await joinByRoot({ transport, token, root, device, deviceName, platform })
-    const { vaultId } = root
-    return await writeVault(platform, folder, { ...options, vaultId, remote, entries, device })
-  } finally {
-    root.wipe()
-  }
 }
 
 /** Opens the vault of a folder. */
@@ -196,7 +154,7 @@ export async function writeVault(
 ): Promise<Vault> {
   const { vaultId, entries, device } = parts
   // The device's own keys must open the vault before anything is written with them.
-  Membership.open({ vaultId, entries, device }).keyring.wipe()
+  checkOpens({ vaultId, entries, device })
   const { random } = platform
   const tabs = folder.tabs?.()
   const { keyStore } = parts
@@ -215,6 +173,16 @@ export async function writeVault(
     device.wipe()
     await undo()
     throw error
+  }
+}
+
+/** Throws `key-mismatch`. */
+function checkOpens(parts: Parameters<typeof Membership.open>[0]): void {
+  const membership = Membership.open(parts)
+  try {
+    membership.writingKeyring.wipe()
+  } finally {
+    membership.keyring.wipe()
   }
 }
 
@@ -292,52 +260,3 @@ async function openStore(folder: VaultFolder): Promise<Store> {
     throw cause
   }
 }
-
-async function logInAsRoot(transport: Transport, root: Root): Promise<string> {
-  try {
-    return (await logIn(transport, root)).token
-  } catch (cause) {
-    if (codeOf(cause) !== 'unknown-vault') throw cause
-    throw new ClientError(
-      'wrong-phrase',
-      'the remote holds no vault of this recovery phrase: check the words, and the address of the remote',
-      { cause },
-    )
-  }
-}
-
-const JOIN_ATTEMPTS_MAX = 10
-
-/** Appends this device to the vault's keychain, signed by the root, and returns the whole chain. */
-async function joinByRoot(options: {
-  transport: Transport
-  token: string
-  root: Root
-  device: DeviceKeys
-  deviceName: string
-  platform: Platform
-}): Promise<readonly Uint8Array[]> {
-  const { transport, token, root, device, deviceName, platform } = options
-  const { random } = platform
-  const proof = memberProof(root.vaultId, device)
-  const newcomer = { kind: 'device', ...publicKeysOf(device), proof } as const
-  for (let attempt = 1; ; attempt++) {
-    const entries = await transport.keychain(token, 0)
-    const keychain: Keychain = validateKeychain(root.vaultId, entries, verifySignature)
-    const keyring = openKeyring({ keychain, holder: root })
-    const nowMs = platform.nowMs()
-    const writing = { keychain, signer: root, keyring, newcomer, name: deviceName, nowMs, random }
-    const entry = addMember(writing)
-    keyring.wipe()
-    extendKeychain(keychain, [entry], verifySignature)
-    try {
-      await transport.appendKeychain(token, { previous: keychainHead(keychain), entries: [entry] })
-      return [...entries, entry]
-    } catch (error) {
-      // Another device appended first: look again, and sign for the chain as it is then.
-      if (codeOf(error) !== 'keychain-race' || attempt >= JOIN_ATTEMPTS_MAX) throw error
-    }
-  }
-}
-
-const publicKeysOf = ({ signingKey, kemKey }: DeviceKeys) => ({ signingKey, kemKey })

@@ -33,31 +33,20 @@ import { SyncEngine } from '../sync/engine.ts'
 import type { Transport } from '../sync/transport.ts'
 import { createHttpTransport } from '../transport/http-transport.ts'
 import type { DeviceKeyKeeper } from './device-keys.ts'
+import { DeviceNames } from './device-names.ts'
 import type { Membership } from './membership.ts'
 import { pairingOf, type VaultPairing } from './pairing/pairing.ts'
 import { RESERVED_PREFIX, readRegistrationToken, writeRegistrationToken } from './registration.ts'
 import { type RemoteView, viewRemote } from './remote-view.ts'
+import { syncIdentityOf } from './sync-identity.ts'
 import { attentionOf, type VaultAttention } from './vault-attention.ts'
-import {
-  checkpointIdentityOf,
-  pairHashOf,
-  type VaultCheckpoints,
-  vaultCheckpointsOf,
-} from './vault-checkpoints.ts'
+import { pairHashOf, type VaultCheckpoints, vaultCheckpointsOf } from './vault-checkpoints.ts'
 import { conflictsOf, type VaultConflicts } from './vault-conflicts.ts'
+import { type VaultDevice, type VaultKeys, vaultKeysOf } from './vault-keys.ts'
 import { type VaultLock, vaultLockOf } from './vault-lock.ts'
 import { protectionOf, type VaultProtection } from './vault-protection.ts'
 import { durableOf, syncOf, type VaultSync } from './vault-sync.ts'
 import { createWriting, type Writing } from './writing.ts'
-
-/** One device or recovery key of the vault, as a person would want it listed. */
-export type VaultDevice = {
-  readonly deviceId: string
-  readonly kind: 'device' | 'recovery'
-  readonly name: string
-  readonly addedMs: number
-  readonly isThis: boolean
-}
 
 export type ExportedRecord = {
   readonly collection: string
@@ -103,6 +92,9 @@ export class Vault implements AsyncDisposable {
   readonly protection: VaultProtection
   readonly lock: VaultLock['lock']
   readonly unlock: VaultLock['unlock']
+  /** Who holds keys of the vault, and the ways back into it. */
+  readonly keys: VaultKeys
+  readonly #names: DeviceNames
   readonly #access: Access
   readonly #endListening: (() => void)[]
   #closing: Promise<void> | undefined
@@ -131,25 +123,11 @@ export class Vault implements AsyncDisposable {
     const { sealer } = this.#context
     const transport = createHttpTransport(remote, platform)
     this.#transport = transport
-    const engine = new SyncEngine({
-      local,
-      transport: this.#transport,
-      timers: { ...platform, random },
-      identity: {
-        vaultId: options.vaultId,
-        memberId: membership.memberId,
-        sign: (message) => membership.device.sign(message),
-        open: sealer.openArrival,
-        damaged: options.damaged,
-        reseal: (envelope) => sealer.reseal(envelope),
-        takeKeychain: (entries) => membership.take(entries),
-        keychainEntries: () => membership.keychain.entries,
-        newestEpoch: () => membership.keyring.newestEpoch,
-        registrationToken: () => readRegistrationToken(this.#context),
-        retryAside: () => carrying.retryAside(),
-        checkpoints: checkpointIdentityOf(membership),
-      },
-    })
+    const { damaged } = options
+    const retryAside = (): Promise<void> => carrying.retryAside()
+    const identity = syncIdentityOf({ membership, context: this.#context, damaged, retryAside })
+    const timers = { ...platform, random }
+    const engine = new SyncEngine({ local, transport, timers, identity })
     const tabSync =
       tabs === undefined ? undefined : new TabSync({ ...platform, engine, local, tabs })
     this.#endTabs = async () => tabSync?.close()
@@ -192,8 +170,12 @@ export class Vault implements AsyncDisposable {
     this.checkpoints = vaultCheckpointsOf({ local, membership, checkOpen, nowMs })
     this.verify = this.checkpoints.verify
     this.attention = attentionOf(this.#context, { checkOpen, changed })
+    const desk = { membership, local, transport, identity, platform, remote, checkOpen, changed }
+    this.#names = new DeviceNames(membership, this.#context)
+    this.keys = vaultKeysOf({ ...desk, names: this.#names })
     this.#endListening = [
       local.onChange(() => this.#syncing.noteWrite()),
+      local.onChange((changes) => this.#names.noteChanges(changes)),
       platform.onOnline(() => this.#syncing.noteOnline()),
     ]
   }
@@ -232,7 +214,9 @@ export class Vault implements AsyncDisposable {
       lock: tabs?.lock,
       caughtUp: () => takeStored(membership, store),
     })
-    return new Vault({ ...options, local, writing, damaged, access })
+    const vault = new Vault({ ...options, local, writing, damaged, access })
+    await vault.#names.load()
+    return vault
   }
 
   /** The records of one name. Throws `reserved-name` for names that begin with "$". */
@@ -321,10 +305,8 @@ export class Vault implements AsyncDisposable {
   /** Who holds keys of this vault, as far as this device knows. */
   devices(): VaultDevice[] {
     this.#checkOpen()
-    return this.#membership.devices().map(({ memberId, ...device }) => ({
-      ...device,
-      deviceId: formatBase64Url(memberId),
-    }))
+    const { devices, recoveryKeys } = this.keys.status()
+    return [...devices, ...recoveryKeys]
   }
 
   async quarantined(): Promise<QuarantinedRecord[]> {

@@ -1,0 +1,104 @@
+/**
+ * Fork: two lists of devices, neither of which follows from the other, and the phrase that ends it.
+ *
+ * The root goes back to what both have in common, and puts one append in the place of both: who
+ * stays, and an epoch that holds the keys of both. Every device on either goes over by itself.
+ */
+import {
+  commonKeychain,
+  type Keychain,
+  keychainHead,
+  type Member,
+  validateKeychain,
+} from '@blindcopy/protocol'
+import { type Root, replaceBranches, verifySignature } from '@blindcopy/vault'
+import { ClientError, codeOf } from '../error.ts'
+import { logIn } from '../sync/session.ts'
+import { take } from './keychain-desk.ts'
+import {
+  findListed,
+  listMembers,
+  type ReviewedMember,
+  type ReviewMembers,
+} from './member-review.ts'
+import { checkRecovery, openRecovery } from './recovery-source.ts'
+import type { KeysDesk } from './vault-keys.ts'
+
+const ATTEMPTS_MAX = 10
+
+/** Does nothing where there is no fork. Throws `wrong-phrase` and `network`. */
+export async function endFork(
+  desk: KeysDesk,
+  options: { readonly recoveryPhrase: string; readonly review?: ReviewMembers },
+): Promise<void> {
+  const recovery = await openRecovery({ recoveryPhrase: options.recoveryPhrase })
+  try {
+    checkRecovery(recovery, desk.membership.keychain)
+    const root = recovery.keys as Root
+    const { vaultId } = desk.membership.keychain
+    const { transport } = desk
+    const { token } = await logIn(transport, { ...root, vaultId })
+    let keep: readonly string[] | undefined
+    for (let attempt = 1; ; attempt++) {
+      const served = validateKeychain(vaultId, await transport.keychain(token, 0), verifySignature)
+      if (!isForked(desk.membership.keychain, served)) return await take(desk, served.entries)
+      const members = membersOf([desk.membership.keychain, served], root)
+      keep ??= options.review === undefined ? idsOf(members) : await options.review(members)
+      const written = writeBranch(desk, { root, served, keep })
+      try {
+        await transport.appendKeychain(token, written)
+        return await take(desk, [...served.entries, ...written.entries])
+      } catch (error) {
+        if (codeOf(error) !== 'keychain-race' || attempt >= ATTEMPTS_MAX) throw error
+      }
+    }
+  } finally {
+    recovery.wipe()
+  }
+}
+
+function writeBranch(
+  { membership, platform }: KeysDesk,
+  fork: { readonly root: Root; readonly served: Keychain; readonly keep: readonly string[] },
+) {
+  const { root, served, keep } = fork
+  const branches = [membership.keychain, served]
+  const base = commonKeychain(membership.keychain, served)
+  const keptIds = keep.map((id) => findInAny(branches, id))
+  const { nowMs, random } = platform
+  const branch = { root, base, branches, keep: keptIds, nowMs: nowMs(), random }
+  const { entries } = replaceBranches(branch)
+  return { previous: keychainHead(base), entries: [...entries] }
+}
+
+function isForked(mine: Keychain, served: Keychain): boolean {
+  const common = commonKeychain(mine, served).hashes.length
+  return common < mine.hashes.length && common < served.hashes.length
+}
+
+/** The active members of either, each once. */
+function membersOf(branches: readonly Keychain[], root: Root): ReviewedMember[] {
+  const membersById = new Map<string, ReviewedMember>()
+  for (const keychain of branches) {
+    for (const member of listMembers(keychain, root)) {
+      const known = membersById.get(member.memberId)
+      if (known === undefined || known.revoked !== null) membersById.set(member.memberId, member)
+    }
+  }
+  return [...membersById.values()]
+}
+
+/** Without a choice: whoever is active in either. */
+const idsOf = (members: readonly ReviewedMember[]): string[] =>
+  members.filter(({ revoked }) => revoked === null).map(({ memberId }) => memberId)
+
+function findInAny(branches: readonly Keychain[], id: string): Member['memberId'] {
+  for (const keychain of branches) {
+    try {
+      return findListed(keychain, id)
+    } catch (error) {
+      if (!(error instanceof ClientError) || error.code !== 'not-found') throw error
+    }
+  }
+  throw new ClientError('not-found', 'the vault has no member of that id: list its devices')
+}

@@ -4,9 +4,9 @@
  */
 import { writeFile } from 'node:fs/promises'
 import type { Invitation, Newcomer, Vault } from '@blindcopy/client'
-import encodeQR from 'qr'
 import { CliError } from './cli-error.ts'
 import { clip, formatTime, printable } from './layout.ts'
+import { drawPicture, formatPicture } from './pairing-picture.ts'
 import { type Asker, askYesOrNo, createAsker, formatDigits } from './pairing-prompt.ts'
 import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
@@ -16,8 +16,6 @@ export type InviteOptions = VaultOptions & { readonly words?: boolean; readonly 
 
 /** What a name may take of the line in which a person is asked about it. */
 const NAME_COLUMNS_MAX = 40
-/** Of the code around which light is: scanners want four, and manage with two. */
-const BORDER = 2
 
 export async function invite(options: InviteOptions, terminal: Terminal): Promise<void> {
   if (options.words === true && options.svg !== undefined) {
@@ -52,23 +50,16 @@ async function show(
     code === undefined
       ? [`On the new device run \`${join} --remote ${remote}\` and type:`, '', `  ${words}`]
       : [`On the new device scan this, or run \`${join}\` and paste the line below it:`, '']
-  const picture = code === undefined ? [] : [formatPicture(code, terminal), '', code]
+  const isPlain = terminal.isPiped || (terminal.env.NO_COLOR ?? '') !== ''
+  const picture = code === undefined ? [] : [formatPicture(code, isPlain), '', code]
   const until = `It can be used once, until ${formatTime(expiresMs)}.`
   const { newcomer: _, cancel: __, ...facts } = invitation
   await terminal.answer(facts, [...shown, ...picture, '', until].join('\n'))
 }
 
-/** Light on dark whatever the colors of the terminal: scanners want it so. */
-function formatPicture(code: string, terminal: Terminal): string {
-  const rows = encodeQR(code, 'ascii', { ecc: 'low', border: BORDER }).trimEnd().split('\n')
-  const isPlain = terminal.isPiped || (terminal.env.NO_COLOR ?? '') !== ''
-  return rows.map((row) => (isPlain ? row : `\u001b[97;40m${row}\u001b[0m`)).join('\n')
-}
-
 /** Readable by its owner alone: who sees it can ask to join. */
 async function writePicture(path: string, code: string): Promise<void> {
-  const picture = encodeQR(code, 'svg', { ecc: 'medium' })
-  await writeFile(path, picture, { mode: 0o600, flag: 'wx' }).catch((cause: unknown) => {
+  await writeFile(path, drawPicture(code), { mode: 0o600, flag: 'wx' }).catch((cause: unknown) => {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') {
       throw new CliError('file-exists', `there is a file ${printable(path)} already`)
     }

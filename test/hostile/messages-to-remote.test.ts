@@ -274,7 +274,8 @@ describe('headers and queries', () => {
             ? SENT.some((sent) => sent.path === path)
             : method === 'GET' &&
               !(SENT.some((sent) => sent.path === path) && path !== '/v1/keychain')
-        if (isRoute) continue
+        const isMailbox = path === '/v1/mailboxes' && (method === 'GET' || method === 'DELETE')
+        if (isRoute || isMailbox) continue
         const request = () => ask(ours.app, path, { method, headers: ours.headers })
         const what = `${method} ${path}`
         await expectRefused(ours, request, { what, codes: ['not-found'] })

@@ -15,6 +15,8 @@ import {
   LiveHello,
   LOGIN_BYTES_MAX,
   loginSignedBytes,
+  MAILBOX_MESSAGE_BYTES_MAX,
+  MailboxWriteRequest,
   PROTOCOL_VERSION,
   PushRequest,
   parseMessage,
@@ -36,6 +38,7 @@ import {
   makeEnvelope,
   ORIGIN,
   openVault,
+  random,
   record,
 } from '../../packages/remote/src/remote.fixture.ts'
 
@@ -97,6 +100,13 @@ export const SENT: readonly Sent[] = [
       longer.addDevice(signer)
       return { previous: chain.head, entries: longer.entries.slice(-1) }
     },
+  },
+  {
+    ...member,
+    path: '/v1/mailboxes',
+    schema: MailboxWriteRequest,
+    bytesMax: MAILBOX_MESSAGE_BYTES_MAX + 128,
+    make: async () => ({ mailboxId: random(16), slot: 0, message: random(500) }),
   },
   {
     ...data,

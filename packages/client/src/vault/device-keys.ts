@@ -94,7 +94,7 @@ export class DeviceKeyKeeper {
     }
   }
 
-  /** Throws what a key file and a key store throw, and `vault-damaged` for keys of another vault. */
+  /** Throws what a key file and a key store do, and `vault-damaged` for keys of another vault. */
   async open(passphrase?: string): Promise<DeviceKeys> {
     return this.#withKeys(passphrase, async ({ deviceKeys }) => deviceKeys)
   }

@@ -18,7 +18,7 @@ import {
 } from '@blindcopy/protocol'
 import { createRemote, type Remote } from '@blindcopy/remote'
 import { verifySignature } from '@blindcopy/remote/node'
-import type { Store } from '@blindcopy/secondary'
+import { createMemoryStore, type Store } from '@blindcopy/secondary'
 import { describe, expect, it } from 'vitest'
 import { codesOf } from '../recovery/recovery.ts'
 import { copyOf, type Device, exportOf, REMOTE, type World } from '../simulation/world.ts'
@@ -185,8 +185,16 @@ describe('threat 23: two devices are shown different histories', () => {
       await put(victimVault, key, { text: 'of the victim' })
       expect(await exchange(victimVault)).toBeUndefined()
     }
-    expect(await seenOf(victimVault, 'writer')).toMatchObject({ state: 'rolled-back' })
+    const seen = await seenOf(victimVault, 'writer')
+    expect(seen).toMatchObject({ state: 'rolled-back' })
     expect(victimVault.sync.status.problem).toBeNull()
+    // A healing tells whose checkpoint is not covered by what this device could bring back.
+    behaveHonestly(victim)
+    world.restartRemote({ store: createMemoryStore() })
+    expect(await exchange(victimVault)).toBeUndefined()
+    const healed = victimVault.sync.status.notices.find(({ code }) => code === 'healed')
+    expect(healed?.message).toContain(seen?.deviceId)
+    expect(await seenOf(victimVault, 'writer')).toMatchObject({ state: 'before-reset' })
   })
 })
 

@@ -7,7 +7,6 @@ import {
   equalBytes,
   findMember,
   formatHex,
-  formatMemberId,
   type Hash,
   type MemberId,
 } from '@blindcopy/protocol'
@@ -30,6 +29,7 @@ import {
   historyForked,
   keychainForked,
   keychainPlaceOf,
+  nameOf,
   placeOf,
   provenanceOf,
   sameSet,
@@ -304,10 +304,6 @@ export class CheckpointBench {
     if (this.#hasLinked) state.lastCheckedMs = nowMs
   }
 }
-
-/** The day tells how old it is, and stays true. */
-export const nameOf = ({ memberId, timeMs }: Checkpoint): string =>
-  `${formatMemberId(memberId)} (${new Date(timeMs).toISOString().slice(0, 10)})`
 
 function rolledBack(lost: readonly Checkpoint[]): string {
   const names = [...new Set(lost.map(nameOf))].join(', ')

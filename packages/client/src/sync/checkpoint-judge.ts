@@ -126,3 +126,7 @@ export function keychainForked(memberId: MemberId): ProtocolError {
     { details: { deviceId: formatMemberId(memberId) } },
   )
 }
+
+/** The day tells how old it is, and stays true. */
+export const nameOf = ({ memberId, timeMs }: Checkpoint): string =>
+  `${formatMemberId(memberId)} (${new Date(timeMs).toISOString().slice(0, 10)})`

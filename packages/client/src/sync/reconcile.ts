@@ -17,13 +17,16 @@ import {
   type Envelope,
   envelopeRecordId,
   equalBytes,
+  findMember,
   type LogPosition,
+  type MemberId,
   RECORDS_BY_ID_MAX,
   Reconciliation,
   type RecordId,
 } from '@blindcopy/protocol'
 import { ClientError } from '../error.ts'
 import { opens } from '../local/arrival.ts'
+import { readHeard } from '../local/checkpoint-store.ts'
 import { type ConfirmedScan, confirmedSource } from '../local/confirmed-source.ts'
 import {
   findUnopened,
@@ -34,6 +37,7 @@ import {
   unconfirmVersions,
 } from '../local/healing.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
+import { nameOf } from './checkpoint-judge.ts'
 import type { SyncIdentity } from './identity.ts'
 import { registerVault } from './session.ts'
 import type { DataRequest, Transport } from './transport.ts'
@@ -79,7 +83,7 @@ export async function healWith(context: ReconcileContext): Promise<Reconciled> {
       : await reconcile(context, scan)
   await renewKeychain(context)
   const cursor = { syncId: data.syncId, position: reconciled.position }
-  const message = context.mayPush ? HEALED : HEALED_ONE_WAY
+  const message = `${context.mayPush ? HEALED : HEALED_ONE_WAY}${await uncoveredBy(context)}`
   const closedBelow = context.identity.newestEpoch()
   await finishHealing(local.state, { cursor, notice: { code: 'healed', message }, closedBelow })
   return { ...reconciled, wasMiscounted: scan.wasWrong }
@@ -87,6 +91,22 @@ export async function healWith(context: ReconcileContext): Promise<Reconciled> {
 
 const HEALED =
   'the remote was reset, restored or replaced: this device has compared all it holds with it, and brought back what it lacked'
+
+/** Who has signed more than this device has seen: what else they hold comes when they sync. */
+async function uncoveredBy({ local, identity }: ReconcileContext): Promise<string> {
+  const heard = [...(await readHeard(local.state.store)).values()]
+  const names = heard
+    .filter(({ state, checkpoint }) => {
+      const isOwn = equalBytes(checkpoint.memberId, identity.memberId)
+      return !isOwn && state !== 'linked' && isActive(identity, checkpoint.memberId)
+    })
+    .map(({ checkpoint }) => nameOf(checkpoint))
+  if (names.length === 0) return ''
+  return `; what these devices have signed is not covered yet, and comes with their next sync: ${names.join(', ')}`
+}
+
+const isActive = ({ checkpoints }: SyncIdentity, memberId: MemberId): boolean =>
+  checkpoints !== undefined && findMember(checkpoints.keychain(), memberId) !== undefined
 
 const HEALED_ONE_WAY =
   'the remote was reset, restored or replaced: this device has compared all it holds with it, and a sync both ways gives the remote what it lacks'

@@ -87,7 +87,7 @@ describe('the bundle of an app', () => {
     }
   })
 
-  it('holds Argon2id apart, and nothing of Node', () => {
+  it('holds Argon2id and pairing apart, and nothing of Node', () => {
     const paths = (isAtOnce: boolean): string[] =>
       chunks
         .filter((chunk) => chunk.isAtOnce === isAtOnce)
@@ -96,8 +96,10 @@ describe('the bundle of an app', () => {
     expect(paths(true).filter((path) => /sumo|^ws\/|classic-level|node-folder/.test(path))).toEqual(
       [],
     )
-    expect(paths(false).filter((path) => !/^libsodium(-wrappers)?-sumo\//.test(path))).toEqual([])
-    expect(paths(false).length).toBeGreaterThan(0)
+    const later = /^libsodium(-wrappers)?-sumo\/|\/pairing(-[a-z]+)?(\.ts|\/)/
+    expect(paths(false).filter((path) => !later.test(path))).toEqual([])
+    expect(paths(false).some((path) => path.startsWith('libsodium'))).toBe(true)
+    expect(paths(false)).toContain('packages/client/src/vault/pairing/invitation.ts')
   })
 
   it.skipIf(isMissing)('loads Argon2id only when a passphrase is used', async () => {

@@ -66,7 +66,7 @@ export async function init(options: InitOptions, terminal: Terminal): Promise<vo
   // After the phrase was shown: a kit that cannot be written must not cost the vault its phrase.
   if (kit === undefined || page === undefined) return
   await writeKit(kit, page)
-  terminal.note(describeKit(kit))
+  if (!terminal.json) terminal.note(describeKit(kit))
 }
 
 /** False when it cannot be reached, which is no failure. Throws what would refuse the vault. */

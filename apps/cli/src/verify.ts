@@ -17,7 +17,7 @@ export async function verify(options: VerifyOptions, terminal: Terminal): Promis
     const failed = options.offline === true ? undefined : await passed(vault, terminal)
     const report = await vault.verify()
     const { problem, lastSyncedMs } = vault.sync.status
-    await terminal.answer({ ...report, problem, lastSyncedMs }, describe(report, terminal))
+    await terminal.answer({ ...report, problem, lastSyncedMs }, describeReport(report, terminal))
     if (!report.isSound) throw new CliError('unsound', UNSOUND)
     if (failed !== undefined) throw failed.error
   })
@@ -48,14 +48,16 @@ const STATES: Readonly<Record<SeenState, string>> = {
 const LABEL_COLUMNS = 11
 const NAME_COLUMNS_MAX = 24
 
-function describe(report: VerifyReport, terminal: Terminal): string {
+/** What a person reads. */
+export function describeReport(
+  report: VerifyReport,
+  terminal: Pick<Terminal, 'columns'>,
+  nowMs: number = Date.now(),
+): string {
   const { seq, chain, keychain, quarantined, devices, isSound } = report
   const rows: (readonly [label: string, text: string])[] = [
     ['history', `${count(seq, 'transaction')}, ends in ${chain}`],
-    [
-      'members',
-      `${count(keychain.length, 'entry').replace('entrys', 'entries')}, ends in ${keychain.head}`,
-    ],
+    ['members', `list of ${count(keychain.length, 'step')}, ends in ${keychain.head}`],
   ]
   if (quarantined > 0)
     rows.push(['set aside', `${count(quarantined, 'version')} that did not open`])
@@ -63,14 +65,13 @@ function describe(report: VerifyReport, terminal: Terminal): string {
   return [
     ...rows.map(([label, text]) => `${label.padEnd(LABEL_COLUMNS)}${text}`),
     '',
-    formatDevices(devices, terminal),
+    formatDevices(devices, terminal.columns, nowMs),
     '',
     wrap(verdictOf(isSound, silent), terminal.columns),
   ].join('\n')
 }
 
-function formatDevices(devices: readonly SeenDevice[], terminal: Terminal): string {
-  const nowMs = Date.now()
+function formatDevices(devices: readonly SeenDevice[], columns: number, nowMs: number): string {
   const rows = devices.map((device) => [
     clip(printable(device.name), NAME_COLUMNS_MAX) || device.deviceId,
     device.seq === null ? '-' : `at ${device.seq.toLocaleString('en-US')}`,
@@ -81,7 +82,7 @@ function formatDevices(devices: readonly SeenDevice[], terminal: Terminal): stri
       ...(device.isSilent ? ['SILENT FOR LONG'] : []),
     ].join('; '),
   ])
-  return formatTable(rows, terminal.columns)
+  return formatTable(rows, columns)
 }
 
 function verdictOf(isSound: boolean, silent: readonly SeenDevice[]): string {

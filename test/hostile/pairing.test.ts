@@ -231,6 +231,33 @@ describe('a person who says no', () => {
     expect(await ended).toEqual(['closed'])
     expect(await codeOfRefusal(stage.vault.pairing.invite())).toBe('closed')
   })
+
+  it('locks the vault meanwhile: the invitation is over, and another can be made', async () => {
+    const stage = await makeStage(27)
+    const { vault } = stage
+    const invitation = await vault.pairing.invite()
+    const joining = ends(join(stage, invitation))
+    const newcomer = await invitation.newcomer()
+    await vault.lock()
+    expect(await codeOfRefusal(newcomer.approve())).toBe('locked')
+    await vault.unlock()
+    expect(await codeOfRefusal(newcomer.approve())).toBe('locked')
+    expect(await joining).toEqual(['pairing-expired'])
+    await expectNobody(stage)
+    await invitation.cancel()
+    await pair(stage, await vault.pairing.invite())
+  })
+
+  it('says yes or no to an invitation that was taken back', async () => {
+    const stage = await makeStage(28)
+    const invitation = await stage.vault.pairing.invite()
+    const joining = ends(join(stage, invitation))
+    const newcomer = await invitation.newcomer()
+    await invitation.cancel()
+    expect(await codeOfRefusal(newcomer.approve())).toBe('pairing-expired')
+    expect(await joining).toEqual(['pairing-expired'])
+    await expectNobody(stage)
+  })
 })
 
 describe('a remote that meddles with the mailbox', () => {

@@ -44,7 +44,14 @@ import { ClientError, codeOf } from '../../error.ts'
 import { openSession } from '../../sync/login.ts'
 import type { Invitation, InviteOptions, Newcomer, PairingParts } from './pairing.ts'
 import { pairingExpired, pairingFailed } from './pairing-error.ts'
-import { awaitMessage, readMailbox, untilDone, type Waiting, writeMailbox } from './waiting.ts'
+import {
+  awaitMessage,
+  checkGoing,
+  readMailbox,
+  untilDone,
+  type Waiting,
+  writeMailbox,
+} from './waiting.ts'
 
 const APPEND_ATTEMPTS_MAX = 10
 
@@ -170,6 +177,7 @@ function sealFor({ parts, keys, waiting, withToken }: Inviting, message: Pairing
 
 /** Over whatever the network does, as long as the invitation lives. */
 async function say(inviting: Inviting, message: PairingMessage): Promise<void> {
+  checkGoing(inviting.waiting)
   const write = sealFor(inviting, message)
   await untilDone(inviting.waiting, async () => {
     await write()

@@ -1,5 +1,6 @@
 /** Codes and words in every form; and messages that open only where they were meant for. */
 import {
+  concat,
   encodePairingMessage,
   encodeUtf8,
   formatBase64Url,
@@ -79,8 +80,8 @@ describe('a pairing code', () => {
   })
 
   it('is refused when it is anything else, and the refusal repeats nothing of it', () => {
-    const bytes = (...parts: (number | Uint8Array)[]) =>
-      formatBase64Url(Uint8Array.from(parts.flatMap((part) => (part === +part ? part : [...part]))))
+    const bytes = (version: number, ...parts: readonly Uint8Array[]): string =>
+      formatBase64Url(concat(Uint8Array.of(version), ...parts))
     const secret = new Uint8Array(16).fill(5)
     for (const text of [
       '',

@@ -716,6 +716,60 @@ describe('a network that loses what it likes', () => {
   })
 })
 
+describe('a vault that changes while two devices pair', () => {
+  it('revokes the inviter: nobody is let in, and the invitation is gone', async () => {
+    const stage = await makeStage(85)
+    const other = await stage.world.makeDevice().restore(stage.recoveryPhrase)
+    const invitation = await stage.vault.pairing.invite()
+    const joining = ends(join(stage, invitation))
+    const newcomer = await invitation.newcomer()
+    await other.keys.revoke([stage.vault.deviceId])
+    const code = await codeOfRefusal(newcomer.approve())
+    expect(['not-a-member', 'pairing-expired']).toContain(code)
+    expect(await joining).toEqual(['pairing-expired'])
+    expect(other.devices()).toHaveLength(1)
+    expect([stage.newcomer.disk.config, stage.newcomer.disk.keys]).toEqual([undefined, undefined])
+  })
+
+  it('revokes the newcomer before it joins: it writes nothing', async () => {
+    const stage = await makeStage(86)
+    const other = await stage.world.makeDevice().restore(stage.recoveryPhrase)
+    const invitation = await stage.vault.pairing.invite()
+    let isRevoked = false
+    rewriteRoute(stage.newcomer, '/v1/challenge', async (request, carry) => {
+      await other.sync.once()
+      const listed = other.devices().find(({ name }) => name === 'canary of a name')
+      if (!isRevoked) await other.keys.revoke([listed?.deviceId ?? ''])
+      isRevoked = true
+      return carry(request)
+    })
+    const approving = approveWhoever(invitation)
+    expect(await codeOfRefusal(join(stage, invitation))).toBe('pairing-failed')
+    await approving
+    expect(isRevoked).toBe(true)
+    await expectNobody(stage, 2)
+  })
+
+  it('begins an epoch: the newcomer is given its keys, and reads what is written after it', async () => {
+    const stage = await makeStage(87)
+    const other = await stage.world.makeDevice().restore(stage.recoveryPhrase)
+    const invitation = await stage.vault.pairing.invite()
+    const joining = join(stage, invitation)
+    const newcomer = await invitation.newcomer()
+    await other.keys.rotate()
+    await other.sync.once()
+    await other.collection('notes').put('after', { text: 'sealed under the new epoch' })
+    await other.sync.once()
+    await newcomer.approve()
+    const joined = await joining
+    await joined.sync.once()
+    expect(await joined.collection('notes').get('after')).toEqual({
+      text: 'sealed under the new epoch',
+    })
+    expect(await exportOf(joined)).toBe(await exportOf(other))
+  })
+})
+
 describe('a code that is wrong', () => {
   it('finds no invitation, and tells no more than one that has expired', async () => {
     const stage = await makeStage(91)

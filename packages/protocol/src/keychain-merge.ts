@@ -7,8 +7,9 @@
  *   a root's `replace` that names my head the chain goes back to where it stands, and on from there
  *   anything else that differs            `keychain-forked`: nothing chooses between two members
  *
- * So entries may be stored and sent in the order they came, replaced ones included: going through
- * them again leads to the same chain (`replayKeychain`).
+ * So an end may store entries in the order they came to it, replaced ones included: going through
+ * them again leads to the same chain (`replayKeychain`). Another end, which stood on another
+ * branch, needs the chain as it is now.
  */
 import { equalBytes, formatHex } from './bytes.ts'
 import { ProtocolError } from './error.ts'

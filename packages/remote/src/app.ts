@@ -24,6 +24,7 @@ import {
   HEADER_PROTOCOL,
   HEADER_SYNC_ID,
   HEADER_TIME,
+  KEYCHAIN_APPEND_BYTES_MAX,
   KEYCHAIN_BYTES_MAX,
   KeychainAnswer,
   KeychainAppendAnswer,
@@ -45,7 +46,6 @@ import {
   RecordsRequest,
   SessionAnswer,
   SessionRequest,
-  TRANSACTION_BYTES_MAX,
 } from '@blindcopy/protocol'
 import { type Context, Hono } from 'hono'
 import { cors } from 'hono/cors'
@@ -194,8 +194,7 @@ const callerOf = (parts: AppParts, { req }: Context): Promise<Caller> =>
 function routeMembers(app: Hono, parts: AppParts): void {
   const budget = createBodyBudget(MEMBER_BODIES_BYTES_MAX)
   const small: BodyBounds = { bytesMax: REQUEST_BYTES_MAX, budget }
-  // A branch of the root's may be an entry of 1 MiB, with others beside it.
-  const append: BodyBounds = { bytesMax: TRANSACTION_BYTES_MAX, budget }
+  const append: BodyBounds = { bytesMax: KEYCHAIN_APPEND_BYTES_MAX, budget }
   const round: BodyBounds = { bytesMax: RECONCILE_BYTES_MAX, budget }
   const large: BodyBounds = { bytesMax: PUSH_BYTES_MAX, budget }
 

@@ -46,6 +46,9 @@ export async function appendToKeychain(
       throw new ProtocolError('keychain-invalid', 'the entries follow another one than is said')
     }
     const merge = mergeKeychain(keychain, entries, parts.verify)
+    if (merge.added.length !== entries.length) {
+      throw new ProtocolError('keychain-invalid', 'an append has entries that are there already')
+    }
     const amount = countCounted(keychain, entries)
     const charge = { memberId: session.memberId, what: 'appends', amount } as const
     const allowance = spend(vault.state.allowance, { ...charge, nowMs: parts.nowMs() })

@@ -46,7 +46,8 @@ export async function checkKey(desk: KeysDesk, source: RecoverySource): Promise<
     const keychain = served ?? desk.membership.keychain
     checkRecovery(recovery, keychain)
     openKeyring({ keychain, holder: recovery.keys }).wipe()
-    const { form, madeMs = null } = recovery
+    const { form } = recovery
+    const madeMs = madeMsOf(recovery, keychain)
     const isRemoteAsked = served !== undefined
     const since = changesAfter(keychain, lengthAt(recovery, keychain))
     return { form, madeMs, epoch: newestEpoch(keychain)?.epoch ?? 0, isRemoteAsked, since }
@@ -73,6 +74,11 @@ async function askRemote({
     if (isAway) return undefined
     throw error
   }
+}
+
+/** Shares do not say when they were made; the entry that added their key does. */
+function madeMsOf({ madeMs, keys }: Recovery, keychain: Keychain): number | null {
+  return madeMs ?? findMember(keychain, keys.memberId)?.addedMs ?? null
 }
 
 /** How long the keychain was when the backup was made. */

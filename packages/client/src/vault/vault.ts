@@ -1,52 +1,32 @@
 /**
  * Vault: one person's records on this device, open. What an app holds.
  */
-import {
-  type Fields,
-  findMember,
-  formatBase64Url,
-  formatMemberId,
-  formatVaultId,
-  type Value,
-  type VaultId,
-} from '@blindcopy/protocol'
-import { keychainKey, type Store } from '@blindcopy/secondary'
+import { type Fields, findMember, formatBase64Url, type Value } from '@blindcopy/protocol'
 import { VaultError, type VaultRecord } from '@blindcopy/vault'
-import { backupOf, type VaultBackup } from '../backup/vault-backup.ts'
-import { type Syncing, TabSync } from '../browser/tab-sync.ts'
-import type { Tabs } from '../browser/tabs.ts'
-import { carryingOf, type VaultCarrying } from '../carry/vault-carrying.ts'
+import type { VaultBackup } from '../backup/vault-backup.ts'
+import type { Syncing } from '../browser/tab-sync.ts'
+import type { VaultCarrying } from '../carry/vault-carrying.ts'
 import { ClientError } from '../error.ts'
 import type { DurabilityTier } from '../local/durability.ts'
-import { readKeychainEntries, type StoredVersion } from '../local/local-reading.ts'
-import { LocalSecondary } from '../local/local-secondary.ts'
-import { fileMeetingsOf } from '../local/meeting.ts'
-import { DamagedRecords } from '../local/repair.ts'
-import type { Platform } from '../platform.ts'
-import { Access } from '../records/access.ts'
+import type { StoredVersion } from '../local/local-reading.ts'
+import type { LocalSecondary } from '../local/local-secondary.ts'
+import type { Access } from '../records/access.ts'
 import { Collection, type CollectionOptions } from '../records/collection.ts'
 import { type Mutations, runMutation } from '../records/mutation.ts'
 import type { AnySchema, InputOf, OutputOf, Schema } from '../records/schema.ts'
 import { runTransaction, type Transaction, type WriteContext } from '../records/transaction.ts'
-import { uuidV7 } from '../records/uuid.ts'
-import { SyncEngine } from '../sync/engine.ts'
-import type { Transport } from '../sync/transport.ts'
-import { createHttpTransport } from '../transport/http-transport.ts'
-import type { DeviceKeyKeeper } from './device-keys.ts'
-import { DeviceNames } from './device-names.ts'
 import type { Membership } from './membership.ts'
-import { pairingOf, type VaultPairing } from './pairing/pairing.ts'
-import { RESERVED_PREFIX, readRegistrationToken, writeRegistrationToken } from './registration.ts'
+import type { VaultPairing } from './pairing/pairing.ts'
+import { RESERVED_PREFIX, writeRegistrationToken } from './registration.ts'
 import { type RemoteView, viewRemote } from './remote-view.ts'
-import { syncIdentityOf } from './sync-identity.ts'
-import { attentionOf, type VaultAttention } from './vault-attention.ts'
-import { pairHashOf, type VaultCheckpoints, vaultCheckpointsOf } from './vault-checkpoints.ts'
-import { conflictsOf, type VaultConflicts } from './vault-conflicts.ts'
-import { type VaultDevice, type VaultKeys, vaultKeysOf } from './vault-keys.ts'
-import { type VaultLock, vaultLockOf } from './vault-lock.ts'
-import { protectionOf, type VaultProtection } from './vault-protection.ts'
-import { durableOf, syncOf, type VaultSync } from './vault-sync.ts'
-import { createWriting, type Writing } from './writing.ts'
+import type { VaultAttention } from './vault-attention.ts'
+import type { VaultCheckpoints } from './vault-checkpoints.ts'
+import type { VaultConflicts } from './vault-conflicts.ts'
+import type { VaultDevice, VaultKeys } from './vault-keys.ts'
+import type { VaultLock } from './vault-lock.ts'
+import { openParts, type VaultParts, type VaultSources } from './vault-parts.ts'
+import type { VaultProtection } from './vault-protection.ts'
+import { durableOf, type VaultSync } from './vault-sync.ts'
 
 export type ExportedRecord = {
   readonly collection: string
@@ -82,141 +62,49 @@ export class Vault implements AsyncDisposable {
   readonly verify: VaultCheckpoints['verify']
   /** Internal, for pairing. */
   readonly checkpoints: VaultCheckpoints
-  readonly #local: LocalSecondary
-  readonly #membership: Membership
-  readonly #transport: Transport
-  readonly #syncing: Syncing
-  readonly #endTabs: () => Promise<void>
-  readonly #context: WriteContext
   /** How the keys of this device are closed on its disk, and how to change that. */
   readonly protection: VaultProtection
   readonly lock: VaultLock['lock']
   readonly unlock: VaultLock['unlock']
   /** Who holds keys of the vault, and the ways back into it. */
   readonly keys: VaultKeys
-  readonly #names: DeviceNames
+  readonly #parts: VaultParts
+  readonly #local: LocalSecondary
+  readonly #membership: Membership
+  readonly #syncing: Syncing
+  readonly #context: WriteContext
   readonly #access: Access
-  readonly #endListening: (() => void)[]
   #closing: Promise<void> | undefined
 
-  private constructor(options: {
-    vaultId: VaultId
-    remote: string
-    local: LocalSecondary
-    membership: Membership
-    platform: Platform
-    writing: Writing
-    damaged: DamagedRecords
-    access: Access
-    keeper: DeviceKeyKeeper
-    tabs?: Tabs | undefined
-  }) {
-    const { local, membership, platform, remote, tabs } = options
-    const { random } = platform
-    this.vaultId = formatVaultId(options.vaultId)
-    this.deviceId = formatMemberId(membership.memberId)
-    this.remote = remote
-    this.#local = local
-    this.#membership = membership
-    this.#access = options.access
-    this.#context = options.writing.contextOf(local)
-    const { sealer } = this.#context
-    const transport = createHttpTransport(remote, platform)
-    this.#transport = transport
-    const { damaged } = options
-    const retryAside = (): Promise<void> => carrying.retryAside()
-    const identity = syncIdentityOf({ membership, context: this.#context, damaged, retryAside })
-    const timers = { ...platform, random }
-    const engine = new SyncEngine({ local, transport, timers, identity })
-    const tabSync =
-      tabs === undefined ? undefined : new TabSync({ ...platform, engine, local, tabs })
-    this.#endTabs = async () => tabSync?.close()
-    this.#syncing = tabSync ?? engine
-    const { access, keeper } = options
-    const checkOpen = (): void => access.check()
-    const { closed } = access
-    const { sync, control } = syncOf(this.#syncing, { local, closed }, checkOpen)
-    this.sync = sync
-    this.protection = protectionOf(keeper, access)
-    const { setTimer } = platform
-    const locking = { access, membership, keeper, sealer, local, sync: control, setTimer }
-    const { lock, unlock } = vaultLockOf(locking)
-    this.lock = lock
-    this.unlock = unlock
-    const changed = (): void => this.#syncing.noteWrite()
-    this.conflicts = conflictsOf(this.#context, checkOpen)
-    const carrier = {
-      ...{ vaultId: options.vaultId, local, membership, random },
-      nowMs: platform.nowMs,
-      setTimer: platform.setTimer,
-      open: sealer.openArrival,
-      fileMeetings: fileMeetingsOf(() => local.state, options.writing.keys),
-    }
-    const carrying = carryingOf(carrier, {
-      checkOpen,
-      access,
-      onTaken: () => engine.noteForwards(),
-    })
-    this.exchange = carrying.exchange
-    this.exportBundle = carrying.exportBundle
-    this.importBundle = carrying.importBundle
-    this.backup = backupOf(carrier, { checkOpen, onTaken: () => engine.noteForwards() })
-    this.pairing = pairingOf({
-      ...{ platform, membership, transport, remote, access },
-      registrationToken: () => readRegistrationToken(this.#context),
-      newestCheckpoint: () => this.checkpoints.newestCheckpoint(),
-    })
-    const { nowMs } = platform
-    this.checkpoints = vaultCheckpointsOf({ local, membership, checkOpen, nowMs })
-    this.verify = this.checkpoints.verify
-    this.attention = attentionOf(this.#context, { checkOpen, changed })
-    const desk = { membership, local, transport, identity, platform, remote, checkOpen, changed }
-    this.#names = new DeviceNames(membership, this.#context)
-    this.keys = vaultKeysOf({ ...desk, names: this.#names })
-    this.#endListening = [
-      local.onChange(() => this.#syncing.noteWrite()),
-      local.onChange((changes) => this.#names.noteChanges(changes)),
-      platform.onOnline(() => this.#syncing.noteOnline()),
-    ]
+  private constructor(parts: VaultParts) {
+    this.#parts = parts
+    this.#local = parts.local
+    this.#membership = parts.membership
+    this.#syncing = parts.syncing
+    this.#context = parts.context
+    this.#access = parts.access
+    this.vaultId = parts.vaultId
+    this.deviceId = parts.deviceId
+    this.remote = parts.remote
+    this.sync = parts.sync
+    this.exchange = parts.carrying.exchange
+    this.exportBundle = parts.carrying.exportBundle
+    this.importBundle = parts.carrying.importBundle
+    this.backup = parts.backup
+    this.conflicts = parts.conflicts
+    this.pairing = parts.pairing
+    this.attention = parts.attention
+    this.checkpoints = parts.checkpoints
+    this.verify = parts.checkpoints.verify
+    this.protection = parts.protection
+    this.lock = parts.locking.lock
+    this.unlock = parts.locking.unlock
+    this.keys = parts.keys
   }
 
   /** Internal: `createVault`, `restoreVault` and `openVault` make them. Takes the store over. */
-  static async open(options: {
-    vaultId: VaultId
-    remote: string
-    store: Store
-    membership: Membership
-    platform: Platform
-    keeper: DeviceKeyKeeper
-    /** Where several tabs may have the vault open. */
-    tabs?: Tabs | undefined
-  }): Promise<Vault> {
-    const { vaultId, store, membership, platform, tabs } = options
-    const { random } = platform
-    const access = new Access()
-    const newKey = (): string => uuidV7(platform.nowMs(), random)
-    const damaged = new DamagedRecords()
-    const writing = createWriting({
-      membership,
-      random,
-      newKey,
-      access,
-      setTimer: platform.setTimer,
-      onDamaged: (recordId) => damaged.add(recordId),
-    })
-    const local = await LocalSecondary.open({
-      keys: writing.keys,
-      store,
-      vaultId,
-      clockIdentity: { deviceId: membership.memberId, tail: random(4) },
-      nowMs: platform.nowMs,
-      pairHash: pairHashOf(membership),
-      lock: tabs?.lock,
-      caughtUp: () => takeStored(membership, store),
-    })
-    const vault = new Vault({ ...options, local, writing, damaged, access })
-    await vault.#names.load()
-    return vault
+  static async open(sources: VaultSources): Promise<Vault> {
+    return new Vault(await openParts(sources))
   }
 
   /** The records of one name. Throws `reserved-name` for names that begin with "$". */
@@ -322,7 +210,7 @@ export class Vault implements AsyncDisposable {
   remoteView(): AsyncGenerator<RemoteView> {
     this.#checkOpen()
     const membership = this.#membership
-    return viewRemote(this.#transport, {
+    return viewRemote(this.#parts.transport, {
       vaultId: membership.keychain.vaultId,
       memberId: membership.memberId,
       sign: (message) => membership.device.sign(message),
@@ -356,9 +244,9 @@ export class Vault implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#access.close()
-    for (const end of this.#endListening) end()
+    this.#parts.endListening()
     await this.#syncing.stop()
-    await this.#endTabs()
+    await this.#parts.endTabs()
     await this.#local.close()
     this.#membership.close()
   }
@@ -376,11 +264,4 @@ export class Vault implements AsyncDisposable {
   get isLocked(): boolean {
     return this.#access.state === 'locked'
   }
-}
-
-/** Another tab may have stored members and epochs that this one does not know yet. */
-async function takeStored(membership: Membership, store: Store): Promise<void> {
-  const next = keychainKey(membership.storedCount)
-  if ((await store.get(next)) === undefined) return
-  membership.take(await readKeychainEntries(store))
 }

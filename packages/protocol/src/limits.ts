@@ -19,7 +19,7 @@ export const RECOVERY_KEYS_ACTIVE_MAX = 16
 /** So that the root's branch can name, and seal the keys of, as long a branch as there can be. */
 export const KEYCHAIN_ENTRY_BYTES_MAX: number = 1 * MIB
 export const KEYCHAIN_BYTES_MAX: number = 64 * MIB
-/** The body of one append: a branch of the root's may be an entry of 1 MiB, and others beside it. */
+/** The body of one append: a branch of the root's may have an entry of 1 MiB, and others. */
 export const KEYCHAIN_APPEND_BYTES_MAX: number = 4 * MIB
 export const KEYCHAIN_ENTRIES_MAX = 10_000
 /** By one member; entries signed by the root are not counted. */

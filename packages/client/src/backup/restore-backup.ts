@@ -101,7 +101,8 @@ export async function restoreBackupBy(
   const transport = createHttpTransport(remoteUrl, platform)
   const { remote, entries } = await joinAt(transport, checked, { ...joining, alone })
   const { vaultId } = checked.keychain
-  const written = { vaultId, remote: remoteUrl, entries, device, passphrase }
+  const { keyStore } = options
+  const written = { vaultId, remote: remoteUrl, entries, device, passphrase, keyStore }
   const vault = await writeVault(platform, folder, written)
   try {
     const report = await vault.backup.take(backup, { onProgress })

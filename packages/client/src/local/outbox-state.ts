@@ -19,7 +19,7 @@ export class OutboxState {
   attentionCount: number
   /** Somebody waits for these to arrive: none of them is dropped for a later one. */
   awaitedBelow = 0
-  /** What waits was looked through for this epoch; before the second there is nothing to look for. */
+  /** What waits was looked through for this epoch; before the second there is nothing to find. */
   resealedFor = 1
   #firstPending: number
   /** The least number of those that were answered and wait again. */

@@ -1,11 +1,11 @@
 /**
- * Restore: this device becomes a member of a vault by what is left of it: the phrase, a key file,
- * or shares, and a remote that has the vault.
+ * Restore: this device becomes a member of a vault by what is left of it: the phrase, a key file or
+ * shares, and a remote that has the vault.
  *
  *   open the key ─▶ find the vault ─▶ check its keychain ─▶ who stays? ─▶ append ─▶ write the folder
  *
- * Nothing is written here before the key was found to open the vault, and all that is appended (this
- * device, and the members that go with the epoch that they do not get) is one append.
+ * Nothing is written here before the key was found to open the vault, and all that is appended
+ * (this device, and the members that go with the epoch that they do not get) is one append.
  */
 import {
   type Keychain,
@@ -60,8 +60,11 @@ export async function restoreVaultOn(platform: Platform, options: RestoreOptions
     const device = generateDeviceKeys(platform.random)
     const transport = createHttpTransport(remote, platform)
     const deviceName = options.deviceName ?? platform.deviceName()
-    const joining = { transport, recovery, device, deviceName, platform, review: options.review }
-    const { vaultId, entries } = await joinBy(joining)
+    const vaultId = await findVault(transport, recovery)
+    const token = await logInAs(transport, recovery, vaultId)
+    const { review } = options
+    const joining = { transport, recovery, device, deviceName, platform, review, vaultId, token }
+    const entries = (): Promise<Uint8Array[]> => joinBy(joining)
     return await writeVault(platform, folder, { ...options, vaultId, remote, entries, device })
   } finally {
     recovery.wipe()
@@ -75,15 +78,15 @@ type Joining = {
   readonly deviceName: string
   readonly platform: Platform
   readonly review: ReviewMembers | undefined
+  readonly vaultId: VaultId
+  readonly token: string
 }
 
 const ATTEMPTS_MAX = 10
 
 /** Appends this device to the keychain, and returns the whole of it. */
-async function joinBy(joining: Joining): Promise<{ vaultId: VaultId; entries: Uint8Array[] }> {
-  const { transport, recovery, review } = joining
-  const vaultId = await findVault(transport, recovery)
-  const token = await logInAs(transport, recovery, vaultId)
+async function joinBy(joining: Joining): Promise<Uint8Array[]> {
+  const { transport, recovery, review, vaultId, token } = joining
   let keep: readonly MemberId[] | undefined
   for (let attempt = 1; ; attempt++) {
     const served = await transport.keychain(token, 0)
@@ -96,7 +99,7 @@ async function joinBy(joining: Joining): Promise<{ vaultId: VaultId; entries: Ui
     try {
       const { previous, entries } = written
       await transport.appendKeychain(token, { previous, entries: [...entries] })
-      return { vaultId, entries: [...written.keychain.entries] }
+      return [...written.keychain.entries]
     } catch (error) {
       if (codeOf(error) !== 'keychain-race' || attempt >= ATTEMPTS_MAX) throw error
     }

@@ -31,6 +31,6 @@ export function syncIdentityOf(parts: {
     membershipTrouble: () => membership.trouble,
     registrationToken: () => readRegistrationToken(context),
     retryAside,
-    checkpoints: checkpointIdentityOf(membership),
+    checkpoints: checkpointIdentityOf(membership, context.local),
   }
 }

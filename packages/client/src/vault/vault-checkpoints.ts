@@ -26,6 +26,7 @@ import {
 } from '../local/checkpoint-store.ts'
 import type { PairHash } from '../local/keyed-set.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
+import { rewriteNamed } from '../local/rewrite-named.ts'
 import type { CheckpointIdentity } from '../sync/identity.ts'
 import type { DeviceInfo, Membership } from './membership.ts'
 
@@ -86,8 +87,15 @@ export const SILENT_MS_MIN: number = 7 * 24 * 60 * 60_000
 const SHORT_BYTES = 6
 const UNSOUND: ReadonlySet<SeenState> = new Set(['forked', 'differs'])
 
-export function checkpointIdentityOf(membership: Membership): CheckpointIdentity {
-  return { keychain: () => membership.keychain, verify: verifySignature }
+export function checkpointIdentityOf(
+  membership: Membership,
+  local: LocalSecondary,
+): CheckpointIdentity {
+  return {
+    keychain: () => membership.keychain,
+    verify: verifySignature,
+    rewriteNamed: () => rewriteNamed(local.state, local.keys, membership.keychain),
+  }
 }
 
 /** Null while there are no keys at hand. */

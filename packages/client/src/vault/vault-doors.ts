@@ -145,29 +145,32 @@ export async function writeVault(
   parts: {
     vaultId: VaultId
     remote: string
-    entries: readonly Uint8Array[]
+    /** The keychain with this device in it; asked for once its keys can be kept. */
+    entries: readonly Uint8Array[] | (() => Promise<readonly Uint8Array[]>)
     device: DeviceKeys
     passphrase?: string | undefined
     keyStore?: KeyStore | undefined
     registrationToken?: string | undefined
   },
 ): Promise<Vault> {
-  const { vaultId, entries, device } = parts
-  // The device's own keys must open the vault before anything is written with them.
-  checkOpens({ vaultId, entries, device })
+  const { vaultId, device } = parts
   const { random } = platform
   const tabs = folder.tabs?.()
   const { keyStore } = parts
   const keeper = new DeviceKeyKeeper({ folder, vaultId, keyStore, random, lock: tabs?.lock })
   let undo = async (): Promise<void> => undefined
   try {
-    // Before the folder is begun: a passphrase that is refused leaves nothing behind.
+    // Before anything is written, here or at a remote: a passphrase that is refused, or a key store
+    // that fails, leaves nothing behind.
     const closed = await keeper.close(device, parts.passphrase)
     undo = closed.undo
+    const entries = typeof parts.entries === 'function' ? await parts.entries() : parts.entries
+    // The device's own keys must open the vault before anything is written with them.
+    checkOpens({ vaultId, entries, device })
     await folder.begin()
     await folder.writeKeys(closed.bytes)
     closed.bytes.fill(0)
-    return await fillFolder(platform, folder, { ...parts, keeper, tabs })
+    return await fillFolder(platform, folder, { ...parts, entries, keeper, tabs })
   } catch (error) {
     tabs?.close()
     device.wipe()

@@ -86,12 +86,14 @@ function formatDevices(devices: readonly SeenDevice[], columns: number, nowMs: n
 }
 
 function verdictOf(isSound: boolean, silent: readonly SeenDevice[]): string {
-  if (!isSound) {
-    return 'The remote has shown two devices different things. Nothing here was changed. Run this on the other device too, and ask whoever runs the remote; `blindcopy sync --reconcile` lets this device go on, and drops nothing.'
-  }
-  if (silent.length > 0) {
-    const names = silent.map(({ name, deviceId }) => printable(name) || deviceId).join(', ')
-    return `Nothing contradicts what is here. Not heard of for a week or more: ${names}. If it is in use, run \`blindcopy verify\` there: "history" must end alike where both are at one number.`
-  }
-  return 'Nothing contradicts what is here.'
+  if (!isSound) return CONTRADICTED
+  if (silent.length === 0) return AGREED
+  const names = silent.map(({ name, deviceId }) => printable(name) || deviceId).join(', ')
+  return `${AGREED} Not heard of for a week or more: ${names}. ${COMPARE}`
 }
+
+const AGREED = 'Nothing contradicts what is here.'
+const COMPARE =
+  'If it is in use, run `blindcopy verify` there: "history" must end alike where both are at one number.'
+const CONTRADICTED =
+  'The remote has shown two devices different things. Nothing here was changed. Run this on the other device too, and ask whoever runs the remote; `blindcopy sync --reconcile` lets this device go on, and drops nothing.'

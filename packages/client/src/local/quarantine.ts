@@ -20,7 +20,7 @@ export type QuarantineReason =
   | 'clock-ahead'
   /** The same: what waits of its record must be taken by the remote first. */
   | 'writes-wait'
-  /** Sealed under an epoch that is closed here: only the device that wrote it may write it again. */
+  /** Sealed under an epoch that is closed here: only its author may write it again. */
   | 'late-old-epoch'
 
 /** The part of an envelope that names its version. */

@@ -307,5 +307,8 @@ export class CheckpointBench {
 
 function rolledBack(lost: readonly Checkpoint[]): string {
   const names = [...new Set(lost.map(nameOf))].join(', ')
-  return `the remote was put back, or shows less than it did: what these devices have signed is not covered by it any more: ${names}; each brings back what it holds at its next sync`
+  return `${ROLLED_BACK}: ${names}`
 }
+
+const ROLLED_BACK =
+  'the remote was put back, or shows less than it did; each device brings back what it holds at its next sync. It no longer has what these devices have signed'

@@ -22,7 +22,6 @@ import { codeOf } from '../error.ts'
 import type { LogStep } from '../local/arrival.ts'
 import { type OwnCheckpoint, putOwn, readHeard, readOwn } from '../local/checkpoint-store.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
-import { rewriteNamed } from '../local/rewrite-named.ts'
 import { NOTHING_UNOPENED, readUnopened, type Unopened } from '../local/unopened.ts'
 import { CheckpointBench } from './checkpoint-bench.ts'
 import { provenanceOf } from './checkpoint-judge.ts'
@@ -207,9 +206,7 @@ export class CheckpointDesk {
 
   /** Writes again what another device could not open. */
   async repair(): Promise<void> {
-    if (this.#checkpoints === undefined) return
-    const { local } = this.#options
-    await rewriteNamed(local.state, local.keys, this.#checkpoints.keychain())
+    await this.#checkpoints?.rewriteNamed()
   }
 
   /** Signs what is held here, if that is due. `pull` reaches the head, null if the sets differ. */

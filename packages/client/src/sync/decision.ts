@@ -7,7 +7,7 @@
  *    ▲                              ▲                        ▲  │                ▼           │
  *    │                              │                        │  │  correct-clock ▶ reseal ▶ rebase
  *    │                              └──── sets differ ───────┼──┘                ▼
- *    │                                                       ├── again ◀─ push ▶ forward ▶ checkpoint
+ *    │                                                       ├── again ◀─ push ▶ forward ▶ sign
  *    ├── finish (once) ◀─────────────────────────────────────┼───────────────────┤
  *    │           wait ◀── rest-between (interval) ◀──────────┼───────────────────┤
  *    │                                                       └─ behind, write ◀ open-socket ▶
@@ -22,9 +22,10 @@
  *  3. What was sent and not answered is repeated before a pull, so that no arrival is judged
  *     against it; and nothing that waits is rewritten before it is answered.
  *  4. A pull comes before live frames, both before a push, and all before what is only passed on.
- *  5. What other devices have signed is judged, and what is held here signed, once nothing is left
- *     to send. The socket is opened last: its first frame states the head, so nothing falls between.
- *  6. One way only (`mayPush`, `mayPull`) leaves the other's steps out, and nothing else.
+ *  5. What other devices have signed is judged, and what is held here is signed (`checkpoint`), once
+ *     nothing is left to send.
+ *  6. The socket is opened last: its first frame states the head, so nothing falls between.
+ *  7. One way only (`mayPush`, `mayPull`) leaves the other's steps out, and nothing else.
  */
 export type Facts = {
   readonly wanted: 'rest' | 'once' | 'interval' | 'live'

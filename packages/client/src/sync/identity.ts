@@ -18,6 +18,8 @@ export type CheckpointIdentity = {
   /** As it is pinned now. */
   keychain(): Keychain
   readonly verify: VerifySignature
+  /** Writes again what other devices could not open. Returns how many records. */
+  rewriteNamed(): Promise<number>
 }
 
 export type SyncIdentity = {

@@ -102,8 +102,11 @@ async function uncoveredBy({ local, identity }: ReconcileContext): Promise<strin
     })
     .map(({ checkpoint }) => nameOf(checkpoint))
   if (names.length === 0) return ''
-  return `; what these devices have signed is not covered yet, and comes with their next sync: ${names.join(', ')}`
+  return `; ${UNCOVERED}: ${names.join(', ')}`
 }
+
+const UNCOVERED =
+  'what these devices have signed is not covered yet, and comes with their next sync'
 
 const isActive = ({ checkpoints }: SyncIdentity, memberId: MemberId): boolean =>
   checkpoints !== undefined && findMember(checkpoints.keychain(), memberId) !== undefined

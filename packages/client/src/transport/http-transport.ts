@@ -174,21 +174,30 @@ export function createHttpTransport(
       const answer = await request(post('/v1/reconcile', body, dataHeaders(data)))
       return parseMessage(ReconcileAnswer, await readBody(answer, RECONCILE_BYTES_MAX))
     },
-    async checkpoints(data) {
-      const call: Call = { method: 'GET', path: '/v1/checkpoints', headers: dataHeaders(data) }
-      return (await exchange(call, CheckpointsAnswer)).checkpoints
-    },
-    async putCheckpoint(data, body) {
-      const headers = dataHeaders(data)
-      await exchange({ method: 'PUT', path: '/v1/checkpoints', headers, body }, CheckpointAnswer)
-    },
-    digests(data, after) {
-      const path = `/v1/changes?digests=1&since=${after}`
-      return readFrames(request({ method: 'GET', path, headers: dataHeaders(data) }))
-    },
+    ...checkpointsOver(request),
     ...mailboxesOver(exchange),
     live: (handlers) => openLive(base, options.openSocket, handlers),
     lastAnswer: () => lastAnswer,
+  }
+}
+
+type CheckpointRoutes = Pick<Transport, 'checkpoints' | 'putCheckpoint' | 'digests'>
+
+function checkpointsOver(request: (call: Call) => Promise<Answer>): CheckpointRoutes {
+  const path = '/v1/checkpoints'
+  return {
+    async checkpoints(data) {
+      const answer = await request({ method: 'GET', path, headers: dataHeaders(data) })
+      return (await readMessage(answer, CheckpointsAnswer)).checkpoints
+    },
+    async putCheckpoint(data, body) {
+      const answer = await request({ method: 'PUT', path, headers: dataHeaders(data), body })
+      await readMessage(answer, CheckpointAnswer)
+    },
+    digests(data, after) {
+      const changes = `/v1/changes?digests=1&since=${after}`
+      return readFrames(request({ method: 'GET', path: changes, headers: dataHeaders(data) }))
+    },
   }
 }
 

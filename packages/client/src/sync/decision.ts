@@ -22,8 +22,8 @@
  *  3. What was sent and not answered is repeated before a pull, so that no arrival is judged
  *     against it; and nothing that waits is rewritten before it is answered.
  *  4. A pull comes before live frames, both before a push, and all before what is only passed on.
- *  5. What other devices have signed is judged, and what is held here is signed (`checkpoint`), once
- *     nothing is left to send.
+ *  5. What other devices have signed is judged, and what is held here is signed (`checkpoint`),
+ *     once nothing is left to send.
  *  6. The socket is opened last: its first frame states the head, so nothing falls between.
  *  7. One way only (`mayPush`, `mayPull`) leaves the other's steps out, and nothing else.
  */

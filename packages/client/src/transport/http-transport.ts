@@ -158,8 +158,6 @@ export function createHttpTransport(
       ),
     push: (data, transactions) =>
       exchange(post('/v1/push', joinPushBody(transactions), dataHeaders(data)), PushAnswer),
-    changes: (data) =>
-      readFrames(request({ method: 'GET', path: '/v1/changes', headers: dataHeaders(data) })),
     async records(data, ids) {
       const body = encodeMessage(RecordsRequest, { ids: [...ids] })
       const call = post('/v1/records', body, dataHeaders(data))
@@ -174,18 +172,21 @@ export function createHttpTransport(
       const answer = await request(post('/v1/reconcile', body, dataHeaders(data)))
       return parseMessage(ReconcileAnswer, await readBody(answer, RECONCILE_BYTES_MAX))
     },
-    ...checkpointsOver(request),
+    ...logOver(request),
     ...mailboxesOver(exchange),
     live: (handlers) => openLive(base, options.openSocket, handlers),
     lastAnswer: () => lastAnswer,
   }
 }
 
-type CheckpointRoutes = Pick<Transport, 'checkpoints' | 'putCheckpoint' | 'digests'>
+type LogRoutes = Pick<Transport, 'changes' | 'digests' | 'checkpoints' | 'putCheckpoint'>
 
-function checkpointsOver(request: (call: Call) => Promise<Answer>): CheckpointRoutes {
+/** What is read of the log, and what devices say of it. */
+function logOver(request: (call: Call) => Promise<Answer>): LogRoutes {
   const path = '/v1/checkpoints'
   return {
+    changes: (data) =>
+      readFrames(request({ method: 'GET', path: '/v1/changes', headers: dataHeaders(data) })),
     async checkpoints(data) {
       const answer = await request({ method: 'GET', path, headers: dataHeaders(data) })
       return (await readMessage(answer, CheckpointsAnswer)).checkpoints

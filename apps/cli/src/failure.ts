@@ -69,6 +69,18 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
   'not-a-remote': { exit: 4, remedy: 'Check the address, and any proxy or login page before it.' },
   'wrong-phrase': { exit: 3, remedy: 'Compare the words with your paper, and check --remote.' },
   'wrong-vault': { exit: 2, remedy: 'Use the vault that it was made from.' },
+  'device-revoked': {
+    exit: 3,
+    remedy:
+      'Export what is only here; come back by `devices join`, or `restore`, into a new folder.',
+  },
+  'last-way-in': { exit: 2, remedy: 'Add another device first; then remove this one from there.' },
+  'key-unknown': { exit: 3, remedy: 'Check --remote; or use the phrase, or another backup.' },
+  'key-revoked': { exit: 3, remedy: 'Use the recovery phrase, or a backup that was made later.' },
+  'keychain-outdated': {
+    exit: 5,
+    remedy: 'Nothing was changed. Ask whoever runs the remote; the phrase still opens the vault.',
+  },
   'bundle-damaged': { exit: 5, remedy: 'Nothing was taken of what is damaged: export it again.' },
   'backup-damaged': {
     exit: 5,

@@ -2,6 +2,15 @@
  * What the client is on every platform: the same as the package, but for the doors that choose one.
  */
 export type { Fields, Value } from '@blindcopy/protocol'
+export {
+  completeWord,
+  inspectShare,
+  likelyWords,
+  type RecoveryKind,
+  readWords,
+  recoveryKindOf,
+  type WrittenShare,
+} from '@blindcopy/vault'
 export type {
   BackupProgress,
   BackupSink,
@@ -73,7 +82,7 @@ export type {
   PairingQuestion,
   VaultPairing,
 } from './vault/pairing/pairing.ts'
-export type { RecoverySource } from './vault/recovery-source.ts'
+export type { RecoveryForm, RecoverySource } from './vault/recovery-source.ts'
 export type { RemoteView, SeenRecord } from './vault/remote-view.ts'
 export { type RestoreOptions, restoreVaultOn } from './vault/restore.ts'
 export type {

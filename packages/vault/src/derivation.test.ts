@@ -1,4 +1,5 @@
-/** One row, one key: no two rows may ever meet. */
+/** One row, one key: no two rows may ever meet; and the table in docs/keys.md is this one. */
+import { readFileSync } from 'node:fs'
 import { formatHex } from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
 import { derive, SUBKEYS, type SubkeyName } from './derivation.ts'
@@ -21,6 +22,22 @@ describe('SUBKEYS', () => {
       expect(kindByContext.get(context) ?? from).toBe(from)
       kindByContext.set(context, from)
     }
+  })
+})
+
+describe('docs/keys.md', () => {
+  it('has each row as it is here, once, and no other', () => {
+    const text = readFileSync(new URL('../../../docs/keys.md', import.meta.url), 'utf8')
+    const stated = text
+      .split('\n')
+      .map((line) => line.split('|').map((cell) => cell.trim().replaceAll('`', '')))
+      .filter((cells) => /^bc[a-z0-9]{6}$/.test(cells[3] ?? ''))
+      .map(([, name, from, context, number, to]) => ({ name, from, context, number, to }))
+    const expected = names.map((name) => {
+      const { from, context, number, to } = SUBKEYS[name]
+      return { name, from, context, number: String(number), to }
+    })
+    expect(stated).toEqual(expected)
   })
 })
 

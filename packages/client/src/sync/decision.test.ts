@@ -20,12 +20,14 @@ const BOOLEANS = [
   'hasPending',
   'awaitsPull',
   'hasForwards',
+  'hasCheckpoints',
+  'isCheckpointDue',
   'isSocketOpen',
 ] as const
 
 const WANTED = ['rest', 'once', 'interval', 'live'] as const
 
-/** All 262,144 combinations, each in the same object. */
+/** All 1,048,576 combinations, each in the same object. */
 function* everyFacts(): Generator<Facts> {
   const facts: Record<string, unknown> = {}
   for (const wanted of WANTED) {
@@ -122,6 +124,19 @@ describe('decide', () => {
         mayPush &&
         (facts.hasSentUnanswered || facts.hasForwards || (facts.hasPending && !awaitsPull))
       return isUnread || isUnsent || facts.mustReconcile || !facts.hasSession
+    })
+    expect(found).toBeUndefined()
+  })
+
+  it('judges and signs checkpoints when all is exchanged, and signs in no other mode', () => {
+    const found = firstWhere((facts, step) => {
+      const { mayPush, mayPull, hasCheckpoints, isCheckpointDue } = facts
+      const isDue = mayPull && (hasCheckpoints || (mayPush && isCheckpointDue))
+      if (IDLE.includes(step)) return isDue
+      if (step !== 'checkpoint') return false
+      const isUnread = facts.isBehind || facts.hasFrames
+      const isUnsent = mayPush && (facts.hasSentUnanswered || facts.hasForwards)
+      return !isDue || isUnread || isUnsent
     })
     expect(found).toBeUndefined()
   })

@@ -20,16 +20,18 @@ const BOOLEANS = [
   'hasPending',
   'awaitsPull',
   'hasForwards',
-  'hasCheckpoints',
-  'isCheckpointDue',
   'isSocketOpen',
 ] as const
 
 const WANTED = ['rest', 'once', 'interval', 'live'] as const
 
-/** All 1,048,576 combinations, each in the same object. */
-function* everyFacts(): Generator<Facts> {
-  const facts: Record<string, unknown> = {}
+/** What comes last of all has rules of its own: elsewhere there is nothing of it. */
+type Signing = Pick<Facts, 'hasCheckpoints' | 'isCheckpointDue'>
+const NO_SIGNING: Signing = { hasCheckpoints: false, isCheckpointDue: false }
+
+/** All 262,144 combinations of the others, each in the same object. */
+function* everyFacts(signing: Signing): Generator<Facts> {
+  const facts: Record<string, unknown> = { ...signing }
   for (const wanted of WANTED) {
     facts.wanted = wanted
     for (let bits = 0; bits < 2 ** BOOLEANS.length; bits++) {
@@ -40,8 +42,11 @@ function* everyFacts(): Generator<Facts> {
 }
 
 /** The first facts of which `isSo` is true; a rule that holds finds none. */
-function firstWhere(isSo: (facts: Facts, step: Step) => boolean): [Facts, Step] | undefined {
-  for (const facts of everyFacts()) {
+function firstWhere(
+  isSo: (facts: Facts, step: Step) => boolean,
+  signing: Signing = NO_SIGNING,
+): [Facts, Step] | undefined {
+  for (const facts of everyFacts(signing)) {
     const step = decide(facts)
     if (isSo(facts, step)) return [facts, step]
   }
@@ -128,7 +133,11 @@ describe('decide', () => {
     expect(found).toBeUndefined()
   })
 
-  it('judges and signs checkpoints when all is exchanged, and signs in no other mode', () => {
+  it.each([
+    { hasCheckpoints: true, isCheckpointDue: false },
+    { hasCheckpoints: false, isCheckpointDue: true },
+    { hasCheckpoints: true, isCheckpointDue: true },
+  ])('judges and signs checkpoints once all is exchanged, and then rests: %o', (signing) => {
     const found = firstWhere((facts, step) => {
       const { mayPush, mayPull, hasCheckpoints, isCheckpointDue } = facts
       const isDue = mayPull && (hasCheckpoints || (mayPush && isCheckpointDue))
@@ -137,8 +146,12 @@ describe('decide', () => {
       const isUnread = facts.isBehind || facts.hasFrames
       const isUnsent = mayPush && (facts.hasSentUnanswered || facts.hasForwards)
       return !isDue || isUnread || isUnsent
-    })
+    }, signing)
     expect(found).toBeUndefined()
+  })
+
+  it('signs nothing when nothing is to be judged or signed', () => {
+    expect(firstWhere((_facts, step) => step === 'checkpoint')).toBeUndefined()
   })
 
   it('ends each mode in its own way', () => {

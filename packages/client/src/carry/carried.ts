@@ -35,10 +35,11 @@ import {
   openArrivals,
   releaseArrival,
 } from '../local/arrival.ts'
+import { type FileMeetings, finishArrivals } from '../local/arrival-batch.ts'
 import { judgeEpochs } from '../local/closed-epoch.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import type { LocalState } from '../local/local-state.ts'
-import { contextOf, type FileMeetings, finishArrivals } from '../local/pulled-log.ts'
+import { contextOf } from '../local/pulled-log.ts'
 import type { QuarantineReason } from '../local/quarantine.ts'
 import { isLater, isNone, type Row } from '../local/row.ts'
 import { idText, type RowBatch, type Slot } from '../local/row-batch.ts'

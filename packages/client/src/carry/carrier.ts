@@ -17,9 +17,9 @@ import {
 import { verifySignature } from '@blindcopy/vault'
 import { codeOf } from '../error.ts'
 import type { OpenArrival } from '../local/arrival.ts'
+import type { FileMeetings } from '../local/arrival-batch.ts'
 import { storeKeychain } from '../local/healing.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
-import type { FileMeetings } from '../local/pulled-log.ts'
 import type { Membership } from '../vault/membership.ts'
 import { CarriedIntake } from './carried.ts'
 

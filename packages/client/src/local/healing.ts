@@ -30,11 +30,12 @@ import {
 } from '@blindcopy/secondary'
 import { keepAcknowledged, logLoser, type Met, readMine } from './acknowledged.ts'
 import { type OpenArrival, type TakeKeychain, takeArrival } from './arrival.ts'
+import { type FileMeetings, writeArrivals } from './arrival-batch.ts'
 import { type ConfirmedScan, scanConfirmed } from './confirmed-source.ts'
 import { putKeyedSet } from './keyed-set.ts'
 import { type Notice, putConfirmedSet } from './local-meta.ts'
 import type { LocalState } from './local-state.ts'
-import { contextOf, type FileMeetings, readArrivals, unpark, writeArrivals } from './pulled-log.ts'
+import { contextOf, readArrivals, unpark } from './pulled-log.ts'
 import { isLater, isNone, parseRow, type Row } from './row.ts'
 import { idText, type RowBatch, type Slot } from './row-batch.ts'
 

@@ -18,6 +18,7 @@ import {
 } from '@blindcopy/protocol'
 import { codeOf } from '../error.ts'
 import type { LogStep, OpenArrival } from './arrival.ts'
+import type { FileMeetings } from './arrival-batch.ts'
 import { type AttentionEntry, readAttentions } from './attention.ts'
 import { discardAttention, retryAttention, setDamagedAside } from './attention-desk.ts'
 import { type CommitOptions, commitDrafts } from './commit.ts'
@@ -50,7 +51,6 @@ import { isCompared, type OutboxTransaction } from './outbox.ts'
 import {
   applyConfirmed,
   applyPulled,
-  type FileMeetings,
   type LogReading,
   releaseQuarantined,
   showParked,

@@ -24,9 +24,9 @@ import {
   sameState,
 } from '../records/merge.ts'
 import type { Meeting } from './arrival.ts'
+import type { FileMeetings } from './arrival-batch.ts'
 import type { LocalState } from './local-state.ts'
 import { encodeOutboxEntry, flagsOf } from './outbox.ts'
-import type { FileMeetings } from './pulled-log.ts'
 import type { RewriteKeys } from './rewrite.ts'
 import { isLater } from './row.ts'
 import type { RowBatch, Slot } from './row-batch.ts'

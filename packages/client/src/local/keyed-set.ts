@@ -1,10 +1,11 @@
 /**
  * Keyed set: the fingerprint of the confirmed versions that this device signs in a checkpoint.
  *
- * It is null until a checkpoint first needs it: then one scan of the rows makes it, and from there
- * each batch that confirms a few versions carries it on, in the same write. A batch of many drops
- * it, as does a new epoch, whose key makes other hashes: the next checkpoint scans again. So a
- * first sync pays nothing for it. The hash is given from outside: no key is here.
+ * It begins with the empty set, and each batch that confirms a few versions carries it on, in the
+ * same write: about a microsecond a version, a fifth of what one scan of the rows would cost that a
+ * new device needs for the first checkpoint it compares. A batch of very many drops it, as does a
+ * new epoch, whose key makes other hashes: the next checkpoint scans (keyed-count.ts). The hash is
+ * given from outside: no key is here.
  */
 import { concat, decodeUint32, encodeUint32, KEYED_SUM_BYTES, KeyedSum } from '@blindcopy/protocol'
 import { metaKey, type Store, type StoreOp } from '@blindcopy/secondary'
@@ -16,7 +17,7 @@ export type PairHash = { readonly epoch: number; hash(pair: Uint8Array): Uint8Ar
 export type KeyedSet = { readonly epoch: number; readonly sum: Uint8Array }
 
 /** A batch that changes more is not followed. */
-const FOLLOWED_MAX = 1_000
+const FOLLOWED_MAX = 2_000
 const KEY = metaKey('keyed-set')
 
 export const putKeyedSet = (set: KeyedSet | null): StoreOp =>
@@ -28,6 +29,17 @@ export async function readKeyedSet(store: Store): Promise<KeyedSet | null> {
   const value = await store.get(KEY)
   if (value === undefined || value.length !== 4 + KEYED_SUM_BYTES) return null
   return { epoch: decodeUint32(value), sum: value.slice(4) }
+}
+
+/** What is carried on: the set, or with nothing confirmed yet the empty one. */
+export function followedSet(
+  set: KeyedSet | null,
+  confirmedCount: number,
+  pairHash: (() => PairHash | null) | undefined,
+): KeyedSet | null {
+  if (set !== null || confirmedCount > 0) return set
+  const epoch = pairHash?.()?.epoch
+  return epoch === undefined ? null : { epoch, sum: new Uint8Array(KEYED_SUM_BYTES) }
 }
 
 /** The set once a batch is written; null when it is to be counted anew. */

@@ -21,7 +21,13 @@ import type { Store, StoreOp } from '@blindcopy/secondary'
 import { ClientError } from '../error.ts'
 import type { Acknowledged } from './acknowledged-seq.ts'
 import { type ConflictEvent, countConflicts, findEvicted, isLogFull } from './conflict-log.ts'
-import { followKeyedSet, type KeyedSet, type PairHash, putKeyedSet } from './keyed-set.ts'
+import {
+  followedSet,
+  followKeyedSet,
+  type KeyedSet,
+  type PairHash,
+  putKeyedSet,
+} from './keyed-set.ts'
 import { LocalClock } from './local-clock.ts'
 import {
   type ConfirmedSet,
@@ -220,16 +226,20 @@ export class LocalState {
     const { deviceId } = this.clock.identity
     const quarantineRoomBytes = QUARANTINE_BYTES_MAX - this.quarantinedBytes
     const { confirmedSet } = this
-    const isFollowed = this.keyedSet !== null
+    const isFollowed = this.#followedSet !== null
     const context = { confirmedSet, deviceId, quarantineRoomBytes, isFollowed }
     return RowBatch.read(this.store, ids, context)
+  }
+
+  get #followedSet(): KeyedSet | null {
+    return followedSet(this.keyedSet, this.confirmedSet.count, this.pairHash)
   }
 
   /** Writes a batch of rows and what changes with it, then changes memory. Inside `run`. */
   async write(batch: RowBatch, next: NextState = {}): Promise<void> {
     const ops = batch.finish()
     if (batch.isSetChanged) ops.push(putConfirmedSet(batch.confirmedSet))
-    const keyedSet = followKeyedSet(this.keyedSet, batch, this.pairHash)
+    const keyedSet = followKeyedSet(this.#followedSet, batch, this.pairHash)
     if (keyedSet !== this.keyedSet) ops.push(putKeyedSet(keyedSet))
     await this.writeOps(ops, next)
     this.confirmedSet = batch.confirmedSet

@@ -11,8 +11,7 @@ import {
   PUSH_BYTES_MAX,
   type SyncId,
 } from '@blindcopy/protocol'
-import { ClientError, codeOf } from '../error.ts'
-import { opens } from '../local/arrival.ts'
+import { ClientError } from '../error.ts'
 import { hasForwards } from '../local/forwarding.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import type { AgainCode } from '../local/verdict.ts'
@@ -27,9 +26,10 @@ import type { SyncIdentity, Timers } from './identity.ts'
 import { LiveConnection } from './live.ts'
 import { openSession } from './login.ts'
 import { type PullContext, pullChanges, type RemoteSet } from './pull.ts'
-import { type Pushed, pushOutbox } from './push.ts'
-import { healMismatch, healWith } from './reconcile.ts'
+import { pushOutbox, setSpoiledAside } from './push.ts'
+import { healMismatch, healWith, renewKeychain } from './reconcile.ts'
 import { Refusals } from './refusals.ts'
+import { isSealedOld, standingError, type Trouble } from './standing.ts'
 import type { DataRequest, Transport } from './transport.ts'
 
 export type ExchangeOptions = {
@@ -41,9 +41,6 @@ export type ExchangeOptions = {
 }
 
 type Known = Omit<Facts, 'wanted' | 'mayPush' | 'mayPull' | 'isStopped' | 'isPaused'>
-
-/** What a push meets when a version that waits is no longer what was sealed. */
-const DISK_CODES: ReadonlySet<string> = new Set(['malformed', 'vault-damaged'])
 
 export class Exchange {
   readonly #local: LocalSecondary
@@ -85,15 +82,17 @@ export class Exchange {
 
   facts(): Known {
     const { state, pendingCount, hasSentUnanswered } = this.#local
+    // Without the newest keys nothing can be written anew.
+    const mayWrite = this.trouble === undefined
     return {
       hasSession: this.#token !== null,
       mustReconcile: this.#mustReconcile,
       hasSentUnanswered,
       isBehind: this.#isBehind,
       hasFrames: this.#live?.connection.hasFrames ?? false,
-      mustCorrectClock: this.#refusals.has('clock-drift'),
-      mustReseal: this.#mustReseal,
-      isRebaseDue: state.isRebaseDue || this.#refusals.has('conflict'),
+      mustCorrectClock: mayWrite && this.#refusals.has('clock-drift'),
+      mustReseal: mayWrite && this.#mustReseal,
+      isRebaseDue: mayWrite && (state.isRebaseDue || this.#refusals.has('conflict')),
       hasPending: pendingCount > 0,
       awaitsPull:
         this.#isBehind && (this.#refusals.has('conflict') || this.#refusals.has('epoch-old')),
@@ -138,14 +137,20 @@ export class Exchange {
    * was revoked could read it.
    */
   get #mustReseal(): boolean {
-    if (this.#refusals.has('epoch-old')) return true
-    const { pendingCount, resealedFor } = this.#local.state.outbox
-    return pendingCount > 0 && resealedFor < this.#identity.newestEpoch()
+    return this.#refusals.has('epoch-old') || this.#isSealedOld()
+  }
+
+  readonly #isSealedOld = (): boolean => isSealedOld(this.#local, this.#identity)
+
+  get trouble(): Trouble {
+    return this.#identity.membershipTrouble?.()
   }
 
   async logIn(): Promise<void> {
     this.#events.onPhase('connecting')
-    const session = await openSession(this.#transport, this.#identity)
+    const session = await openSession(this.#transport, this.#identity).catch((error: unknown) => {
+      throw standingError(error, this.trouble)
+    })
     const { token, syncId, head, limits } = session
     // The first that a vault meets has nothing of it yet that could be compared.
     if (this.#local.cursor.syncId === null) await this.#local.adoptSyncId(syncId)
@@ -155,6 +160,8 @@ export class Exchange {
     this.#headSeq = head[0]
     this.#hasMismatch = false
     if (head[0] !== this.#local.cursor.position.seq) this.#isBehind = true
+    // Another device may have put it right.
+    if (this.trouble !== undefined) await renewKeychain(this.#pullContext())
     this.#hasForwards = await hasForwards(this.#local.state.store)
     await this.#checkpoints.begin()
     this.#events.onConcern('clock', await this.#clock.check({ isRefused: false }))
@@ -197,8 +204,8 @@ export class Exchange {
       const unopened = await retryQuarantine(context)
       this.#events.onSuccess()
       const problem = headProblem(this.#local, remoteSet)
-      const stated = problem === null ? remoteSet : null
-      const judged = await this.#checkpoints.judge(this.#data(), { isAtHead: true, stated })
+      const atHead = { isAtHead: true, stated: problem === null ? remoteSet : null }
+      const judged = await this.#checkpoints.judge(this.#data(), atHead)
       if (mayPush) await this.#checkpoints.repair()
       const nowMs = this.#timers.nowMs()
       this.#hasMismatch = this.#headWatch.mustHeal(problem !== null, { nowMs, mayPush })
@@ -236,7 +243,6 @@ export class Exchange {
     this.#events.onCounts()
   }
 
-  /** Wakes the engine when a checkpoint of this device is due. */
   awaitCheckpoint(): void {
     this.#checkpoints.await()
   }
@@ -255,6 +261,8 @@ export class Exchange {
 
   async push(below?: number): Promise<void> {
     this.#events.onPhase('pushing')
+    // Also before a repeat: what did not arrive the first time is for those who are left only.
+    if (this.#isSealedOld()) await this.resealOutbox()
     const total = this.#local.pendingCount
     let done = 0
     const context = {
@@ -263,16 +271,18 @@ export class Exchange {
       bytesMax: this.#pushBytesMax,
       data: () => this.#data(),
       final: this.#refusals.final,
+      isSealedOld: this.#isSealedOld,
       onSettled: (count: number) => {
         done += count
         const rest = done + this.#local.pendingCount
         this.#events.onProgress({ direction: 'push', done, total: Math.max(total, rest) })
       },
     }
-    const { greatestSeq, again } = await pushOutbox(context, below).catch((error) =>
-      this.#setAside(error),
+    const { greatestSeq, again } = await pushOutbox(context, below).catch((error: unknown) =>
+      setSpoiledAside(this.#local, this.#identity.open, error),
     )
-    if (done === 0 && total > 0 && this.#local.pendingCount === total) {
+    const isSame = done === 0 && total > 0 && this.#local.pendingCount === total
+    if (isSame && !this.#isSealedOld()) {
       throw new ClientError('vault-damaged', 'what waits to be sent is not on the disk any more')
     }
     this.#events.onSuccess()
@@ -290,15 +300,6 @@ export class Exchange {
     // What they were refused for came after the cursor.
     this.#isBehind = true
     if (count > 1) this.#events.onRefusedAgain(count)
-  }
-
-  /** A version that the disk has spoiled must not hold up the others. */
-  async #setAside(error: unknown): Promise<Pushed> {
-    if (!DISK_CODES.has(codeOf(error) ?? '')) throw error
-    const { open } = this.#identity
-    const moved = await this.#local.setDamagedAside((envelope) => opens(envelope, open))
-    if (moved === 0) throw error
-    return { greatestSeq: 0, again: new Set() }
   }
 
   async applyLive(): Promise<void> {

@@ -1,15 +1,17 @@
 /**
  * The emergency kit in a real browser: it prints on one sheet of A4 and of Letter, its own style is
- * let through by its policy and nothing else is, and its code is as large as it should be.
+ * let through by its policy and nothing else is, and its code scans as it is shown.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { makeEmergencyKit } from '@blindcopy/client'
+import { makeEmergencyKit, parseKit } from '@blindcopy/client'
 import { formatVaultId } from '@blindcopy/protocol'
 import { deriveRoot, formatPhrase, generateRootSecret, pooledRandom } from '@blindcopy/vault'
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readCode } from '../../packages/client/src/backup/scanner.fixture.ts'
 import { isMissing, type Pages, serveScripts } from './chromium.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'blindcopy-kit-'))
@@ -19,6 +21,23 @@ function kitOf(deviceNames: readonly string[], remote: string): string {
   const vaultId = formatVaultId(deriveRoot(secret).vaultId)
   const recoveryPhrase = formatPhrase(secret)
   return makeEmergencyKit({ recoveryPhrase, vaultId, remote, deviceNames, madeMs: Date.now() })
+}
+
+/** What a scanner reads off the picture that the browser makes of the code. */
+async function scan(page: Page, blank: Page): Promise<string> {
+  const sharp = { width: 1000, height: 1400, deviceScaleFactor: 3, mobile: false }
+  const devTools = await page.context().newCDPSession(page)
+  await devTools.send('Emulation.setDeviceMetricsOverride', sharp)
+  const picture = (await page.locator('svg').screenshot()).toString('base64')
+  const { width, height, pixels } = await blank.evaluate(async (png) => {
+    const bytes = Uint8Array.from(atob(png), (character) => character.charCodeAt(0))
+    const image = await createImageBitmap(new Blob([bytes]))
+    const drawing = new OffscreenCanvas(image.width, image.height).getContext('2d')
+    drawing?.drawImage(image, 0, 0)
+    const read = drawing?.getImageData(0, 0, image.width, image.height).data ?? []
+    return { width: image.width, height: image.height, pixels: [...read] }
+  }, picture)
+  return readCode({ width, height, data: Uint8Array.from(pixels) })
 }
 
 describe.skipIf(isMissing)('an emergency kit', () => {
@@ -38,6 +57,7 @@ describe.skipIf(isMissing)('an emergency kit', () => {
       kitOf(many, `https://${'a-long-name.'.repeat(18)}example.org`),
     ]
     const context = await pages.newContext()
+    const blank = await context.newPage()
     for (const [i, kit] of kits.entries()) {
       const path = join(folder, `kit-${i}.html`)
       writeFileSync(path, kit)
@@ -57,6 +77,7 @@ describe.skipIf(isMissing)('an emergency kit', () => {
       expect(await page.locator('.words li').count()).toBe(24)
       expect(asked).toEqual([url])
       expect(complaints).toEqual([])
+      expect(parseKit(await scan(page, blank))).toEqual(parseKit(kit))
     }
   }, 60_000)
 })

@@ -7,9 +7,9 @@
 import { formatVaultId } from '@blindcopy/protocol'
 import { deriveRoot, formatPhrase, generateRootSecret, pooledRandom } from '@blindcopy/vault'
 import fc from 'fast-check'
-import decodeQR from 'qr/decode.js'
 import { describe, expect, it } from 'vitest'
 import { isKit, makeEmergencyKit, parseKit } from './emergency-kit.ts'
+import { readCode } from './scanner.fixture.ts'
 
 const REMOTE = 'https://sync.example.org:8787'
 
@@ -43,7 +43,7 @@ function scan(page: string): string {
         data.fill(0, (start + i) * 4, (start + i) * 4 + 3)
     }
   }
-  return decodeQR({ width: side, height: side, data })
+  return readCode({ width: side, height: side, data })
 }
 
 describe('a kit', () => {

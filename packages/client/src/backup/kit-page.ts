@@ -16,39 +16,43 @@ export type KitPage = {
   readonly code: readonly (readonly boolean[])[]
 }
 
-const NAMES_MAX = 8
-const NAME_CHARACTERS_MAX = 40
+/** What there is to say of names and addresses takes a few lines of the sheet, never a second. */
+const NAMES_MAX = 5
+const NAME_CHARACTERS_MAX = 24
+const SHORT_ADDRESS_CHARACTERS_MAX = 80
 
 const STYLE = `
-@page { margin: 12mm }
+@page { margin: 10mm 12mm }
 * { box-sizing: border-box }
-body { color: #000; background: #fff; max-width: 178mm; margin: 8mm auto;
-  font: 10.5pt/1.4 system-ui, "Helvetica Neue", Arial, sans-serif }
+body { color: #000; background: #fff; max-width: 186mm; margin: 8mm auto;
+  font: 10pt/1.35 system-ui, "Helvetica Neue", Arial, sans-serif }
 @media print { body { margin: 0 auto } }
 h1 { font-size: 20pt; line-height: 1.1; margin: 0 }
-h2 { font-size: 11.5pt; margin: 4mm 0 1.5mm }
+h2 { font-size: 11.5pt; margin: 3.5mm 0 1mm }
 p { margin: 0 0 1.5mm }
 header { display: flex; justify-content: space-between; align-items: flex-end;
   border-bottom: 0.7mm solid #000; padding-bottom: 2mm }
 header p { margin: 0 }
-.warning { border: 0.5mm solid #000; padding: 2.2mm 3mm; margin: 3.5mm 0 }
+.calm { margin: 3mm 0 0 }
+.warning { border: 0.5mm solid #000; padding: 2mm 3mm; margin: 3mm 0 }
 .phrase { display: flex; gap: 7mm; align-items: flex-start }
 .phrase > div:first-child { flex: 1 }
 .words { list-style: none; display: grid; grid-template-columns: repeat(4, 1fr);
-  gap: 1.6mm 2mm; margin: 0; padding: 0 }
-.words li { border-bottom: 0.2mm solid #999; padding: 0.6mm 0; white-space: nowrap;
+  gap: 0.8mm 2mm; margin: 0; padding: 0 }
+.words li { border-bottom: 0.2mm solid #000; padding: 0.6mm 0; white-space: nowrap;
   font: 11pt/1.3 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace }
-.words b { display: inline-block; width: 6mm; color: #555; font: 8pt system-ui, sans-serif }
+.words b { display: inline-block; width: 6mm; font: 8pt system-ui, sans-serif }
 .code { width: 50mm; flex: none; font-size: 8pt; line-height: 1.3 }
 .code svg { display: block; width: 50mm; height: 50mm; margin: -3mm 0 0 }
-dl { display: grid; grid-template-columns: 33mm 1fr; gap: 0.8mm 3mm; margin: 0 }
-dt { color: #444 }
+dl { display: grid; grid-template-columns: 26mm 1fr; gap: 0.8mm 3mm; margin: 0 }
 dd { margin: 0; overflow-wrap: anywhere }
 code { font: 9.5pt ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace }
+.long { font-size: 8pt }
+@media print { ol code { white-space: nowrap } }
 ol { margin: 0; padding-left: 5mm }
-li { margin: 0 0 1mm }
+li { margin: 0 0 0.6mm }
 .write { display: grid; grid-template-columns: 3fr 2fr; gap: 0 8mm }
-.write p { border-bottom: 0.2mm solid #000; padding-top: 5.5mm; color: #444; font-size: 9pt }
+.write p { border-bottom: 0.2mm solid #000; padding-top: 6mm; font-size: 9pt }
 `
 
 /** The person reads what it says, so whatever turns or hides text is shown as a dot. */
@@ -83,14 +87,15 @@ export function kitPage(kit: KitPage): string {
 </head>
 <body>
 <header><h1>Emergency kit</h1><p>Blindcopy · made ${dayOf(kit.madeMs)}</p></header>
+<p class="calm">With this page and any computer you get back everything that was synced, even if every
+device is gone. Take your time: nothing here expires.</p>
 <p class="warning"><b>Whoever has this page has the vault</b>: everything in it, and everything that
 comes into it later. Keep it on paper, in a place that is safe from others, from fire and from
 water. Take no photo of it, do not mail it, and delete the file once it is printed.</p>
 ${phraseOf(kit)}
 ${placeOf(kit)}
 ${STEPS}
-<div class="write"><p>Name</p><p>Date</p>
-<p>Where Blindcopy comes from</p><p>Who else has a kit</p>
+<div class="write"><p>Where Blindcopy comes from</p><p>Who else has a kit</p>
 <p>Where the latest backup file is kept</p><p>Checked on</p></div>
 </body>
 </html>
@@ -102,7 +107,7 @@ function phraseOf({ words, code }: KitPage): string {
   return `<section class="phrase">
 <div>
 <h2>Recovery phrase</h2>
-<p>24 words, in this order, row by row. They restore the vault on any device.</p>
+<p>24 words, in this order, row by row.</p>
 <ol class="words">
 ${items}
 </ol>
@@ -132,9 +137,10 @@ shape-rendering="crispEdges" role="img" aria-label="QR code of the recovery phra
 }
 
 function placeOf({ vaultId, remote, deviceNames }: KitPage): string {
+  const isLong = remote.length > SHORT_ADDRESS_CHARACTERS_MAX
   return `<h2>The vault</h2>
 <dl>
-<dt>Remote</dt><dd><code>${escapeText(remote)}</code></dd>
+<dt>Remote</dt><dd><code${isLong ? ' class="long"' : ''}>${escapeText(remote)}</code></dd>
 <dt>Vault</dt><dd><code>${escapeText(vaultId)}</code></dd>
 <dt>Devices then</dt><dd>${escapeText(namesOf(deviceNames))}</dd>
 </dl>`
@@ -156,10 +162,11 @@ function namesOf(names: readonly string[]): string {
 
 const STEPS = `<h2>When every device is lost</h2>
 <ol>
-<li>On any computer, install Blindcopy from where you first got it; nobody else needs these
-words.</li>
+<li>Install Blindcopy on any computer, from where you first got it (below). Nobody who helps you
+needs to see the words.</li>
 <li>Open a terminal and run <code>blindcopy restore --vault my-vault --remote ADDRESS</code> with
-the address of the remote above. Type the 24 words when you are asked for them.</li>
+the address of the remote above. Type the 24 words when it asks for them. It says which word it does
+not know, and you may try as often as you like.</li>
 <li>If the remote is gone as well, take your latest backup file and any remote, old or new:
 <code>blindcopy backup restore FILE --vault my-vault --remote ADDRESS</code></li>
 <li><code>blindcopy list --vault my-vault</code> shows what came back.</li>

@@ -3,6 +3,7 @@
  */
 import type { Command, Option } from 'commander'
 import type { BackupCreateOptions, BackupRestoreOptions, BackupVerifyOptions } from './backup.ts'
+import { addRecoveryOptions } from './restore-command.ts'
 import type { Terminal } from './terminal.ts'
 import type { VaultOptions } from './vault-folder.ts'
 
@@ -26,9 +27,11 @@ export function addBackup(program: Command, terminal: Terminal, token: Option): 
       const { verify } = await import('./backup.ts')
       await verify(path, command.optsWithGlobals<BackupVerifyOptions>(), terminal)
     })
-  backup
+  const restoring = backup
     .command('restore <FILE>')
-    .description('make the vault of a backup here again, by its recovery phrase')
+    .description('make the vault of a backup here again, by its phrase or another way back')
+  addRecoveryOptions(restoring)
+  restoring
     .requiredOption(
       '--remote <URL>',
       'the address of the remote; it may be empty, or not there yet',

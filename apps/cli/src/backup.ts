@@ -21,6 +21,7 @@ import { CliError } from './cli-error.ts'
 import { count, formatAgo, formatTime, printable } from './layout.ts'
 import { createProgress } from './progress.ts'
 import { readPhrase } from './read-phrase.ts'
+import { type RecoveryOptions, readRecovery } from './recovery-input.ts'
 import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
 import { newPassphrase, type VaultOptions, vaultPath, withVault } from './vault-folder.ts'
@@ -126,12 +127,13 @@ const KEYCHAINS: Readonly<Record<Exclude<BackupDrill['keychain'], 'same'>, strin
   forked: 'Its list of devices contradicts that of this device: find out which one to trust.',
 }
 
-export type BackupRestoreOptions = VaultOptions & {
-  readonly remote: string
-  readonly registrationToken?: string
-  readonly name?: string
-  readonly passphrase?: boolean
-}
+export type BackupRestoreOptions = VaultOptions &
+  RecoveryOptions & {
+    readonly remote: string
+    readonly registrationToken?: string
+    readonly name?: string
+    readonly passphrase?: boolean
+  }
 
 /** Run again after it was killed, it goes on with the vault that is there by then. */
 export async function restoreFromBackup(
@@ -153,11 +155,10 @@ export async function restoreFromBackup(
     })
   }
   const passphrase = await newPassphrase(options.passphrase === true, terminal)
-  // Another way to recover the vault goes here, by `restoreBackupBy`.
-  const recoveryPhrase = await readPhrase(terminal)
+  const source = await readRecovery(options, terminal)
   const { vault, ...restored } = await watched(terminal, 'Restoring', (onProgress) =>
     restoreBackup({
-      ...{ path: folder, remote: options.remote, recoveryPhrase, onProgress, ...passphrase },
+      ...{ path: folder, remote: options.remote, ...source, onProgress, ...passphrase },
       backup: backupFile(path),
       deviceName: options.name,
       registrationToken: options.registrationToken,

@@ -2,6 +2,8 @@
  * The commands of `blindcopy devices`, their arguments and options.
  */
 import type { Command } from 'commander'
+import type { ListOptions } from './device-list.ts'
+import type { RevokeOptions } from './device-revoke.ts'
 import type { InviteOptions } from './pairing.ts'
 import type { JoinOptions } from './pairing-join.ts'
 import type { Terminal } from './terminal.ts'
@@ -12,10 +14,12 @@ export function addDevices(program: Command, terminal: Terminal): void {
   devices
     .command('list', { isDefault: true })
     .description('all of them, as this one knows them')
+    .option('--all', 'those that were removed too')
     .action(async (_options: unknown, command: Command) => {
       const { listDevices } = await import('./device-list.ts')
-      await listDevices(command.optsWithGlobals<VaultOptions>(), terminal)
+      await listDevices(command.optsWithGlobals<ListOptions>(), terminal)
     })
+  addChanges(devices, terminal)
   devices
     .command('invite')
     .description('let a new device into the vault, by a code or by words')
@@ -34,5 +38,24 @@ export function addDevices(program: Command, terminal: Terminal): void {
     .action(async (code: string | undefined, _options: JoinOptions, command: Command) => {
       const { join } = await import('./pairing-join.ts')
       await join(code, command.optsWithGlobals<JoinOptions>(), terminal)
+    })
+}
+
+function addChanges(devices: Command, terminal: Terminal): void {
+  devices
+    .command('rename <ID> <NAME>')
+    .description('call one something else, on every device; the beginning of its id is enough')
+    .action(async (id: string, name: string, _options: unknown, command: Command) => {
+      const { renameDevice } = await import('./device-list.ts')
+      await renameDevice(id, name, command.optsWithGlobals<VaultOptions>(), terminal)
+    })
+  devices
+    .command('revoke <ID...>')
+    .description('remove them from the vault: what is written from then on is closed to them')
+    .option('--since <WHEN>', 'with what they have added since: 3d, 12h, 2026-11-20, "all"')
+    .option('--yes', 'ask nothing')
+    .action(async (ids: string[], _options: unknown, command: Command) => {
+      const { revokeDevices } = await import('./device-revoke.ts')
+      await revokeDevices(ids, command.optsWithGlobals<RevokeOptions>(), terminal)
     })
 }

@@ -10,7 +10,7 @@ import { addDevices } from './device-commands.ts'
 import type { ImportOptions } from './import.ts'
 import type { InitOptions } from './init.ts'
 import { addKeys } from './key-commands.ts'
-import type { RestoreOptions } from './restore.ts'
+import { addRestoreTo } from './restore-command.ts'
 import type { ServeOptions } from './serve.ts'
 import type { SyncOptions } from './sync.ts'
 import type { Terminal } from './terminal.ts'
@@ -96,16 +96,11 @@ function addInit(program: Command, terminal: Terminal): void {
 }
 
 function addRestore(program: Command, terminal: Terminal): void {
-  program
-    .command('restore')
-    .description('restore a vault from its recovery phrase (asked for, or on stdin)')
-    .requiredOption('--remote <URL>', 'the address of the remote')
-    .option('--name <NAME>', 'what this device is called (its host name)')
-    .option('--passphrase', 'protect the keys on this disk by a passphrase')
-    .action(async (_options: RestoreOptions, command: Command) => {
-      const { restore } = await import('./restore.ts')
-      await restore(command.optsWithGlobals<RestoreOptions>(), terminal)
-    })
+  addRestoreTo(
+    program,
+    'become a device of a vault again: by its phrase, or another way back',
+    terminal,
+  )
 }
 
 function addRecords(program: Command, terminal: Terminal): void {

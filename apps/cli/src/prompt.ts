@@ -27,7 +27,7 @@ export async function askHidden(terminal: Terminal, question: string): Promise<s
 }
 
 /** Ctrl-C and Ctrl-D at a prompt end it, and with it the command. */
-function answerOf(
+export function answerOf(
   lines: Interface,
   start: (take: (line: string) => void) => void,
 ): Promise<string> {

@@ -1,28 +1,36 @@
 /**
- * restore: this device becomes a member of a vault by its recovery phrase, and gets its records.
+ * restore: this device becomes a member of a vault by its recovery phrase, a kit, a key file or
+ * shares, removes whom the person wants out, and gets the records.
  */
-import { restoreVault, type Vault } from '@blindcopy/client'
+import { type RecoverySource, restoreVault, type Vault } from '@blindcopy/client'
+import { CliError } from './cli-error.ts'
 import { formatDevices } from './devices.ts'
-import { readPhrase } from './read-phrase.ts'
+import { type ChoiceOptions, choiceOf } from './member-choice.ts'
+import { knowsRemote, type RecoveryOptions, readRecovery } from './recovery-input.ts'
 import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
 import { keyStoreOf, newPassphrase, type VaultOptions, vaultPath } from './vault-folder.ts'
 
-export type RestoreOptions = VaultOptions & {
-  readonly remote: string
-  readonly name?: string
-  readonly passphrase?: boolean
-}
+export type RestoreOptions = VaultOptions &
+  RecoveryOptions &
+  ChoiceOptions & {
+    readonly remote?: string
+    readonly name?: string
+    readonly passphrase?: boolean
+  }
 
 export async function restore(options: RestoreOptions, terminal: Terminal): Promise<void> {
   const path = vaultPath(options, terminal)
   const passphrase = await newPassphrase(options.passphrase === true, terminal)
-  const recoveryPhrase = await readPhrase(terminal)
+  const source = await readRecovery(options, terminal)
+  const { remote, name } = options
+  checkRemoteKnown(remote, source)
+  const mayBringBack = 'recoveryPhrase' in source
   const vault = await restoreVault({
-    path,
-    remote: options.remote,
-    recoveryPhrase,
-    ...(options.name === undefined ? {} : { deviceName: options.name }),
+    ...{ path, ...source },
+    ...(remote === undefined ? {} : { remote }),
+    ...(name === undefined ? {} : { deviceName: name }),
+    review: choiceOf(options, terminal, { mayBringBack }),
     ...passphrase,
     ...keyStoreOf(options, terminal),
   })
@@ -32,6 +40,12 @@ export async function restore(options: RestoreOptions, terminal: Terminal): Prom
   } finally {
     await vault.close()
   }
+}
+
+/** A kit and a key file say where the remote is; words do not. */
+function checkRemoteKnown(remote: string | undefined, source: RecoverySource): void {
+  if (remote !== undefined || knowsRemote(source)) return
+  throw new CliError('usage', 'where is the vault? Give its address with --remote URL')
 }
 
 /** From here on the vault is on this device, whatever the network does. */

@@ -76,17 +76,40 @@ export async function healWith(context: ReconcileContext): Promise<Reconciled> {
   const { local, data } = context
   const scan = await recountConfirmed(local.state)
   await offerKeychain(context, scan.greatestMs)
-  // With nothing to bring, all there is comes by the ordinary pull.
-  const reconciled =
-    scan.count === 0
-      ? { position: data.position, differenceCount: 0, refusal: null }
-      : await reconcile(context, scan)
-  await renewKeychain(context)
+  const reconciled = await reconcileAll(context, scan)
   const cursor = { syncId: data.syncId, position: reconciled.position }
   const message = `${context.mayPush ? HEALED : HEALED_ONE_WAY}${await uncoveredBy(context)}`
-  const closedBelow = context.identity.newestEpoch()
+  const { closedBelow } = reconciled
   await finishHealing(local.state, { cursor, notice: { code: 'healed', message }, closedBelow })
   return { ...reconciled, wasMiscounted: scan.wasWrong }
+}
+
+const ATTEMPTS_MAX = 5
+
+/**
+ * Compares everything. Also says which epochs are over at the position that is reached: those whose
+ * end is known to stand before it. An epoch that begins meanwhile may stand on either side, so the
+ * little that has changed since is compared again.
+ */
+async function reconcileAll(
+  context: ReconcileContext,
+  first: ConfirmedScan,
+): Promise<Omit<Reconciled, 'wasMiscounted'> & { readonly closedBelow: number }> {
+  const { data, identity, local } = context
+  // With nothing to bring, all there is comes by the ordinary pull, and its epochs with it.
+  if (first.count === 0) {
+    await renewKeychain(context)
+    return { position: data.position, differenceCount: 0, refusal: null, closedBelow: 0 }
+  }
+  for (let scan: ConfirmedScan = first, attempt = 1; ; attempt++) {
+    const closedBelow = identity.newestEpoch()
+    const reconciled = await reconcile(context, scan)
+    await renewKeychain(context)
+    if (identity.newestEpoch() === closedBelow || attempt === ATTEMPTS_MAX) {
+      return { ...reconciled, closedBelow }
+    }
+    scan = await recountConfirmed(local.state)
+  }
 }
 
 const HEALED =
@@ -146,11 +169,14 @@ async function offerKeychain(context: ReconcileContext, greatestMs: number): Pro
 
 /** Entries that were appended since: some may stand in the log before where the cursor will be. */
 export async function renewKeychain(
-  context: Pick<ReconcileContext, 'local' | 'transport' | 'identity' | 'data'>,
+  context: Pick<ReconcileContext, 'local' | 'transport' | 'identity'> & {
+    readonly data: DataRequest | (() => DataRequest)
+  },
 ): Promise<void> {
   const { local, transport, identity, data } = context
+  const { token } = typeof data === 'function' ? data() : data
   const held = identity.keychainEntries()
-  const entries = await transport.keychain(data.token, held.length)
+  const entries = await transport.keychain(token, held.length)
   await storeKeychain(local.state, identity.takeKeychain(entries))
 }
 

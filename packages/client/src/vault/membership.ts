@@ -30,7 +30,7 @@ import {
   VaultError,
   verifySignature,
 } from '@blindcopy/vault'
-import { ClientError } from '../error.ts'
+import { ClientError, codeOf } from '../error.ts'
 import { closedError, lockedError } from '../records/access.ts'
 
 export type DeviceInfo = {
@@ -60,6 +60,8 @@ export class Membership {
   #held: { readonly device: DeviceKeys; readonly keyring: Keyring } | undefined
   #trouble: MembershipTrouble | undefined
   #isClosed = false
+  /** As they were stored when the vault was opened, replaced ones included. */
+  readonly #entries: readonly Uint8Array[]
   /** Where each entry is stored, by its hash: in the order in which they came. */
   readonly #places = new Map<string, number>()
   readonly #listeners = new Set<(change: KeychainChange) => void>()
@@ -67,6 +69,7 @@ export class Membership {
   private constructor(device: DeviceKeys, entries: readonly Uint8Array[], keychain: Keychain) {
     this.memberId = device.memberId
     this.#keychain = keychain
+    this.#entries = entries
     this.#hold(device)
     for (const entry of entries) this.#placeOf(entry)
   }
@@ -119,7 +122,7 @@ export class Membership {
   }
 
   #hold(device: DeviceKeys): void {
-    const keyring = openNewest(this.#keychain, device)
+    const keyring = openAny(this.#keychain, this.#entries, device)
     this.lock()
     this.#held = { device, keyring }
     this.#trouble = troubleOf(this.#keychain, device.memberId, keyring)
@@ -223,6 +226,28 @@ function troubleError(trouble: MembershipTrouble): Error {
         trouble,
         'the newest keys of the vault do not open on this device: rotate the keys on another device, then sync',
       )
+}
+
+/** For a device that a branch of the root's has left out: what it could open before that came. */
+function openAny(keychain: Keychain, entries: readonly Uint8Array[], holder: DeviceKeys): Keyring {
+  try {
+    return openNewest(keychain, holder)
+  } catch (error) {
+    if (keychain.replaced.size === 0 || codeOf(error) !== 'key-mismatch') throw error
+    const former = beforeReplacement(keychain, entries)
+    if (former === undefined) throw error
+    return openNewest(former, holder)
+  }
+}
+
+/** The chain that the entries led to before the last of them that replaced others. */
+function beforeReplacement(
+  { vaultId }: Keychain,
+  entries: readonly Uint8Array[],
+): Keychain | undefined {
+  const types = entries.map((entry) => parseKeychainEntry(entry).payload.type)
+  const last = types.lastIndexOf('replace')
+  return last < 1 ? undefined : replayKeychain(vaultId, entries.slice(0, last), () => true)
 }
 
 /**

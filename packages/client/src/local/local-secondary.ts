@@ -56,7 +56,7 @@ import {
   showParked,
 } from './pulled-log.ts'
 import { type Rebased, rebaseOutbox } from './rebase.ts'
-import { resealUnsent } from './reseal.ts'
+import { resealWaiting } from './reseal.ts'
 import type { RewriteKeys } from './rewrite.ts'
 import { idText } from './row-batch.ts'
 import { type Settled, settleTransactions, thawAnswered } from './settlement.ts'
@@ -342,9 +342,9 @@ export class LocalSecondary implements AsyncDisposable {
     return rebaseOutbox(this.state, this.keys, { shiftMs })
   }
 
-  /** Seals unsent transactions under the newest epoch, their content and time unchanged. */
+  /** Seals what waits under the newest epoch, its content and time unchanged. */
   resealOutbox(reseal: (envelope: Envelope) => Envelope): Promise<void> {
-    return this.state.run(() => resealUnsent(this.state, reseal))
+    return this.state.run(() => resealWaiting(this.state, reseal))
   }
 
   /** The versions that lost, a page at a time. */

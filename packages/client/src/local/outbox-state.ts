@@ -105,5 +105,7 @@ export class OutboxState {
   takenBack(number: number): void {
     this.added(number)
     this.attentionCount--
+    // It was sealed when it was written, perhaps long ago.
+    this.resealedFor = 1
   }
 }

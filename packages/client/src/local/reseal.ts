@@ -1,6 +1,8 @@
 /**
- * Reseal: unsent transactions that were sealed under an epoch that is over. What a device pushes is
- * sealed under the newest epoch; record, time and base stay as they are (design 14).
+ * Reseal: transactions that wait and were sealed under an epoch that is over. What a device pushes
+ * is sealed under the newest epoch; record, time and base stay as they are (design 14). Also what
+ * was sent and not answered: the remote knows a repeat by its id, and what it did not get the first
+ * time must not come to it under a key that somebody who was revoked has.
  */
 import type { Envelope } from '@blindcopy/protocol'
 import { numberedRange, type StoreOp, versionKey } from '@blindcopy/secondary'
@@ -10,13 +12,13 @@ import { parseOutboxEntry } from './outbox.ts'
 const BATCH_BYTES = 4_194_304
 
 /** Inside `run`. A version that the disk has spoiled stays as it is: the push sets it aside. */
-export async function resealUnsent(
+export async function resealWaiting(
   state: LocalState,
   reseal: (envelope: Envelope) => Envelope,
 ): Promise<void> {
   let ops: StoreOp[] = []
   let sizeBytes = 0
-  const range = numberedRange('outbox', state.outbox.sentBelow)
+  const range = numberedRange('outbox')
   for await (const page of state.store.pages(range, { entriesMax: 16 })) {
     for (const [, value] of page) {
       const { timestamp, ops: written } = parseOutboxEntry(value)

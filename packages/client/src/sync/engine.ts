@@ -24,6 +24,7 @@ import {
 import type { SyncIdentity, Timers } from './identity.ts'
 import { checkStartOptions, INTERVAL_MS, type OnceOptions, type StartOptions } from './modes.ts'
 import { Requests } from './requests.ts'
+import { revokedError, standingFailure } from './standing.ts'
 import { StatusBoard, type SyncPhase, type SyncProblem, type SyncStatus } from './status.ts'
 import { countsOf, type StatusCounts } from './status-counts.ts'
 import type { Transport } from './transport.ts'
@@ -211,7 +212,7 @@ export class SyncEngine {
     return {
       ...this.#exchange.facts(),
       wanted: this.#wanted,
-      mayPush: direction !== 'pull',
+      mayPush: this.#mayPush,
       mayPull: direction !== 'push',
       isStopped: this.#stop !== null,
       isPaused: this.#endPause !== null,
@@ -229,17 +230,24 @@ export class SyncEngine {
     })
   }
 
+  /** Who may only read has nothing to give either. */
+  get #mayPush(): boolean {
+    return this.#requests.direction !== 'pull' && this.#exchange.trouble === undefined
+  }
+
   async #perform(action: Action): Promise<void> {
     const exchange = this.#exchange
+    // At login the remote says whether it takes this device back.
+    if (action !== 'login' && exchange.trouble === 'device-revoked') throw revokedError()
     switch (action) {
       case 'login':
         return exchange.logIn()
       case 'reconcile':
-        return exchange.reconcile({ mayPush: this.#requests.direction !== 'pull' })
+        return exchange.reconcile({ mayPush: this.#mayPush })
       case 'push-sent':
         return exchange.push(this.#local.sentBelow)
       case 'pull':
-        return exchange.pull({ mayPush: this.#requests.direction !== 'pull' })
+        return exchange.pull({ mayPush: this.#mayPush })
       case 'apply-live':
         return exchange.applyLive()
       case 'correct-clock':
@@ -253,7 +261,7 @@ export class SyncEngine {
       case 'forward':
         return exchange.forward()
       case 'checkpoint':
-        return exchange.checkpoint({ mayPush: this.#requests.direction !== 'pull' })
+        return exchange.checkpoint({ mayPush: this.#mayPush })
       case 'open-socket':
         exchange.openLive()
     }
@@ -306,6 +314,7 @@ export class SyncEngine {
   #noteOneWay(): void {
     const { awaitsPull } = this.#exchange.facts()
     this.#concern('one-way', awaitsPull ? ONE_WAY : null)
+    this.#concern('keys', standingFailure(this.#exchange.trouble))
   }
 
   #restBetween(): void {

@@ -5,7 +5,14 @@ import type { Failure } from './failure.ts'
 import type { SyncPhase, SyncProgress } from './status.ts'
 
 /** What may be wrong while sync goes on. */
-export type Concern = 'head' | 'quarantine' | 'refusal' | 'clock' | 'one-way' | 'checkpoint'
+export type Concern =
+  | 'head'
+  | 'quarantine'
+  | 'refusal'
+  | 'clock'
+  | 'one-way'
+  | 'checkpoint'
+  | 'keys'
 
 /** What the engine is told. */
 export type ExchangeEvents = {

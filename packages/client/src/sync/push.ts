@@ -12,7 +12,8 @@ import {
   type Timestamp,
   type Verdict,
 } from '@blindcopy/protocol'
-import { ClientError } from '../error.ts'
+import { ClientError, codeOf } from '../error.ts'
+import { type OpenArrival, opens } from '../local/arrival.ts'
 import type { OutboxBounds } from '../local/local-reading.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import type { OutboxTransaction } from '../local/outbox.ts'
@@ -30,6 +31,8 @@ export type PushContext = {
   readonly onSettled: (transactionCount: number) => void
   /** Reasons that were dealt with already: for these nothing is sent again. */
   readonly final?: ReadonlySet<AgainCode>
+  /** Whether an epoch has begun since what waits was looked through: then no more of it is sent. */
+  readonly isSealedOld?: () => boolean
 }
 
 /**
@@ -79,6 +82,21 @@ export async function pushOutbox(context: PushContext, below?: number): Promise<
   return { greatestSeq, again }
 }
 
+/** What a push meets when a version that waits is no longer what was sealed. */
+const DISK_CODES: ReadonlySet<string> = new Set(['malformed', 'vault-damaged'])
+
+/** A version that the disk has spoiled must not hold up the others. */
+export async function setSpoiledAside(
+  local: LocalSecondary,
+  open: OpenArrival,
+  error: unknown,
+): Promise<Pushed> {
+  if (!DISK_CODES.has(codeOf(error) ?? '')) throw error
+  const moved = await local.setDamagedAside((envelope) => opens(envelope, open))
+  if (moved === 0) throw error
+  return { greatestSeq: 0, again: new Set() }
+}
+
 /** In batches of their own, so that the objects of one are gone before they count as lasting. */
 async function settleAll(local: LocalSecondary, settled: readonly Settled[]): Promise<void> {
   let batch: Settled[] = []
@@ -115,8 +133,10 @@ async function sendBatch(
   bounds: OutboxBounds,
 ): Promise<Sent | undefined> {
   if (read.length === 0) return undefined
+  if (context.isSealedOld?.()) return undefined
   const batch = await context.local.markSent(read, bounds)
-  return batch.length === 0 ? undefined : { batch, verdicts: verdictsOn(context, batch) }
+  if (batch.length === 0 || context.isSealedOld?.()) return undefined
+  return { batch, verdicts: verdictsOn(context, batch) }
 }
 
 async function verdictsOn(

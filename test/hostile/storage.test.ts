@@ -230,7 +230,9 @@ describe('what the device keeps of its keychain, outbox and cursor', () => {
   it('what was refused stays refused, or has a code', () => spoilClosed(410, ATTENTION, every))
   it('what was put aside stays there, or is right', () =>
     spoilClosed(411, QUARANTINE, (size) => every(size).filter((i) => i % 5 === 0)))
-  it('cursor, clock and counters change nothing either', () => spoilClosed(412, META, every))
+  // Those of checkpoints are long, and signed: some bytes of them will do.
+  it('cursor, clock and counters change nothing either', () =>
+    spoilClosed(412, META, (size) => every(size).filter((i) => size < 128 || i % 11 === 0)))
 })
 
 it('a disk is prepared with something in every section', async () => {

@@ -11,7 +11,7 @@ import {
   type Timestamp,
   type VaultId,
 } from '@blindcopy/protocol'
-import { createMemoryStore, type Store } from '@blindcopy/secondary'
+import { createMemoryStore, metaKey, type Store } from '@blindcopy/secondary'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { keyedSetOf } from './keyed-count.ts'
@@ -136,6 +136,22 @@ describe('the keyed set', () => {
     store.write = write
     expect(state.keyedSet).toEqual(before)
     expect(await keyedSetOf(state, { isAnew: true })).toEqual(before)
+  })
+
+  it('is counted again when the disk has spoiled what was carried on', async () => {
+    const store = createMemoryStore()
+    const state = await openState(store)
+    await confirm(state, [[1, 1]])
+    const set = await keyedSetOf(state)
+    const key = metaKey('keyed-set')
+    const value = (await store.get(key)) as Uint8Array
+    for (let i = 0; i < value.length; i++) {
+      const spoiled = value.with(i, (value[i] as number) ^ 1)
+      await store.write([{ type: 'put', key, value: spoiled }], { sync: false })
+      const again = await openState(store)
+      expect(again.keyedSet).toBeNull()
+      expect(await keyedSetOf(again)).toEqual(set)
+    }
   })
 
   it('is not there without keys, and comes back with them', async () => {

@@ -7,7 +7,15 @@
  * new epoch, whose key makes other hashes: the next checkpoint scans (keyed-count.ts). The hash is
  * given from outside: no key is here.
  */
-import { concat, decodeUint32, encodeUint32, KEYED_SUM_BYTES, KeyedSum } from '@blindcopy/protocol'
+import {
+  concat,
+  decodeUint32,
+  encodeUint32,
+  equalBytes,
+  KEYED_SUM_BYTES,
+  KeyedSum,
+  sha256,
+} from '@blindcopy/protocol'
 import { metaKey, type Store, type StoreOp } from '@blindcopy/secondary'
 import type { RowBatch } from './row-batch.ts'
 
@@ -19,16 +27,24 @@ export type KeyedSet = { readonly epoch: number; readonly sum: Uint8Array }
 /** A batch that changes more is not followed. */
 const FOLLOWED_MAX = 2_000
 const KEY = metaKey('keyed-set')
+const CONTENT_BYTES = 4 + KEYED_SUM_BYTES
+const CHECK_BYTES = 8
 
-export const putKeyedSet = (set: KeyedSet | null): StoreOp =>
-  set === null
-    ? { type: 'delete', key: KEY }
-    : { type: 'put', key: KEY, value: concat(encodeUint32(set.epoch), set.sum) }
+/** Other devices stop for a wrong sum: one that the disk has spoiled must not be signed. */
+const checkOf = (content: Uint8Array): Uint8Array => sha256(content).subarray(0, CHECK_BYTES)
+
+export function putKeyedSet(set: KeyedSet | null): StoreOp {
+  if (set === null) return { type: 'delete', key: KEY }
+  const content = concat(encodeUint32(set.epoch), set.sum)
+  return { type: 'put', key: KEY, value: concat(content, checkOf(content)) }
+}
 
 export async function readKeyedSet(store: Store): Promise<KeyedSet | null> {
   const value = await store.get(KEY)
-  if (value === undefined || value.length !== 4 + KEYED_SUM_BYTES) return null
-  return { epoch: decodeUint32(value), sum: value.slice(4) }
+  if (value === undefined || value.length !== CONTENT_BYTES + CHECK_BYTES) return null
+  const content = value.slice(0, CONTENT_BYTES)
+  if (!equalBytes(value.subarray(CONTENT_BYTES), checkOf(content))) return null
+  return { epoch: decodeUint32(content), sum: content.subarray(4) }
 }
 
 /** What is carried on: the set, or with nothing confirmed yet the empty one. */

@@ -250,7 +250,12 @@ export class CheckpointBench {
     const { local, agreed } = this.#options
     const { position } = checkpoint
     const last = this.own.checkpoint
-    const isAtLast = last !== null && this.#isPresent(last) && last.position.seq === position.seq
+    // One that the disk has spoiled is no longer signed.
+    const isAtLast =
+      last !== null &&
+      this.#isPresent(last) &&
+      last.position.seq === position.seq &&
+      this.#counts(last)
     if (isAtLast && !sameSet(checkpoint, last)) return false
     if (!agreed || position.seq !== local.cursor.position.seq) return true
     return tellsOfSet(checkpoint, local.state)

@@ -25,9 +25,13 @@ function kitOf(deviceNames: readonly string[], remote: string): string {
 
 /** What a scanner reads off the picture that the browser makes of the code. */
 async function scan(page: Page, blank: Page): Promise<string> {
-  const sharp = { width: 1000, height: 1400, deviceScaleFactor: 3, mobile: false }
-  const devTools = await page.context().newCDPSession(page)
-  await devTools.send('Emulation.setDeviceMetricsOverride', sharp)
+  // A scanner of paper copes with any size; this one wants whole pixels.
+  await page.locator('svg').evaluate((code) => {
+    const [, , modules] = code.getAttribute('viewBox')?.split(' ') ?? []
+    const size = `${Number(modules) * 4}px`
+    Object.assign((code as SVGElement).style, { width: size, height: size, position: 'fixed' })
+    Object.assign((code as SVGElement).style, { margin: 0, left: 0, top: 0 })
+  })
   const picture = (await page.locator('svg').screenshot()).toString('base64')
   const { width, height, pixels } = await blank.evaluate(async (png) => {
     const bytes = Uint8Array.from(atob(png), (character) => character.charCodeAt(0))

@@ -8,17 +8,22 @@
 import type { Vault } from '@blindcopy/client'
 import {
   CheckpointsAnswer,
+  checkpointSignedBytes,
   type Envelope,
+  encodeCheckpoint,
+  encodeCheckpointBody,
   encodeMessage,
   envelopePair,
   equalBytes,
   Fingerprint,
+  type Hash,
   parseCheckpoint,
   parseMessage,
 } from '@blindcopy/protocol'
 import { createRemote, type Remote } from '@blindcopy/remote'
 import { verifySignature } from '@blindcopy/remote/node'
 import { createMemoryStore, type Store } from '@blindcopy/secondary'
+import { decodeDeviceKeyFile } from '@blindcopy/vault'
 import { describe, expect, it } from 'vitest'
 import { codesOf } from '../recovery/recovery.ts'
 import { copyOf, type Device, exportOf, REMOTE, type World } from '../simulation/world.ts'
@@ -369,6 +374,32 @@ describe('threat 15: what is served as a checkpoint and is none', () => {
     expect(await exchange(victimVault)).toBeUndefined()
     expect(victimVault.sync.status.problem).toBeNull()
     expect(await seenOf(victimVault, 'writer')).toMatchObject({ state: 'linked' })
+  })
+})
+
+describe('what a revoked device has signed', () => {
+  it('stops nobody, whatever it says; the same of an active one does', async () => {
+    const { world, writer, writerVault, victim, victimVault } = await makePair(713)
+    const { deviceKeys } = await decodeDeviceKeyFile(await victim.disk.folder().readKeys())
+    const newest = await victimVault.checkpoints.newestCheckpoint()
+    const honest = parseCheckpoint(newest as Uint8Array)
+    const { memberId } = deviceKeys
+    const position = { ...honest.position, chain: new Uint8Array(32).fill(9) as Hash }
+    const body = encodeCheckpointBody({ ...honest, memberId, position, number: 1_000 })
+    const signature = deviceKeys.sign(checkpointSignedBytes(honest.vaultId, body))
+    const forged = encodeCheckpoint(body, signature)
+    rewriteCheckpoints(writer, () => [forged])
+    expect(await exchange(writerVault)).toBe('history-forked')
+    // Without it for a moment: the revocation must reach the remote.
+    behaveHonestly(writer)
+    await writerVault.sync.reconcile()
+    pass(world)
+    await writerVault.keys.revoke([victimVault.deviceId])
+    rewriteCheckpoints(writer, () => [encodeCheckpoint(body, signature)])
+    await put(writerVault, 'after', { text: 'the revocation' })
+    for (let i = 0; i < 2; i++) expect(await exchange(writerVault)).toBeUndefined()
+    expect(writerVault.sync.status.problem).toBeNull()
+    expect((await writerVault.verify()).isSound).toBe(true)
   })
 })
 

@@ -18,6 +18,7 @@ import { take } from './keychain-desk.ts'
 import {
   findListed,
   listMembers,
+  openablePart,
   type ReviewedMember,
   type ReviewMembers,
 } from './member-review.ts'
@@ -63,7 +64,7 @@ function writeBranch(
 ) {
   const { root, served, keep } = fork
   const branches = [membership.keychain, served]
-  const base = commonKeychain(membership.keychain, served)
+  const base = openablePart(commonKeychain(membership.keychain, served), root)
   const keptIds = keep.map((id) => findInAny(branches, id))
   const { nowMs, random } = platform
   const branch = { root, base, branches, keep: keptIds, nowMs: nowMs(), random }

@@ -61,14 +61,18 @@ export function judgeMembers(
       return kept.map((id) => findListed(keychain, id))
     },
     after(keep) {
-      if (keep === undefined) return { keep: idsOf(active), revoke: [], base: undefined }
+      const part = isRoot ? openablePart(keychain, keys) : keychain
+      const spoiled = part === keychain ? undefined : part
+      if (keep === undefined) {
+        return { keep: idsOf(active), revoke: [], base: spoiled }
+      }
       const isKept = ({ memberId }: Member): boolean =>
         keep.some((kept) => equalBytes(kept, memberId))
       const revoke = idsOf(active.filter((member) => !isKept(member)))
       // The key that is used must be able to sign what follows.
       const gone = revoke.filter((memberId) => !equalBytes(memberId, keys.memberId))
       const back = keep.flatMap((memberId) => findRevoked(keychain, memberId) ?? [])
-      if (back.length === 0) return { keep, revoke: gone, base: undefined }
+      if (back.length === 0) return { keep, revoke: gone, base: spoiled }
       if (!isRoot) {
         throw new ClientError(
           'invalid-argument',
@@ -76,14 +80,35 @@ export function judgeMembers(
         )
       }
       const earliest = Math.min(...back.map(({ revokedIndex }) => revokedIndex))
-      return { keep, revoke: gone, base: settledBefore(keychain, earliest) }
+      const base = settledBefore(keychain, Math.min(earliest, part.hashes.length))
+      return { keep, revoke: gone, base }
     },
   }
 }
 
+/**
+ * The longest part of a keychain that keys open: a hostile member may have begun an epoch whose key
+ * it gave to nobody, and the root goes back to before that. Throws `key-mismatch`.
+ */
+export function openablePart(keychain: Keychain, keys: MemberKeys): Keychain {
+  const ends = keychain.epochs.map(({ entryIndex }) => entryIndex).reverse()
+  let mismatch: unknown
+  for (const end of [keychain.hashes.length, ...ends]) {
+    const part = end === keychain.hashes.length ? keychain : settledBefore(keychain, end)
+    try {
+      openKeyring({ keychain: part, holder: keys }).wipe()
+      return part
+    } catch (error) {
+      if (!(error instanceof VaultError) || error.code !== 'key-mismatch') throw error
+      mismatch ??= error
+    }
+  }
+  throw mismatch
+}
+
 /** The active members, then those that were thrown out. */
 export function listMembers(keychain: Keychain, keys: MemberKeys): ReviewedMember[] {
-  const keyring = openKeyring({ keychain, holder: keys })
+  const keyring = openKeyring({ keychain: openablePart(keychain, keys), holder: keys })
   const idOf = (memberId: MemberId): string | null =>
     equalBytes(memberId, keychain.root.memberId) ? null : formatMemberId(memberId)
   const nameOf = (member: Member): string => {

@@ -93,7 +93,7 @@ async function joinBy(joining: Joining): Promise<Uint8Array[]> {
     const keychain = validateKeychain(vaultId, served, verifySignature)
     checkRecovery(recovery, keychain)
     const members = judgeMembers(keychain, recovery.keys)
-    // Asked once: whoever came while the person was choosing stays.
+    // Asked once: whoever came while the person was choosing goes, unless nobody was asked.
     keep ??= await members.ask(review)
     const written = writeJoin(joining, keychain, members.after(keep))
     try {

@@ -82,7 +82,7 @@ function heardText(
 ): string {
   if (isThis) return 'this device'
   const lastMs = heard.get(deviceId)
-  return lastMs === undefined ? '' : `last heard of ${formatAgo(lastMs, nowMs)}`
+  return lastMs === undefined ? '' : `seen ${formatAgo(lastMs, nowMs)}`
 }
 
 const hiddenText = ({ length }: readonly RevokedDevice[]): string =>
@@ -103,7 +103,7 @@ export function namesIn({ devices, recoveryKeys, revoked }: KeysStatus): MemberN
   return {
     shortId,
     of(id) {
-      if (id === null) return 'the recovery phrase'
+      if (id === null) return 'the phrase'
       const name = nameById.get(id) ?? ''
       return name === '' ? shortId(id) : clip(shownName(name), 24)
     },

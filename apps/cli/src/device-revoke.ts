@@ -3,7 +3,7 @@
  * is done, and said afterwards what it means: a new key closes what is written from then on, and
  * nothing takes back what a device has read.
  */
-import type { Vault, VaultDevice } from '@blindcopy/client'
+import type { KeysStatus, Vault, VaultDevice } from '@blindcopy/client'
 import { atRemote } from './at-remote.ts'
 import { CliError } from './cli-error.ts'
 import { activeIn, type MemberNames, namesIn } from './device-list.ts'
@@ -34,8 +34,10 @@ export async function revokeDevices(
     if (!(await confirmGoing(asking, withAddedSinceMs))) return await answerNothing(terminal)
     const ids = going.map(({ deviceId }) => deviceId)
     const gone = await atRemote(vault, terminal, () => vault.keys.revoke(ids, { withAddedSinceMs }))
-    const { epoch } = vault.keys.status()
-    await terminal.answer({ revoked: gone, epoch }, describeGone(gone, names, terminal))
+    const after = vault.keys.status()
+    const { epoch } = after
+    const told = { names, status: after, columns: terminal.columns }
+    await terminal.answer({ revoked: gone, epoch }, describeGone(gone, told))
   })
 }
 
@@ -141,11 +143,14 @@ function tableOf(members: readonly VaultDevice[], { names, terminal }: Asking, n
   return formatTable(rows, terminal.columns)
 }
 
-function describeGone(
-  gone: readonly VaultDevice[],
-  names: MemberNames,
-  { columns }: Terminal,
-): string {
+/** A key file or set of shares that let one in opens the vault still. */
+function keysBehind(gone: readonly VaultDevice[], { recoveryKeys }: KeysStatus): VaultDevice[] {
+  return recoveryKeys.filter(({ deviceId }) => gone.some(({ addedBy }) => addedBy === deviceId))
+}
+
+type Told = { readonly names: MemberNames; readonly status: KeysStatus; readonly columns: number }
+
+function describeGone(gone: readonly VaultDevice[], { names, status, columns }: Told): string {
   if (gone.length === 0) return 'Nobody was left to remove.'
   const removed = gone.map(
     ({ deviceId, name }) => `Removed "${shownName(name)}" (${names.shortId(deviceId)}).`,
@@ -154,6 +159,10 @@ function describeGone(
   const means = [
     `The vault has a new key: what is written from now on is closed to ${one ? 'it' : 'them'}, and the remote takes nothing from ${one ? 'it' : 'them'} any more.`,
     `What ${one ? 'it' : 'they'} held until now can still be read there. If somebody else has ${one ? 'the device' : 'a device'}, change the passwords and tokens that stood in your records, beginning with your mail.`,
+    ...keysBehind(gone, status).map(
+      ({ deviceId, name }) =>
+        `"${shownName(name)}" let ${one ? 'it' : 'one of them'} in, and still opens the vault: if it may be in other hands, \`blindcopy keys revoke ${names.shortId(deviceId)}\`.`,
+    ),
     `To use ${one ? 'it' : 'one of them'} again, let it in anew: \`blindcopy devices invite\`.`,
   ]
   return [...removed, '', ...means.map((text) => `- ${wrap(text, columns, 2)}`)].join('\n')

@@ -4,7 +4,7 @@
  */
 import type { ReviewedMember, ReviewMembers } from '@blindcopy/client'
 import { CliError } from './cli-error.ts'
-import { count, formatAgo, formatTable, wrap } from './layout.ts'
+import { formatAgo, formatTable, wrap } from './layout.ts'
 import { findMemberId, shortLength, shownName } from './member-names.ts'
 import { askYesOrNo } from './pairing-prompt.ts'
 import { ask } from './prompt.ts'
@@ -68,7 +68,7 @@ type Row = (member: ReviewedMember, index: number) => string[]
 
 function rowOf(members: readonly ReviewedMember[], length: number): Row {
   const nameOf = (id: string | null): string => {
-    if (id === null) return 'the recovery phrase'
+    if (id === null) return 'the phrase'
     const name = members.find(({ memberId }) => memberId === id)?.name ?? ''
     return name === '' ? id.slice(0, length) : shownName(name)
   }
@@ -114,11 +114,15 @@ async function askAboutAdded(
   const goneIds = new Set(gone.map(({ memberId }) => memberId))
   const added = addedByAny(goneIds, active)
   if (added.length === 0) return goneIds
-  terminal.note(`\n${count(added.length, 'member')} of these were let in by what you remove:\n`)
+  const were = added.length === 1 ? 'This one was' : 'These were'
+  terminal.note(`\n${were} let in by what you remove:\n`)
   const rows = added.map((member) => row(member, active.indexOf(member)))
   terminal.note(formatTable(rows, terminal.columns))
   const asker = { ask: (question: string) => ask(terminal, question), close: () => undefined }
-  const go = await askYesOrNo(asker, 'Do they go too? Say no only where you know each of them.')
+  const go = await askYesOrNo(
+    asker,
+    `${added.length === 1 ? 'Does it' : 'Do they'} go too? Say no only for what is surely yours.`,
+  )
   return go ? new Set([...goneIds, ...added.map(({ memberId }) => memberId)]) : goneIds
 }
 

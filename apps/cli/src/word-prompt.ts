@@ -22,6 +22,8 @@ export async function askWords(
     if (words.length === 0 && whole(line)) return line
     const typed = readWords(line)
     if (typed.length === 0) break
+    // All of them in one line: whoever pastes them does not go on from the middle.
+    if (typed.length >= count) words.length = 0
     const good = typed.findIndex((word) => !isListed(word))
     words.push(...(good < 0 ? typed : typed.slice(0, good)))
     if (good >= 0) terminal.note(unlistedText(words.length + 1, typed[good] ?? ''))

@@ -1,17 +1,11 @@
 /**
- * Backups as an app sees them, of the vault that is open.
+ * Backups as an app sees them, of the vault that is open. What does the work is loaded when it is
+ * used.
  */
-import { type BundleReport, takeFile } from '../carry/bundle.ts'
+import type { BundleReport } from '../carry/bundle.ts'
 import type { Carrier } from '../carry/carrier.ts'
-import {
-  BACKUP,
-  type BackupProgress,
-  type BackupSink,
-  type BackupSource,
-  type CreatedBackup,
-  createBackup,
-} from './backup.ts'
-import { type BackupDrill, drillBackup, type VerifyOptions } from './verify-backup.ts'
+import type { BackupProgress, BackupSink, BackupSource, CreatedBackup } from './backup.ts'
+import type { BackupDrill, VerifyOptions } from './verify-backup.ts'
 
 /** What came of taking a backup: what was new here, and what of it cannot be shown. */
 export type BackupReport = Omit<BundleReport, 'sent'>
@@ -37,11 +31,15 @@ export type VaultBackup = {
 }
 
 /** Takes a backup into this device; the remote gets what it lacks with the next sync. */
-export async function takeBackup(
+async function takeBackup(
   carrier: Carrier,
   source: BackupSource,
   onProgress?: (progress: BackupProgress) => void,
 ): Promise<BackupReport> {
+  const [{ takeFile }, { BACKUP }] = await Promise.all([
+    import('../carry/bundle.ts'),
+    import('./backup.ts'),
+  ])
   const { sent: _none, ...report } = await takeFile(carrier, BACKUP, { source, onProgress })
   return report
 }
@@ -54,10 +52,12 @@ export function backupOf(
   return {
     async create(sink, { onProgress } = {}) {
       checkOpen()
+      const { createBackup } = await import('./backup.ts')
       return createBackup(carrier, sink, onProgress)
     },
     async verify(source, verifying) {
       checkOpen()
+      const { drillBackup } = await import('./verify-backup.ts')
       return drillBackup(carrier, source, verifying)
     },
     async take(source, { onProgress } = {}) {

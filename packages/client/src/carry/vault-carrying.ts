@@ -1,20 +1,13 @@
 /**
  * Carrying as an app sees it: versions that go from one device of a vault to another without a
- * remote, over a stream or as a file.
+ * remote, over a stream or as a file. What does the work is loaded when it is used.
  */
 
 import type { Access } from '../records/access.ts'
 import { endWith } from '../records/collection.ts'
-import {
-  type BundleProgress,
-  type BundleReport,
-  type BundleSource,
-  readBundle,
-  writeBundle,
-} from './bundle.ts'
-import { CarriedIntake } from './carried.ts'
+import type { BundleProgress, BundleReport, BundleSource } from './bundle.ts'
 import type { CarriedReport, Carrier } from './carrier.ts'
-import { type ExchangeProgress, exchangeWithPeer } from './peer-exchange.ts'
+import type { ExchangeProgress } from './peer-exchange.ts'
 import type { PeerStream } from './peer-line.ts'
 
 export type VaultCarrying = {
@@ -63,21 +56,39 @@ export function carryingOf(
   return {
     async exchange(stream, { signal, onProgress } = {}) {
       checkOpen()
+      const { exchangeWithPeer } = await import('./peer-exchange.ts')
       const exchanging = { signal: endWith(signal, access.ended), onProgress }
       return exchangeWithPeer(carrier, stream, exchanging).finally(onTaken)
     },
     exportBundle(onProgress) {
       checkOpen()
-      return writeBundle(carrier, onProgress)
+      return bundleOf(carrier, onProgress)
     },
     async retryAside() {
+      // Nearly always nothing is aside: then nothing is loaded either.
+      if (!(await hasAside(carrier))) return
+      const { CarriedIntake } = await import('./carried.ts')
       const intake = new CarriedIntake(carrier)
       await intake.retryAside()
       if (intake.counts.news > 0) onTaken()
     },
     async importBundle(source, onProgress) {
       checkOpen()
+      const { readBundle } = await import('./bundle.ts')
       return readBundle(carrier, source, onProgress).finally(onTaken)
     },
   }
+}
+
+async function* bundleOf(
+  carrier: Carrier,
+  onProgress?: (progress: BundleProgress) => void,
+): AsyncGenerator<Uint8Array> {
+  const { writeBundle } = await import('./bundle.ts')
+  yield* writeBundle(carrier, onProgress)
+}
+
+async function hasAside({ local }: Carrier): Promise<boolean> {
+  for await (const page of local.quarantinePages()) if (page.length > 0) return true
+  return false
 }

@@ -14,8 +14,6 @@ import {
   type VaultId,
 } from '@blindcopy/protocol'
 import {
-  combineShares,
-  decodeRecoveryFile,
   deriveRoot,
   type MemberKeys,
   parsePhrase,
@@ -57,8 +55,10 @@ export type Recovery = {
 export async function openRecovery(source: RecoverySource): Promise<Recovery> {
   if ('recoveryPhrase' in source) return openPhrase(source.recoveryPhrase)
   if ('shares' in source) {
+    const { combineShares } = await import('./recovery-opening.ts')
     return recoveryOf('shares', await combineShares(source.shares))
   }
+  const { decodeRecoveryFile } = await import('./recovery-opening.ts')
   const file = await decodeRecoveryFile(source.keyFile, source.keyFilePassphrase)
   const { vaultId, remote, madeAtMs: madeMs, keychainHead: head, keychainLength: length } = file
   const madeAt = { head, length }

@@ -4,7 +4,7 @@
  *
  * All that changes the keychain is appended at the remote first, so that two devices never decide
  * against each other: it needs the remote. Nothing here ever hands out a key but the one backup
- * that was asked for.
+ * that was asked for. What is rarely done is loaded when it is.
  */
 import {
   equalBytes,
@@ -18,12 +18,10 @@ import { beginEpoch, revokeMembers, type WrittenShare } from '@blindcopy/vault'
 import { ClientError } from '../error.ts'
 import type { Platform } from '../platform.ts'
 import type { DeviceNames } from './device-names.ts'
-import { endFork } from './fork.ts'
-import { checkKey, type KeyCheck } from './key-check.ts'
+import type { KeyCheck } from './key-check.ts'
 import { appendAtRemote, type KeychainDesk, type KeychainState } from './keychain-desk.ts'
 import { addedBy, findListed, type ReviewMembers } from './member-review.ts'
 import type { MembershipTrouble } from './membership.ts'
-import { addKeyFile, addShares } from './recovery-backup.ts'
 import type { RecoverySource } from './recovery-source.ts'
 
 /** One device or recovery key of the vault, as a person would want it listed. */
@@ -137,13 +135,15 @@ export function vaultKeysOf(desk: KeysDesk): VaultKeys {
           return [entry]
         })
       }),
-    createKeyFile: (options) => changing(() => addKeyFile(desk, options)),
-    createShares: (options) => changing(() => addShares(desk, options)),
+    createKeyFile: (options) =>
+      changing(async () => (await import('./recovery-backup.ts')).addKeyFile(desk, options)),
+    createShares: (options) =>
+      changing(async () => (await import('./recovery-backup.ts')).addShares(desk, options)),
     async verify(source) {
       checkOpen()
-      return checkKey(desk, source)
+      return (await import('./key-check.ts')).checkKey(desk, source)
     },
-    endFork: (options) => changing(() => endFork(desk, options)),
+    endFork: (options) => changing(async () => (await import('./fork.ts')).endFork(desk, options)),
     async rename(id, name) {
       checkOpen()
       const member = [...keychain().membersById.values()].find(

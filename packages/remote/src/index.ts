@@ -1,4 +1,5 @@
 export type { RequestLine } from './app.ts'
+export { LIMITS_DEFAULT, type RemoteLimits } from './limits.ts'
 export type { Live, LiveConnection, LiveSocket } from './live.ts'
 export type { Registration } from './registration.ts'
 export { createRemote, type Remote, type RemoteOptions } from './remote.ts'

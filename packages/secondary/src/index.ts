@@ -3,15 +3,20 @@ export { type LevelDatabase, type LevelOptions, openLevelStore } from './level-s
 export * from './local-keyspace.ts'
 export { createMemoryStore } from './memory-store.ts'
 export {
+  encodeHistory,
   memberIndexKey,
   opIndexOfKey,
+  parseExpiry,
+  parseHistory,
   type RecordVersion,
   type RemoteKeyspace,
   recordIdOfKey,
   recordVersion,
+  recordVersionSize,
   recordVersionTimestamp,
   remoteKeyspace,
   type SeqRange,
+  type Superseded,
   seqOfKey,
 } from './remote-keyspace.ts'
 export { allocate } from './slab.ts'

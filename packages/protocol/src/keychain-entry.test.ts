@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { concat, encodeUint32 } from './bytes.ts'
 import { decodeCbor, encodeCbor } from './codec.ts'
 import { ProtocolError } from './error.ts'
-import { type MemberId, parseHash, parseMemberId } from './ids.ts'
+import { type MemberId, parseHash, parseMemberId, type Signature } from './ids.ts'
 import {
   add,
   after,
@@ -185,6 +185,18 @@ describe('parseKeychainEntry', () => {
       const bytes = entry(after(keychain), root, payload)
       expect(bytes.length).toBeGreaterThan(KEYCHAIN_ENTRY_BYTES_MAX / 4)
       expect(parseKeychainEntry(bytes).payload.type).toBe(payload.type)
+    }
+  })
+
+  it('says no more of a later version than its number', () => {
+    for (const version of ['x'.repeat(1_000), new Uint8Array(1_000), [1, [2]], { toString: 1 }]) {
+      const body = encodeCbor([version, 0, 0, new Uint8Array(32), new Uint8Array(8), 1])
+      const bytes = encodeKeychainEntry(body, new Uint8Array(64) as Signature)
+      refuses(
+        () => parseKeychainEntry(bytes),
+        /^keychain entry of a later version .{0,60}$/,
+        'keychain-unsupported',
+      )
     }
   })
 

@@ -290,8 +290,13 @@ function invalid(why: string): never {
 }
 
 function unsupported(version: unknown, type: unknown): never {
+  // Only numbers are said again: anything else may be of any length.
+  const [saidVersion, saidType] = [version, type].map((said) =>
+    typeof said === 'number' ? said : 'unknown',
+  )
   throw new ProtocolError(
     'keychain-unsupported',
-    `keychain entry of a later version (version ${version}, type ${type}): update this program`,
+    `keychain entry of a later version (version ${saidVersion}, type ${saidType}): ` +
+      'update this program',
   )
 }

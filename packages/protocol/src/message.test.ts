@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { encodeUint32 } from './bytes.ts'
 import { CheckpointAnswer, CheckpointsAnswer } from './checkpoint-message.ts'
 import { encodeCbor } from './codec.ts'
 import {
@@ -242,6 +243,24 @@ describe('parseMessage', () => {
     const wrong = { vaultId: bytes(32), memberId: bytes(9) }
     expect(() => checkMessage(SessionRequest, wrong)).toThrowError(/^memberId: MemberId: 8 bytes/)
     expect(() => checkMessage(ChallengeRequest, 5)).toThrowError(/^the message: /)
+  })
+
+  it('refuses a byte string of any size in the place of a message, at once', () => {
+    // One field for each byte would take gigabytes, and minutes.
+    const body = new Uint8Array(64 * 1024 * 1024)
+    body.set([0x5a, ...encodeUint32(body.length - 5)])
+    for (const [, schema] of GOOD) {
+      expect(() => parseMessage(schema, body)).toThrowError(malformed)
+    }
+  })
+
+  it('says little, whatever it was sent', () => {
+    for (const wrong of [
+      { vaultId: bytes(32), ['x'.repeat(100_000)]: 1 },
+      { ['y'.repeat(999)]: 1 },
+    ]) {
+      expect(() => checkMessage(ChallengeRequest, wrong)).toThrowError(/^.{10,200}$/s)
+    }
   })
 
   it('refuses bytes that are no message at all', () => {

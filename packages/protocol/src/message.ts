@@ -327,12 +327,20 @@ export function parseMessage<T>(schema: z.ZodType<T>, encoded: Uint8Array): T {
   return checkMessage(schema, decodeCbor(encoded))
 }
 
+/** Of what a refusal says of a message: it names what stands there, which may be of any length. */
+const SENTENCE_LENGTH_MAX = 200
+
 export function checkMessage<T>(schema: z.ZodType<T>, value: unknown): T {
+  // Asked for its fields, a byte string would name each of its bytes.
+  if (value instanceof Uint8Array) {
+    throw new ProtocolError('malformed', 'the message: bytes stand in its place')
+  }
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const issue = result.error.issues[0]
   const where = issue?.path.join('.') || 'the message'
-  throw new ProtocolError('malformed', `${where}: ${issue?.message ?? 'wrong form'}`)
+  const sentence = `${where}: ${issue?.message ?? 'wrong form'}`
+  throw new ProtocolError('malformed', sentence.slice(0, SENTENCE_LENGTH_MAX))
 }
 
 /** The HTTP status that each code travels under. */

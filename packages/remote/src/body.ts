@@ -63,8 +63,8 @@ async function readChunks(
   const chunks: Uint8Array[] = []
   try {
     for (;;) {
-      const { done, value } = await reader.read()
-      if (done) break
+      const { done, value } = await readChunk(reader)
+      if (done || value === undefined) break
       hold(value.length)
       chunks.push(value)
     }
@@ -74,6 +74,17 @@ async function readChunks(
   }
   const [only] = chunks
   return chunks.length === 1 && only !== undefined ? only : concat(...chunks)
+}
+
+/** A sender that goes away in the middle is no failure of ours. */
+async function readChunk(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): Promise<{ readonly done: boolean; readonly value?: Uint8Array }> {
+  try {
+    return await reader.read()
+  } catch (cause) {
+    throw new ProtocolError('malformed', 'the body broke off', { cause })
+  }
 }
 
 function tooLarge(bytesMax: number): never {

@@ -38,7 +38,10 @@ export type PushedTransaction = {
 /** Throws `malformed`. */
 export function parsePush(body: Uint8Array): PushedTransaction[] {
   const request = decodeCbor(body) as Record<string, unknown> | null
-  if (typeof request !== 'object' || request === null) return malformed('a push is not a map')
+  // Asked for its fields, a byte string would name each of its bytes.
+  if (typeof request !== 'object' || request === null || request instanceof Uint8Array) {
+    return malformed('a push is not a map')
+  }
   const keys = Object.keys(request)
   const transactions = request.transactions
   if (keys.length !== 1 || !Array.isArray(transactions) || transactions.length === 0) {

@@ -5,6 +5,11 @@
  * Any number of tabs may open one vault at once (decision 0017).
  */
 import { pooledRandom } from '@blindcopy/vault'
+import {
+  type RestoreBackupOptions,
+  type RestoredBackup,
+  restoreBackupOn,
+} from './backup/restore-backup-door.ts'
 import { browserFolder } from './browser/browser-folder.ts'
 import { browserName } from './browser/browser-name.ts'
 import { askForPersistence } from './browser/browser-storage.ts'
@@ -13,7 +18,7 @@ import type { Platform } from './platform.ts'
 import type { WebSocketLike } from './transport/http-transport.ts'
 import { joinVaultOn } from './vault/pairing/join-door.ts'
 import type { JoinOptions } from './vault/pairing/pairing.ts'
-import { type RestoreOptions, restoreVaultOn } from './vault/restore.ts'
+import { type RestoreOptions, restoreVaultOn } from './vault/restore-door.ts'
 import type { Vault } from './vault/vault.ts'
 import {
   type CreatedVault,
@@ -61,6 +66,11 @@ export async function createVault(options: CreateOptions): Promise<CreatedVault>
 /** Restores a vault from its recovery phrase, as a new device of it. */
 export async function restoreVault(options: RestoreOptions): Promise<Vault> {
   return restoreVaultOn(keepingPlatform(), options)
+}
+
+/** Restores a vault from a backup and its recovery phrase, as a new device of it. */
+export async function restoreBackup(options: RestoreBackupOptions): Promise<RestoredBackup> {
+  return restoreBackupOn(keepingPlatform(), options)
 }
 
 /** Makes this browser a device of a vault, by what another device shows. */

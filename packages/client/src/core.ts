@@ -24,12 +24,12 @@ export {
   makeEmergencyKit,
   parseKit,
 } from './backup/emergency-kit.ts'
+export { restoreBackupBy } from './backup/restore-backup.ts'
 export {
   type RestoreBackupOptions,
   type RestoredBackup,
-  restoreBackupBy,
   restoreBackupOn,
-} from './backup/restore-backup.ts'
+} from './backup/restore-backup-door.ts'
 export type { BackupReport, VaultBackup } from './backup/vault-backup.ts'
 export {
   type BackupCheck,
@@ -84,7 +84,7 @@ export type {
 } from './vault/pairing/pairing.ts'
 export type { RecoveryForm, RecoverySource } from './vault/recovery-source.ts'
 export type { RemoteView, SeenRecord } from './vault/remote-view.ts'
-export { type RestoreOptions, restoreVaultOn } from './vault/restore.ts'
+export { type RestoreOptions, restoreVaultOn } from './vault/restore-door.ts'
 export type {
   ExportedRecord,
   QuarantinedRecord,

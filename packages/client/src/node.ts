@@ -7,13 +7,13 @@ import {
   type RestoreBackupOptions,
   type RestoredBackup,
   restoreBackupOn,
-} from './backup/restore-backup.ts'
+} from './backup/restore-backup-door.ts'
 import { nodeFolder } from './node/node-folder.ts'
 import { openNodeSocket } from './node/node-socket.ts'
 import type { Platform } from './platform.ts'
 import { joinVaultOn } from './vault/pairing/join-door.ts'
 import type { JoinOptions } from './vault/pairing/pairing.ts'
-import { type RestoreOptions, restoreVaultOn } from './vault/restore.ts'
+import { type RestoreOptions, restoreVaultOn } from './vault/restore-door.ts'
 import type { Vault } from './vault/vault.ts'
 import {
   type CreatedVault,

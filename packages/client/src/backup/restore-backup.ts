@@ -34,42 +34,15 @@ import type { Platform } from '../platform.ts'
 import { logIn } from '../sync/session.ts'
 import type { Transport } from '../sync/transport.ts'
 import { createHttpTransport, formatRemoteUrl } from '../transport/http-transport.ts'
-import {
-  checkRecovery,
-  openRecovery,
-  type Recovery,
-  type RecoverySource,
-} from '../vault/recovery-source.ts'
-import type { Vault } from '../vault/vault.ts'
-import { type CreateOptions, emptyFolder, writeVault } from '../vault/vault-doors.ts'
-import type { BackupProgress, BackupSource } from './backup.ts'
-import type { BackupReport } from './vault-backup.ts'
+import { checkRecovery, openRecovery, type Recovery } from '../vault/recovery-source.ts'
+import { emptyFolder, writeVault } from '../vault/vault-doors.ts'
+import type { RestoreBackupOptions, RestoredBackup, WrittenOptions } from './restore-backup-door.ts'
 import { type CheckedBackup, checkBackup } from './verify-backup.ts'
-
-/** `registrationToken`: where it is not the one that the backup holds. */
-type WrittenOptions = CreateOptions & {
-  readonly backup: BackupSource
-  readonly onProgress?: ((progress: BackupProgress) => void) | undefined
-}
-
-export type RestoreBackupOptions = WrittenOptions & RecoverySource
-
-export type RestoredBackup = {
-  readonly vault: Vault
-  readonly report: BackupReport
-  /** Whether the remote has the vault already, gets it with the first sync, or is not known to. */
-  readonly remote: 'joined' | 'new' | 'unreachable'
-}
 
 /** Whoever may add a device: the root of a phrase, or a recovery key. */
 type Restorer = Signer & KemHolder
 
-/**
- * Restores a vault from its phrase and a backup. Throws `wrong-phrase` when they are of two vaults,
- * what `verifyBackup` throws, and `keychain-forked` when the remote has another list of devices;
- * then nothing was written.
- */
-export async function restoreBackupOn(
+export async function restoreFromBackup(
   platform: Platform,
   options: RestoreBackupOptions,
 ): Promise<RestoredBackup> {
@@ -81,7 +54,7 @@ export async function restoreBackupOn(
   }
 }
 
-/** The same; `recovery` is borrowed. */
+/** As `restoreBackupOn`; `recovery` is borrowed. */
 export async function restoreBackupBy(
   platform: Platform,
   recovery: Recovery,

@@ -15,8 +15,8 @@ import { type Root, replaceBranches, verifySignature } from '@blindcopy/vault'
 import { ClientError, codeOf } from '../error.ts'
 import { logIn } from '../sync/session.ts'
 import { take } from './keychain-desk.ts'
+import { findListed } from './listed-members.ts'
 import {
-  findListed,
   listMembers,
   openablePart,
   type ReviewedMember,

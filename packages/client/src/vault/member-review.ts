@@ -7,7 +7,6 @@
  */
 import {
   equalBytes,
-  findMember,
   findRevoked,
   formatMemberId,
   type Keychain,
@@ -17,6 +16,7 @@ import {
 } from '@blindcopy/protocol'
 import { type MemberKeys, openKeyring, openMemberName, VaultError } from '@blindcopy/vault'
 import { ClientError } from '../error.ts'
+import { findListed } from './listed-members.ts'
 
 /** A member as a person decides on it. */
 export type ReviewedMember = {
@@ -140,35 +140,3 @@ export function listMembers(keychain: Keychain, keys: MemberKeys): ReviewedMembe
 }
 
 const idsOf = (members: readonly Member[]): MemberId[] => members.map(({ memberId }) => memberId)
-
-/** Throws `not-found`. */
-export function findListed(keychain: Keychain, id: string): MemberId {
-  const everybody = [...keychain.membersById.values(), ...keychain.revokedById.values()]
-  const found = everybody.find(({ memberId }) => formatMemberId(memberId) === id)
-  if (found !== undefined) return found.memberId
-  throw new ClientError('not-found', 'the vault has no member of that id: list its devices')
-}
-
-/** Those that members have added since a moment, and those that these have added, and so on. */
-export function addedBy(
-  keychain: Keychain,
-  memberIds: readonly MemberId[],
-  sinceMs: number,
-): readonly Member[] {
-  const going = new Set(memberIds.map(formatMemberId))
-  const added: Member[] = []
-  // In the order in which they were added: whoever was added by one of these comes after it.
-  for (const member of keychain.membersById.values()) {
-    const id = formatMemberId(member.memberId)
-    const isLate = member.addedMs >= sinceMs || added.some((one) => isBy(member, one))
-    if (going.has(id) || !going.has(formatMemberId(member.addedBy)) || !isLate) continue
-    going.add(id)
-    added.push(member)
-  }
-  return added
-}
-
-const isBy = (member: Member, by: Member): boolean => equalBytes(member.addedBy, by.memberId)
-
-export const isMember = (keychain: Keychain, memberId: MemberId): boolean =>
-  findMember(keychain, memberId) !== undefined

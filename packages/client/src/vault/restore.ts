@@ -30,29 +30,12 @@ import { logIn } from '../sync/session.ts'
 import type { Transport } from '../sync/transport.ts'
 import { createHttpTransport, formatRemoteUrl } from '../transport/http-transport.ts'
 import { judgeMembers, type MemberReview, type ReviewMembers } from './member-review.ts'
-import {
-  checkRecovery,
-  openRecovery,
-  type Recovery,
-  type RecoverySource,
-} from './recovery-source.ts'
+import { checkRecovery, openRecovery, type Recovery } from './recovery-source.ts'
+import type { RestoreOptions } from './restore-door.ts'
 import type { Vault } from './vault.ts'
-import { type CreateOptions, emptyFolder, writeVault } from './vault-doors.ts'
+import { emptyFolder, writeVault } from './vault-doors.ts'
 
-export type RestoreOptions = Omit<CreateOptions, 'registrationToken' | 'remote'> &
-  RecoverySource & {
-    /** The address of the remote; not needed where the key file or kit holds it. */
-    readonly remote?: string | undefined
-    /** Shown the members, answers who stays; without it all do. */
-    readonly review?: ReviewMembers | undefined
-  }
-
-/**
- * Restores a vault. Records come with the first sync. Throws `wrong-phrase` or `key-unknown` when
- * the remote has no vault of this key, `key-revoked`, `keychain-outdated`, and what is wrong with
- * the key itself; then nothing was written, here or there.
- */
-export async function restoreVaultOn(platform: Platform, options: RestoreOptions): Promise<Vault> {
+export async function restore(platform: Platform, options: RestoreOptions): Promise<Vault> {
   const folder = await emptyFolder(platform, options.path)
   const recovery = await openRecovery(options)
   try {

@@ -5,14 +5,7 @@
  */
 import type { VaultId } from '@blindcopy/protocol'
 import { keychainKey, type Store, StoreError } from '@blindcopy/secondary'
-import {
-  type DeviceKeys,
-  deriveRoot,
-  formatPhrase,
-  foundKeychain,
-  generateDeviceKeys,
-  generateRootSecret,
-} from '@blindcopy/vault'
+import { type DeviceKeys, generateDeviceKeys } from '@blindcopy/vault'
 import type { Tabs } from '../browser/tabs.ts'
 import { ClientError, codeOf } from '../error.ts'
 import { readKeychainEntries } from '../local/local-reading.ts'
@@ -59,18 +52,13 @@ export async function createVaultOn(
   const remote = formatRemoteUrl(options.remote)
   const folder = await emptyFolder(platform, options.path)
   const { random } = platform
-  const rootSecret = generateRootSecret(random)
-  const root = deriveRoot(rootSecret)
   const device = generateDeviceKeys(random)
   const deviceName = options.deviceName ?? platform.deviceName()
   const nowMs = platform.nowMs()
-  const { entries, keyring } = foundKeychain({ root, device, deviceName, nowMs, random })
-  keyring.wipe()
-  const { vaultId } = root
-  root.wipe()
-  const vault = await writeVault(platform, folder, { ...options, vaultId, remote, entries, device })
-  const recoveryPhrase = formatPhrase(rootSecret)
-  rootSecret.wipe()
+  // The list of 2,048 words, among others: nobody needs it who only opens a vault.
+  const { foundVault } = await import('./founding.ts')
+  const { recoveryPhrase, ...founded } = foundVault({ device, deviceName, nowMs, random })
+  const vault = await writeVault(platform, folder, { ...options, ...founded, remote, device })
   return { vault, recoveryPhrase }
 }
 

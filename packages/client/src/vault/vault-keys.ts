@@ -14,13 +14,14 @@ import {
   type MemberId,
   newestEpoch,
 } from '@blindcopy/protocol'
-import { beginEpoch, revokeMembers, type WrittenShare } from '@blindcopy/vault'
+import type { WrittenShare } from '@blindcopy/vault'
 import { ClientError } from '../error.ts'
 import type { Platform } from '../platform.ts'
 import type { DeviceNames } from './device-names.ts'
 import type { KeyCheck } from './key-check.ts'
-import { appendAtRemote, type KeychainDesk, type KeychainState } from './keychain-desk.ts'
-import { addedBy, findListed, type ReviewMembers } from './member-review.ts'
+import type { KeychainDesk } from './keychain-desk.ts'
+import { addedBy, findListed } from './listed-members.ts'
+import type { ReviewMembers } from './member-review.ts'
 import type { MembershipTrouble } from './membership.ts'
 import type { RecoverySource } from './recovery-source.ts'
 
@@ -126,15 +127,13 @@ export function vaultKeysOf(desk: KeysDesk): VaultKeys {
     addedBy: (ids, sinceMs) =>
       addedBy(keychain(), listedIds(ids), sinceMs).map((member) => deviceOf(desk, member)),
     revoke: (ids, { withAddedSinceMs = platform.nowMs() } = {}) =>
-      changing(() => revoke(desk, listedIds(ids), withAddedSinceMs)),
-    rotate: () =>
       changing(async () => {
-        await appendAtRemote(desk, (state) => {
-          const { entry, keyring } = beginEpoch({ ...writingOf(desk), ...state })
-          keyring.wipe()
-          return [entry]
-        })
+        const memberIds = listedIds(ids)
+        const { revoke } = await import('./key-changes.ts')
+        const gone = await revoke(desk, memberIds, withAddedSinceMs)
+        return gone.map((member) => deviceOf(desk, member))
       }),
+    rotate: () => changing(async () => (await import('./key-changes.ts')).rotate(desk)),
     createKeyFile: (options) =>
       changing(async () => (await import('./recovery-backup.ts')).addKeyFile(desk, options)),
     createShares: (options) =>
@@ -154,61 +153,6 @@ export function vaultKeysOf(desk: KeysDesk): VaultKeys {
       await desk.names.rename(member, name)
     },
   }
-}
-
-const writingOf = ({ membership, platform }: KeysDesk) => ({
-  signer: membership.device,
-  nowMs: platform.nowMs(),
-  random: platform.random,
-})
-
-async function revoke(
-  desk: KeysDesk,
-  memberIds: readonly MemberId[],
-  sinceMs: number,
-): Promise<readonly VaultDevice[]> {
-  checkMayGo(desk, memberIds)
-  let gone: readonly Member[] = []
-  await appendAtRemote(desk, (state) => {
-    gone = goingFrom(state, memberIds, sinceMs)
-    if (gone.length === 0) return []
-    checkMayGo(
-      desk,
-      gone.map(({ memberId }) => memberId),
-    )
-    const going = { memberIds: gone.map(({ memberId }) => memberId) }
-    const { entries, keyring } = revokeMembers({ ...writingOf(desk), ...state, ...going })
-    keyring.wipe()
-    return entries
-  })
-  return gone.map((member) => deviceOf(desk, member))
-}
-
-/** Those of the members that are still active, and whom they have added. */
-function goingFrom(
-  { keychain }: KeychainState,
-  memberIds: readonly MemberId[],
-  sinceMs: number,
-): readonly Member[] {
-  const named = [...keychain.membersById.values()].filter(({ memberId }) =>
-    memberIds.some((id) => equalBytes(id, memberId)),
-  )
-  return [...named, ...addedBy(keychain, memberIds, sinceMs)]
-}
-
-/** Throws `last-way-in` or `invalid-argument` where this device is among them. */
-function checkMayGo({ membership }: KeysDesk, memberIds: readonly MemberId[]): void {
-  if (!memberIds.some((id) => equalBytes(id, membership.memberId))) return
-  const devices = membership.devices().filter(({ kind }) => kind === 'device')
-  throw devices.length === 1
-    ? new ClientError(
-        'last-way-in',
-        'this is the last device of the vault: it cannot be removed; delete its folder instead, and keep the recovery phrase',
-      )
-    : new ClientError(
-        'invalid-argument',
-        'a device cannot remove itself: remove it on another device of the vault',
-      )
 }
 
 const notActive = (): ClientError =>

@@ -50,6 +50,7 @@ import {
 import { type Context, Hono } from 'hono'
 import { cors } from 'hono/cors'
 import { routePath } from 'hono/route'
+import { requestAddress } from './address.ts'
 import { type BodyBounds, createBodyBudget, withBody } from './body.ts'
 import { streamChanges } from './changes.ts'
 import { putCheckpoint, readCheckpoints } from './checkpoints.ts'
@@ -59,26 +60,37 @@ import { entriesFrom } from './keychain-log.ts'
 import { routeMailboxes } from './mailbox-routes.ts'
 import type { Parts } from './parts.ts'
 import { checkPosition } from './position.ts'
-import { isFault, problemResponse } from './problem.ts'
+import { goingDown, isFault, problemResponse, refusalCodeOf } from './problem.ts'
 import { push } from './push.ts'
 import { reconcile } from './reconcile.ts'
 import { readRecords } from './records.ts'
 import { cborResponse, checkProtocolHeader, parseCount, parsePosition } from './request.ts'
+import { createRequestIds, HEADER_REQUEST_ID } from './request-id.ts'
 import { authorize, beginChallenge, beginSession, type Caller } from './session.ts'
 
-/** What is told of each request: nothing that names anybody. */
+/** What is told of each request: nothing that names anybody, but where it comes from. */
 export type RequestLine = {
+  /** Of our making, and in the answer too, so that what a person was told is found again. */
+  readonly requestId: string
   readonly method: string
   /** The pattern of the route, never the path that was asked for. */
   readonly route: string
   readonly status: number
+  /** Of a refusal. */
+  readonly code: string | undefined
   /** Until the answer began. */
   readonly ms: number
+  /** Who asks, where it is known. A log holds it only where its owner wants that. */
+  readonly address: string | undefined
+  /** What the body is said to have. The same holds for it. */
+  readonly bodyBytes: number
 }
 
 export type AppParts = Parts & {
   readonly log: (line: RequestLine) => void
-  readonly onFault: (error: unknown) => void
+  readonly onFault: (error: unknown, requestId?: string) => void
+  /** No new work is begun then. */
+  readonly isGoingDown: () => boolean
 }
 
 /**
@@ -91,14 +103,18 @@ const LOGIN_BODIES_BYTES_MAX = 16 * 1024 * 1024
 
 export function createApp(parts: AppParts): Hono {
   const app = new Hono()
+  const nextRequestId = createRequestIds(parts.random)
   app.use('*', async function answerTime(context, next) {
     const startMs = parts.nowMs()
+    const requestId = nextRequestId()
     await next()
     const nowMs = parts.nowMs()
     context.res.headers.set(HEADER_TIME, String(nowMs))
-    const { method } = context.req
-    const { status } = context.res
-    parts.log({ method, route: routeOf(context), status, ms: nowMs - startMs })
+    context.res.headers.set(HEADER_REQUEST_ID, requestId)
+    if (context.error !== undefined && isFault(context.error)) {
+      parts.onFault(context.error, requestId)
+    }
+    parts.log({ requestId, ...factsOf(context), ms: nowMs - startMs })
   })
   app.use(
     '*',
@@ -112,10 +128,15 @@ export function createApp(parts: AppParts): Hono {
         HEADER_MAILBOX_ID,
         HEADER_PROTOCOL,
       ],
-      exposeHeaders: [HEADER_TIME, 'Retry-After'],
+      exposeHeaders: [HEADER_TIME, HEADER_REQUEST_ID, 'Retry-After'],
       maxAge: 86_400,
     }),
   )
+  app.use('*', async function refuseNewWork(context, next) {
+    // It lives as long as what is under way.
+    if (parts.isGoingDown() && context.req.path !== '/healthz') throw goingDown()
+    await next()
+  })
   app.use('/v1/*', async function checkVersion(context, next) {
     checkProtocolHeader(context.req.raw.headers)
     await next()
@@ -125,11 +146,20 @@ export function createApp(parts: AppParts): Hono {
   routeMembers(app, parts)
   routeMailboxes(app, parts)
   app.notFound(() => problemResponse(new ProtocolError('not-found', 'there is no such route')))
-  app.onError((error) => {
-    if (isFault(error)) parts.onFault(error)
-    return problemResponse(error)
-  })
+  app.onError(problemResponse)
   return app
+}
+
+function factsOf(context: Context): Omit<RequestLine, 'requestId' | 'ms'> {
+  const { error, req, res } = context
+  return {
+    method: req.method,
+    route: routeOf(context),
+    status: res.status,
+    code: refusalCodeOf(error, res.status),
+    address: requestAddress(context.env),
+    bodyBytes: Number(req.raw.headers.get('Content-Length') ?? 0) || 0,
+  }
 }
 
 /** Of a request that no route took, only that. */

@@ -24,6 +24,18 @@ export function toRefusal(error: unknown): ProtocolError {
 /** Whether it is a failure of ours that whoever runs the remote should see. */
 export const isFault = (error: unknown): boolean => !(error instanceof ProtocolError)
 
+/** What is told to whoever asks for something while the remote goes down. */
+export const goingDown = (): ProtocolError =>
+  new ProtocolError('busy', 'the remote is going down: come back in a moment', {
+    details: { retryAfterSeconds: 5 },
+  })
+
+/** For the log: the code of an answer that is a refusal. */
+export function refusalCodeOf(error: unknown, status: number): string | undefined {
+  if (error !== undefined) return toRefusal(error).code
+  return status === 404 ? 'not-found' : undefined
+}
+
 export function problemResponse(error: unknown): Response {
   const { code, message, details } = toRefusal(error)
   const status = STATUS_BY_CODE[code]

@@ -5,6 +5,7 @@ import { encodeUtf8, equalBytesConstantTime, ProtocolError, sha256 } from '@blin
 
 export type Registration =
   | { readonly mode: 'open' }
+  /** Read for each new vault: a getter lets it be changed while the remote runs. */
   | { readonly mode: 'token'; readonly token: string }
   | { readonly mode: 'closed' }
 

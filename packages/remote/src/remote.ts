@@ -36,12 +36,14 @@ export type RemoteOptions = {
   readonly summariesBytesMax?: number
   readonly log?: (line: RequestLine) => void
   /** Told of every failure of our own, whose sender only learns `internal`. */
-  readonly onFault?: (error: unknown) => void
+  readonly onFault?: (error: unknown, requestId?: string) => void
 }
 
 export type Remote = {
   readonly app: Hono
   readonly live: Live
+  /** Ends the live sockets and begins nothing new; what is under way goes on. */
+  drain(): void
   /** Ends the live sockets. The store is its owner's to close. */
   close(): void
 }
@@ -66,8 +68,18 @@ export function createRemote(options: RemoteOptions): Remote {
     nowMs,
     random,
   }
-  const app = createApp({ ...parts, onFault, log: options.log ?? (() => {}) })
-  return { app, live, close: () => live.close() }
+  let isGoingDown = false
+  const app = createApp({
+    ...parts,
+    onFault,
+    log: options.log ?? (() => {}),
+    isGoingDown: () => isGoingDown,
+  })
+  const drain = (): void => {
+    isGoingDown = true
+    live.close()
+  }
+  return { app, live, drain, close: () => live.close() }
 }
 
 /** The checks of a data request, and the join, in one section: nothing is committed in between. */

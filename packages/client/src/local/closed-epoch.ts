@@ -22,23 +22,36 @@ export function closedAfter(entries: readonly Uint8Array[], closedBelow: number)
   return newest
 }
 
-/** The arrivals, those that come too late as ones that do not open. */
+/**
+ * The arrivals, those that come too late as ones that do not open. `isTimely` knows those that were
+ * put aside here before their epoch was over, because their key was lacking.
+ */
 export function judgeEpochs(
   batch: RowBatch,
-  taken: { readonly arrivals: readonly Arrival[]; readonly closedBelow: number },
+  taken: {
+    readonly arrivals: readonly Arrival[]
+    readonly closedBelow: number
+    readonly isTimely?: ((arrival: Arrival) => boolean) | undefined
+  },
 ): readonly Arrival[] {
-  const { arrivals, closedBelow } = taken
+  const { arrivals, closedBelow, isTimely } = taken
   if (closedBelow <= FIRST_EPOCH) return arrivals
   return arrivals.map((arrival) => {
-    const isLate = isLateFor(batch.slotOf(arrival.recordId).row, arrival, closedBelow)
+    const isLate =
+      isLateFor(batch.slotOf(arrival.recordId).row, arrival, closedBelow) &&
+      isTimely?.(arrival) !== true
     return isLate ? { ...arrival, opening: { type: 'closed', reason: 'late-old-epoch' } } : arrival
   })
 }
 
-/** Whether a version that opens is of an epoch that is over, and not held. */
+/**
+ * Whether a version is of an epoch that is over, and not held. Also where its key is lacking: the
+ * newest key, once it is here, opens that epoch too.
+ */
 export function isLateFor(row: Row, arrival: Arrival, closedBelow: number): boolean {
   const { opening, envelope, timestamp } = arrival
-  if (opening.type === 'closed' || envelopeEpoch(envelope as Envelope) >= closedBelow) return false
+  if (opening.type === 'closed' && opening.reason !== 'unknown-epoch') return false
+  if (envelopeEpoch(envelope as Envelope) >= closedBelow) return false
   const isHeld =
     equalBytes(timestamp, row.current) || (row.pending > 0 && equalBytes(timestamp, row.base))
   return !isHeld

@@ -78,6 +78,8 @@ export type NoticeCode =
   | 'remote-rolled-back'
   /** A record that did not open on another device was written again from here. */
   | 'record-rewritten'
+  /** A version that another device knows to be of a closed epoch is not shown any more. */
+  | 'record-set-aside'
 
 /** What was wrong with sync when it was last looked at. Holds nothing readable. */
 export type KeptProblem = {

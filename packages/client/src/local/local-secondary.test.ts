@@ -276,8 +276,8 @@ describe('what a remote serves', () => {
     expect(local.confirmedSet.count).toBe(2)
     const mended = bad.slice() as Envelope
     mended[mended.length - 1] = 0
-    expect(await local.release([bad], open)).toBe(0)
-    expect(await local.release([mended], open)).toBe(1)
+    expect(await local.release({ held: [], fetched: [bad] }, open)).toBe(0)
+    expect(await local.release({ held: [], fetched: [mended] }, open)).toBe(1)
     expect((await local.read(recordIdOf(1)))?.envelope).toEqual(mended)
     expect(await local.quarantined()).toEqual([])
   })

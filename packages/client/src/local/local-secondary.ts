@@ -52,6 +52,7 @@ import {
   applyConfirmed,
   applyPulled,
   type LogReading,
+  type Retried,
   releaseQuarantined,
   showParked,
 } from './pulled-log.ts'
@@ -160,10 +161,7 @@ export class LocalSecondary implements AsyncDisposable {
     return readKeychainEntries(this.state.store)
   }
 
-  /**
-   * The oldest transactions without a verdict, up to about `bytesMax`, at least one if there is
-   * any.
-   */
+  /** The oldest transactions without a verdict, up to about `bytesMax`, and at least one. */
   async outboxTransactions(bounds: OutboxBounds): Promise<OutboxTransaction[]> {
     const { store, outbox } = this.state
     try {
@@ -310,9 +308,9 @@ export class LocalSecondary implements AsyncDisposable {
   }
 
   /** Tries versions again that were put aside. Returns how many now open. */
-  release(envelopes: readonly Uint8Array[], open: OpenArrival): Promise<number> {
+  release(retried: Retried, open: OpenArrival): Promise<number> {
     const options = { open, fileMeetings: this.#fileMeetings }
-    return this.state.run(() => releaseQuarantined(this.state, envelopes, options))
+    return this.state.run(() => releaseQuarantined(this.state, retried, options))
   }
 
   /** Puts unsent transactions on top of what has arrived, where they conflict with it. */

@@ -38,6 +38,7 @@ import {
 import { type FileMeetings, TORN, writeArrivals } from './arrival-batch.ts'
 import { judgeEpochs } from './closed-epoch.ts'
 import { versionText } from './lineage.ts'
+import type { QuarantinedVersion } from './local-reading.ts'
 import type { LocalState } from './local-state.ts'
 import { deleteParked, type ParkedOp, type ParkedTransaction, putParked } from './parking.ts'
 import { isLater, isNone } from './row.ts'
@@ -122,20 +123,38 @@ export async function readArrivals(
   state: LocalState,
   envelopes: readonly Uint8Array[],
   open: OpenArrival,
+  isTimely?: (arrival: Arrival) => boolean,
 ): Promise<{ arrivals: readonly Arrival[]; batch: RowBatch }> {
   const unjudged = openArrivals(envelopes, open)
   const batch = await state.readRows(unjudged.map(({ recordId }) => recordId))
   const { closedBelow } = state
-  return { arrivals: judgeEpochs(batch, { arrivals: unjudged, closedBelow }), batch }
+  return { arrivals: judgeEpochs(batch, { arrivals: unjudged, closedBelow, isTimely }), batch }
 }
 
-/** Tries versions again that were put aside. Returns how many now open. */
+/** What may be tried again: versions that were put aside, and what the remote has of them. */
+export type Retried = {
+  readonly held: readonly QuarantinedVersion[]
+  readonly fetched: readonly Uint8Array[]
+}
+
+/**
+ * Tries versions again that were put aside. Returns how many now open. One whose key was lacking
+ * came before its epoch was over (else it would be listed as late), and is not late by now; what is
+ * fetched under its name may be another, and is.
+ */
 export async function releaseQuarantined(
   state: LocalState,
-  envelopes: readonly Uint8Array[],
+  { held, fetched }: Retried,
   options: { open: OpenArrival; fileMeetings: FileMeetings },
 ): Promise<number> {
-  const { arrivals, batch } = await readArrivals(state, envelopes, options.open)
+  const timely = new Set<Uint8Array>()
+  for (const { reason, envelope } of held) if (reason === 'unknown-epoch') timely.add(envelope)
+  const { arrivals, batch } = await readArrivals(
+    state,
+    [...held.map(({ envelope }) => envelope), ...fetched],
+    options.open,
+    ({ envelope }) => timely.has(envelope),
+  )
   const context = await contextOf(state, batch, arrivals)
   const released = arrivals.filter((arrival) =>
     releaseArrival(batch, batch.slotOf(arrival.recordId), { arrival, context }),

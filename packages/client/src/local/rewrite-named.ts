@@ -4,7 +4,8 @@
  * and has the spoiled one as its base, so that a newer write of anybody wins over it. Once per
  * record and SyncId: a remote that spoils it again must not have it written for ever.
  *
- * A version of a closed epoch is written again by the device that wrote it, and by nobody else.
+ * A version that any device lists as of a closed epoch is written again by the device that wrote it,
+ * and by nobody else: on all others it is put aside (late-named.ts).
  */
 import {
   type Checkpoint,
@@ -48,21 +49,46 @@ export async function rewriteNamed(
   return state.run(() => rewrite(state, keys, { pairs, syncId }))
 }
 
-/** What linked checkpoints of other active devices name under this SyncId. */
 async function namedPairs(
   state: LocalState,
   keychain: Keychain,
   syncId: SyncId,
 ): Promise<Uint8Array[]> {
-  const { deviceId } = state.clock.identity
-  const named = new Map<string, Uint8Array>()
-  for (const { linked } of (await readHeard(state.store)).values()) {
-    if (linked === null || !countsHere(linked, { keychain, syncId, deviceId })) continue
-    const own = linked.late.filter((pair) => isAuthoredBy(timestampOf(pair), deviceId))
-    for (const pair of [...linked.unopened, ...own]) named.set(formatHex(pair), pair)
+  const { unopened, late } = await readNamed(state, keychain, syncId)
+  const named = new Map(unopened)
+  for (const [text, pair] of late) {
+    if (isOwnPair(state, pair)) named.set(text, pair)
+    else named.delete(text)
   }
   return [...named.values()]
 }
+
+/** Pairs by their hex. */
+export type NamedLists = {
+  readonly unopened: ReadonlyMap<string, Uint8Array>
+  readonly late: ReadonlyMap<string, Uint8Array>
+}
+
+/** What linked checkpoints of other active devices name under this SyncId. */
+export async function readNamed(
+  state: LocalState,
+  keychain: Keychain,
+  syncId: SyncId,
+): Promise<NamedLists> {
+  const { deviceId } = state.clock.identity
+  const unopened = new Map<string, Uint8Array>()
+  const late = new Map<string, Uint8Array>()
+  for (const { linked } of (await readHeard(state.store)).values()) {
+    if (linked === null || !countsHere(linked, { keychain, syncId, deviceId })) continue
+    for (const pair of linked.unopened) unopened.set(formatHex(pair), pair)
+    for (const pair of linked.late) late.set(formatHex(pair), pair)
+  }
+  return { unopened, late }
+}
+
+/** Whether this device wrote the version that a pair names. */
+export const isOwnPair = ({ clock }: LocalState, pair: Uint8Array): boolean =>
+  isAuthoredBy(timestampOf(pair), clock.identity.deviceId)
 
 const countsHere = (
   { memberId, syncId }: Checkpoint,
@@ -72,8 +98,8 @@ const countsHere = (
   equalBytes(syncId, here.syncId) &&
   findMember(here.keychain, memberId) !== undefined
 
-const recordIdOf = (pair: Uint8Array): RecordId => pair.slice(0, RECORD_ID_BYTES) as RecordId
-const timestampOf = (pair: Uint8Array): Timestamp => pair.slice(RECORD_ID_BYTES) as Timestamp
+export const recordIdOf = (pair: Uint8Array): RecordId => pair.slice(0, RECORD_ID_BYTES) as RecordId
+export const timestampOf = (pair: Uint8Array): Timestamp => pair.slice(RECORD_ID_BYTES) as Timestamp
 
 /** Inside `run`. */
 async function rewrite(

@@ -193,6 +193,7 @@ export class CheckpointDesk {
     })
     try {
       const judged = await this.#guard(() => bench.judge({ served, told }))
+      await checkpoints.putLateAside()
       this.#mustFetch ||= judged === undefined
       return judged ?? NOTHING
     } finally {

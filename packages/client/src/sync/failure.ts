@@ -78,6 +78,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   'not-a-remote': 'check the address of the remote, and whether the network asks for a login',
   'storage-full':
     'ask whoever runs the remote for room; nothing here is lost, and it is tried again',
+  'quota-exceeded':
+    'delete what is not needed, or ask whoever runs the remote for more room; then send it again',
   'unsupported-protocol': 'update this app, or the remote',
   integrity:
     'nothing here was changed; if it stays, ask whoever runs the remote to check its storage',

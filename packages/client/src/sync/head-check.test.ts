@@ -60,9 +60,10 @@ async function retry(local: LocalSecondary, open: OpenArrival) {
   const asked: number[] = []
   const lookedAt: number[] = []
   const release = local.release.bind(local)
-  local.release = (envelopes, opener) => {
+  local.release = (retried, opener) => {
+    const envelopes = [...retried.held.map(({ envelope }) => envelope), ...retried.fetched]
     lookedAt.push(envelopes.reduce((sum, { length }) => sum + length, 0))
-    return release(envelopes, opener)
+    return release(retried, opener)
   }
   const records = async (_data: unknown, ids: readonly RecordId[]) => {
     asked.push(ids.length)

@@ -70,11 +70,8 @@ async function tryQuarantined(context: PullContext): Promise<void> {
   for await (const versions of local.quarantinePages()) {
     const ids = versions.map(({ recordId }) => recordId)
     const fetched = await transport.records(context.data(), ids)
-    const candidates = [
-      ...versions.map(({ envelope }) => envelope),
-      ...fetched.filter((envelope) => envelope !== null),
-    ]
-    await local.release(candidates, identity.open)
+    const retried = { held: versions, fetched: fetched.filter((envelope) => envelope !== null) }
+    await local.release(retried, identity.open)
   }
   await identity.retryAside?.()
   await fetchDamaged(context)

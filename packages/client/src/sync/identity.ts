@@ -20,6 +20,8 @@ export type CheckpointIdentity = {
   readonly verify: VerifySignature
   /** Writes again what other devices could not open. Returns how many records. */
   rewriteNamed(): Promise<number>
+  /** Puts aside what other devices know to have come too late. Returns how many versions. */
+  putLateAside(): Promise<number>
 }
 
 export type SyncIdentity = {

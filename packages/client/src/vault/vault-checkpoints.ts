@@ -25,6 +25,7 @@ import {
   readOwn,
 } from '../local/checkpoint-store.ts'
 import type { PairHash } from '../local/keyed-set.ts'
+import { putLateAside } from '../local/late-named.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import { rewriteNamed } from '../local/rewrite-named.ts'
 import type { CheckpointIdentity } from '../sync/identity.ts'
@@ -95,6 +96,7 @@ export function checkpointIdentityOf(
     keychain: () => membership.keychain,
     verify: verifySignature,
     rewriteNamed: () => rewriteNamed(local.state, local.keys, membership.keychain),
+    putLateAside: () => putLateAside(local.state, local.keys, membership.keychain),
   }
 }
 

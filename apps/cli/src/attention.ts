@@ -15,6 +15,7 @@ import { type VaultOptions, withVault } from './vault-folder.ts'
 const REASONS: Readonly<Record<string, string>> = {
   'too-large': 'larger than the remote takes',
   'storage-full': 'the remote has no room for it',
+  'quota-exceeded': 'the vault is full at the remote',
   'clock-drift': 'written at a time that is ahead of the remote',
   'epoch-old': 'sealed with a key that is no longer the newest',
   'epoch-unknown': 'sealed with a key that the remote does not know',

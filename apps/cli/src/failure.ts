@@ -155,6 +155,7 @@ const PROTOCOL: Readonly<Record<string, Outcome>> = {
   'too-many-requests': { exit: 3, remedy: 'Wait a minute, then run it again.' },
   busy: { exit: 4, remedy: 'Try again later; what you wrote is kept.' },
   'storage-full': { exit: 3, remedy: `What you wrote is kept here. ${ASK_HOST}` },
+  'quota-exceeded': { exit: 3, remedy: `What you wrote is kept here. ${ASK_HOST}` },
   internal: { exit: 1, remedy: 'Run it again; if it repeats, please report it.' },
 }
 

@@ -43,6 +43,7 @@ export type ProtocolErrorCode =
   | 'too-many-requests'
   | 'busy'
   | 'storage-full'
+  | 'quota-exceeded'
   | 'internal'
 
 /** Broken or hostile input, or a refusal by the other end. `details` never holds a secret. */

@@ -26,6 +26,8 @@ import {
   CreateRequest,
   checkMessage,
   encodeMessage,
+  HistoryAnswer,
+  HistoryRequest,
   KeychainAnswer,
   KeychainAppendAnswer,
   KeychainAppendRequest,
@@ -70,7 +72,7 @@ describe('MESSAGES', () => {
     const pin = createHash('sha256').update(JSON.stringify(schemas)).digest('hex')
     expect({ version: PROTOCOL_VERSION, pin }).toEqual({
       version: 1,
-      pin: '326fc60666b13d5349d5adf45dc613829f30d3e31c5c535a23eefdb7f3fe5703',
+      pin: '435782c2341cc27b98345a4e0d3bc9a3f702773d896dda26b82f63b01f1ceda2',
     })
   })
 
@@ -165,6 +167,9 @@ const GOOD: readonly (readonly [string, z.ZodType, unknown])[] = [
   ],
   ['RecordsRequest', RecordsRequest, { ids: [bytes(16)] }],
   ['RecordsAnswer', RecordsAnswer, { envelopes: [bytes(400), null] }],
+  ['HistoryRequest', HistoryRequest, { id: bytes(16), before: bytes(16) }],
+  ['HistoryRequest of all', HistoryRequest, { id: bytes(16), before: null }],
+  ['HistoryAnswer', HistoryAnswer, { versions: [[5, bytes(400)]], next: null, retentionMs: 9 }],
   ['ReconcileRequest', ReconcileRequest, { count: 1, fingerprint: bytes(16), nodes: bytes(3) }],
   [
     'ReconcileAnswer',

@@ -190,6 +190,20 @@ export type RecordsRequest = z.infer<typeof RecordsRequest>
 export const RecordsAnswer = z.strictObject({ envelopes: z.array(bytes.nullable()) })
 export type RecordsAnswer = z.infer<typeof RecordsAnswer>
 
+/** `POST /v1/history`: superseded versions of a record; `before`: only older ones than this. */
+export const HistoryRequest = z.strictObject({ id: recordId, before: timestamp.nullable() })
+export type HistoryRequest = z.infer<typeof HistoryRequest>
+/**
+ * The newest first: when each was superseded (ms, by the remote's clock), and its envelope. `next`:
+ * what to say as `before` for those that had no room; null when there are none.
+ */
+export const HistoryAnswer = z.strictObject({
+  versions: z.array(z.tuple([count, bytes])),
+  next: timestamp.nullable(),
+  retentionMs: count,
+})
+export type HistoryAnswer = z.infer<typeof HistoryAnswer>
+
 const packed = z
   .custom<Uint8Array>(
     (value) => value instanceof Uint8Array && value.length <= RECONCILE_BYTES_MAX,
@@ -306,6 +320,8 @@ export const MESSAGES: Readonly<Record<string, z.ZodType>> = {
   PushAnswer,
   RecordsRequest,
   RecordsAnswer,
+  HistoryRequest,
+  HistoryAnswer,
   ReconcileRequest,
   ReconcileAnswer,
   CheckpointsAnswer,
@@ -375,5 +391,6 @@ export const STATUS_BY_CODE: Readonly<Record<ProtocolErrorCode, number>> = {
   'too-many-requests': 429,
   busy: 503,
   'storage-full': 507,
+  'quota-exceeded': 507,
   internal: 500,
 }

@@ -4,7 +4,7 @@
  *   every request    protocol version → route → the remote's time, CORS, one line for the log
  *   strangers        capabilities, challenge, session, vaults, health, mailboxes
  *   members          keychain: token
- *   data             push, changes, records, reconcile, checkpoints: token, SyncId, cursor
+ *   data             push, changes, records, history, reconcile, checkpoints: token, SyncId, cursor
  *
  * A token is checked before a body is read. No cookies are used, so any web origin may call.
  * Neither the log nor a URL holds anything that names a vault, a device or an address.
@@ -24,6 +24,8 @@ import {
   HEADER_PROTOCOL,
   HEADER_SYNC_ID,
   HEADER_TIME,
+  HistoryAnswer,
+  HistoryRequest,
   KEYCHAIN_APPEND_BYTES_MAX,
   KEYCHAIN_BYTES_MAX,
   KeychainAnswer,
@@ -55,6 +57,7 @@ import { type BodyBounds, createBodyBudget, withBody } from './body.ts'
 import { streamChanges } from './changes.ts'
 import { putCheckpoint, readCheckpoints } from './checkpoints.ts'
 import { createVault } from './creation.ts'
+import { readHistory } from './history.ts'
 import { appendToKeychain } from './keychain-append.ts'
 import { entriesFrom } from './keychain-log.ts'
 import { routeMailboxes } from './mailbox-routes.ts'
@@ -268,6 +271,15 @@ function routeMembers(app: Hono, parts: AppParts): void {
       // Asked again: a body may take minutes, and its sender be revoked meanwhile.
       const { vault } = await callerOf(parts, context)
       return cborResponse(RecordsAnswer, await readRecords(parts, vault, ids))
+    })
+  })
+  app.post('/v1/history', async (context) => {
+    const caller = await callerOf(parts, context)
+    await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
+    return withBody(context.req.raw, small, async (body) => {
+      const request = parseMessage(HistoryRequest, body)
+      const { vault } = await callerOf(parts, context)
+      return cborResponse(HistoryAnswer, await readHistory(parts, vault, request))
     })
   })
   app.post('/v1/reconcile', async (context) => {

@@ -23,7 +23,6 @@ import {
   createSignedBytes,
   equalBytes,
   extendKeychain,
-  FINGERPRINT_BYTES,
   formatHex,
   type Keychain,
   type KeychainMerge,
@@ -36,13 +35,15 @@ import {
   validateKeychain,
 } from '@blindcopy/protocol'
 import { remoteKeyspace } from '@blindcopy/secondary'
-import { ALLOWANCE_NONE, spend } from './allowance.ts'
+import { spend } from './allowance.ts'
 import { challengeFailed } from './challenge.ts'
 import { countCounted, draftExtension, entriesFrom } from './keychain-log.ts'
 import { checkOrigin } from './origin.ts'
 import type { Parts } from './parts.ts'
+import { checkDevices, quotaOf } from './quota.ts'
 import { checkRegistration } from './registration.ts'
 import { mustMember } from './session.ts'
+import { beginState } from './vault-state.ts'
 import type { Vault } from './vaults.ts'
 
 /** What a timestamp can hold. */
@@ -69,17 +70,14 @@ async function createNew(parts: Parts, request: CreateRequest): Promise<CreateAn
     vaultId,
     keys: remoteKeyspace(vaultId),
     keychain,
-    state: {
+    state: beginState({
       syncId: parseSyncId(parts.random(16)),
       head: { seq: 0, chain: chainStart(vaultId) },
-      count: 0,
-      fingerprint: new Uint8Array(FINGERPRINT_BYTES),
       greatestMs,
-      keychainLength: 0,
-      keychainBytes: 0,
-      allowance: ALLOWANCE_NONE,
-    },
+      createdMs: parts.nowMs(),
+    }),
   }
+  checkDevices(parts.limits.quota, undefined, keychain)
   const { vault, batch } = draftExtension(empty, entries, keychain)
   await parts.vaults.commit(vault, batch)
   return answerOf(vault, [])
@@ -149,6 +147,7 @@ async function takeOffer(
     if (greatestMs > vault.state.greatestMs) await parts.vaults.commit(stated, [])
     return answerOf(stated, entriesFrom(stated, common))
   }
+  checkDevices(quotaOf(stated.state, parts.limits), stated.keychain, merge.keychain)
   const extension = draftExtension(stated, added, merge.keychain)
   await parts.vaults.commit(extension.vault, extension.batch)
   parts.live.broadcast(extension.vault, extension.committed, undefined)

@@ -22,6 +22,7 @@ import { spend } from './allowance.ts'
 import { countCounted, draftExtension, findEntrySeq } from './keychain-log.ts'
 import { logEntryChain } from './log-entry.ts'
 import type { Parts } from './parts.ts'
+import { checkDevices, quotaOf } from './quota.ts'
 import { mustMember } from './session.ts'
 import type { Session } from './token.ts'
 import { mustVault, type Vault } from './vaults.ts'
@@ -49,6 +50,7 @@ export async function appendToKeychain(
     if (merge.added.length !== entries.length) {
       throw new ProtocolError('keychain-invalid', 'an append has entries that are there already')
     }
+    checkDevices(quotaOf(vault.state, parts.limits), keychain, merge.keychain)
     const amount = countCounted(keychain, entries)
     const charge = { memberId: session.memberId, what: 'appends', amount } as const
     const allowance = spend(vault.state.allowance, { ...charge, nowMs: parts.nowMs() })

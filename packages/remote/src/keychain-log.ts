@@ -41,7 +41,7 @@ export function draftExtension(
   const { keys, vaultId } = vault
   const batch: StoreOp[] = []
   const committed: CommittedAppend[] = []
-  let { head, keychainLength, keychainBytes } = vault.state
+  let { head, keychainLength, keychainBytes, bytes } = vault.state
   for (const group of groupEntries(entries)) {
     const firstEntry = keychainLength
     const seq = head.seq + 1
@@ -59,9 +59,10 @@ export function draftExtension(
     head = { seq, chain: chainNext(head.chain, keychainDigest(hashes)) }
     const value = encodeAppendEntry({ chain: head.chain, firstEntry, endEntry: keychainLength })
     batch.push({ type: 'put', key: keys.logEntry(seq), value })
+    bytes += value.length
     committed.push({ type: 'append', seq, chain: head.chain, entries: group })
   }
-  const state = { ...vault.state, head, keychainLength, keychainBytes }
+  const state = { ...vault.state, head, keychainLength, keychainBytes, bytes }
   return { vault: { ...vault, state, keychain }, batch, committed }
 }
 

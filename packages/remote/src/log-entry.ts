@@ -81,6 +81,17 @@ export function encodeTransactionEntry(entry: {
   return bytes
 }
 
+/** How long the entry of a transaction is. */
+export function transactionEntryBytes(of: {
+  readonly hasId: boolean
+  readonly opCount: number
+  readonly staleCount: number
+}): number {
+  const nameBytes = of.hasId ? RECORD_ID_BYTES : PAIR_BYTES
+  const idBytes = of.hasId ? TIMESTAMP_BYTES : 0
+  return REST_AT + idBytes + 2 + of.opCount * nameBytes + of.staleCount * STALE_BYTES
+}
+
 export function encodeAppendEntry(entry: Omit<AppendEntry, 'type'>): Uint8Array {
   const bytes = new Uint8Array(REST_AT + 8)
   bytes[0] = KIND_APPEND

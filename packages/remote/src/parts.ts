@@ -5,6 +5,7 @@
 import type { VerifySignature } from '@blindcopy/protocol'
 import type { Store } from '@blindcopy/secondary'
 import type { Challenges } from './challenge.ts'
+import type { RemoteLimits } from './limits.ts'
 import type { Live } from './live.ts'
 import type { Mailboxes } from './mailboxes.ts'
 import type { Registration } from './registration.ts'
@@ -24,6 +25,7 @@ export type Parts = {
   /** The addresses under which this remote is known; a login for another is a relayed one. */
   readonly origins: readonly string[]
   readonly registration: Registration
+  readonly limits: RemoteLimits
   readonly nowMs: () => number
   readonly random: (sizeBytes: number) => Uint8Array
 }

@@ -34,13 +34,19 @@ import {
 import {
   type RecordVersion,
   recordVersion,
+  recordVersionSize,
   recordVersionTimestamp,
   type StoreOp,
+  type Superseded,
 } from '@blindcopy/secondary'
 import type { CommittedTransaction } from './live-frame.ts'
-import { encodeTransactionEntry, type StaleOp } from './log-entry.ts'
+import { encodeTransactionEntry, type StaleOp, transactionEntryBytes } from './log-entry.ts'
 import type { PushedOp, PushedTransaction } from './push-request.ts'
+import type { Growth } from './quota.ts'
 import type { Vault } from './vaults.ts'
+
+/** A version that this push takes the place of; its envelope only when this push brought it. */
+export type Lost = Superseded & { readonly sizeBytes: number; readonly held: Held }
 
 /** The newest version of a record; its envelope is at hand only when this push brought it. */
 export type Held = { readonly version: RecordVersion; readonly envelope: Envelope | undefined }
@@ -57,14 +63,20 @@ export type PushDraft = {
   /** Pairs that the live set gains and loses, in any order. */
   readonly added: Uint8Array[]
   readonly removed: Uint8Array[]
+  /** In the order in which they lost their place. */
+  readonly lost: Lost[]
+  readonly nowMs: number
   seq: number
   chain: Hash
   count: number
+  bytes: number
+  historyCount: number
+  historyBytes: number
   greatestMs: number
 }
 
-export function createPushDraft(vault: Vault): PushDraft {
-  const { head, count, fingerprint, greatestMs } = vault.state
+export function createPushDraft(vault: Vault, nowMs: number): PushDraft {
+  const { head, fingerprint, ...state } = vault.state
   return {
     vault,
     heldByRecord: new Map(),
@@ -73,10 +85,15 @@ export function createPushDraft(vault: Vault): PushDraft {
     fingerprint: new Fingerprint(fingerprint),
     added: [],
     removed: [],
+    lost: [],
+    nowMs,
     seq: head.seq,
     chain: head.chain,
-    count,
-    greatestMs,
+    count: state.count,
+    bytes: state.bytes,
+    historyCount: state.historyCount,
+    historyBytes: state.historyBytes,
+    greatestMs: state.greatestMs,
   }
 }
 
@@ -86,8 +103,12 @@ export function draftedVault({ vault, ...draft }: PushDraft): Vault {
     ...vault.state,
     head: { seq: draft.seq, chain: draft.chain },
     count: draft.count,
+    bytes: draft.bytes,
+    historyCount: draft.historyCount,
+    historyBytes: draft.historyBytes,
     fingerprint: draft.fingerprint.toBytes(),
     greatestMs: draft.greatestMs,
+    pushedMs: draft.nowMs,
   }
   return { ...vault, state }
 }
@@ -102,6 +123,26 @@ export function findConflicts(draft: PushDraft, { ops }: PushedTransaction): Con
     if (!isThere && !equalBytes(stored, op.base)) conflicts.push({ opIndex, held })
   })
   return conflicts
+}
+
+/** What a transaction would add if it were written. */
+export function growthOf(draft: PushDraft, { id, ops }: PushedTransaction): Growth {
+  let records = 0
+  let envelopeBytes = 0
+  let staleCount = 0
+  for (const { envelope, record } of ops) {
+    const held = draft.heldByRecord.get(record)?.version
+    if (held === undefined) {
+      records++
+      envelopeBytes += envelope.length
+    } else if (compareTimestamps(envelopeTimestamp(envelope), recordVersionTimestamp(held)) > 0) {
+      envelopeBytes += envelope.length - recordVersionSize(held)
+    } else {
+      staleCount++
+    }
+  }
+  const logBytes = transactionEntryBytes({ hasId: id !== null, opCount: ops.length, staleCount })
+  return { records, envelopeBytes, logBytes }
 }
 
 /** Writes a transaction without conflicts into the draft. */
@@ -121,6 +162,7 @@ export function draftTransaction(
   draft.chain = chainNext(draft.chain, transactionDigest(envelopes.map(envelopePair)))
   const entry = encodeTransactionEntry({ chain: draft.chain, id, envelopes, stale })
   batch.push({ type: 'put', key: vault.keys.logEntry(seq), value: entry })
+  draft.bytes += entry.length
   if (id !== null) {
     batch.push({ type: 'put', key: vault.keys.transaction(id), value: encodeUint64(seq) })
   }
@@ -147,8 +189,12 @@ function draftOp(
     fingerprint.remove(pair)
     draft.removed.push(pair)
     batch.push({ type: 'delete', key: vault.keys.envelope(held.version) })
+    const sizeBytes = recordVersionSize(held.version)
+    draft.bytes -= sizeBytes
+    draft.lost.push({ recordId, timestamp: stored, supersededMs: draft.nowMs, sizeBytes, held })
   }
-  const version = recordVersion(timestamp, seq, opIndex)
+  draft.bytes += envelope.length
+  const version = recordVersion(timestamp, { seq, opIndex, sizeBytes: envelope.length })
   const pair = envelopePair(envelope)
   fingerprint.add(pair)
   draft.added.push(pair)

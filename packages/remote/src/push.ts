@@ -20,6 +20,7 @@ import {
   type Verdict,
 } from '@blindcopy/protocol'
 import type { RecordVersion } from '@blindcopy/secondary'
+import { keepSuperseded } from './history.ts'
 import { decodeLogEntry } from './log-entry.ts'
 import type { Parts } from './parts.ts'
 import { beginSyncId, checkSyncId, isInLog, type Position } from './position.ts'
@@ -30,10 +31,12 @@ import {
   draftedVault,
   draftTransaction,
   findConflicts,
+  growthOf,
   type Held,
   type PushDraft,
 } from './push-draft.ts'
 import { type PushedTransaction, parsePush, recordText } from './push-request.ts'
+import { findExcess, quotaOf } from './quota.ts'
 import { mustMember } from './session.ts'
 import type { Session } from './token.ts'
 import { mustVault, type Vault } from './vaults.ts'
@@ -57,10 +60,11 @@ export async function push(parts: Parts, { session, position, body }: Pushed): P
     if (fresh.length > 0 && !(await isInLog(parts, vault, position.cursor))) {
       await beginSyncId(parts, vault, session)
     }
-    const draft = createPushDraft(vault)
+    const draft = createPushDraft(vault, parts.nowMs())
     await readHeld(parts, draft, fresh)
     const verdicts = await judgeAll(parts, draft, { session, transactions, repeats })
     if (draft.committed.length > 0) {
+      await keepSuperseded(parts, draft)
       const drafted = draftedVault(draft)
       await parts.summaries.follow(drafted.vaultId, draft, () =>
         parts.vaults.commit(drafted, draft.batch),
@@ -164,14 +168,20 @@ function judge(
   { session, transaction }: { session: Session; transaction: PushedTransaction },
 ): Judgement {
   const refusal = transaction.refusal ?? findRefusal(parts, draft, session, transaction)
-  if (refusal !== undefined) {
-    const { code, message, details } = refusal
-    return { type: 'refused', code, message, details: plainDetails(details) }
-  }
+  if (refusal !== undefined) return refusedFor(refusal)
   const conflicts = findConflicts(draft, transaction)
   if (conflicts.length > 0) return { type: 'conflicts', conflicts }
-  return draftTransaction(draft, transaction)
+  const quota = quotaOf(draft.vault.state, parts.limits)
+  const excess = findExcess(quota, draft, growthOf(draft, transaction))
+  return excess === undefined ? draftTransaction(draft, transaction) : refusedFor(excess)
 }
+
+const refusedFor = ({ code, message, details }: ProtocolError): Judgement => ({
+  type: 'refused',
+  code,
+  message,
+  details: plainDetails(details),
+})
 
 /** What refuses a transaction whatever versions are stored. */
 function findRefusal(

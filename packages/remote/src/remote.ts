@@ -9,6 +9,8 @@ import type { Store } from '@blindcopy/secondary'
 import type { Hono } from 'hono'
 import { createApp, type RequestLine } from './app.ts'
 import { createChallenges } from './challenge.ts'
+import { createCommits } from './commits.ts'
+import { LIMITS_DEFAULT, type RemoteLimits } from './limits.ts'
 import { type Admit, createLive, type Live } from './live.ts'
 import { createMailboxes } from './mailboxes.ts'
 import { parseOrigin } from './origin.ts'
@@ -28,6 +30,8 @@ export type RemoteOptions = {
   /** The addresses (scheme, host, port) under which devices know this remote. */
   readonly origins: readonly string[]
   readonly registration: Registration
+  /** `LIMITS_DEFAULT` when absent. */
+  readonly limits?: RemoteLimits
   readonly nowMs: () => number
   readonly random: (sizeBytes: number) => Uint8Array
   /** 32 bytes. Drawn anew when absent: then a restart ends all sessions. */
@@ -52,7 +56,8 @@ export function createRemote(options: RemoteOptions): Remote {
   const { store, verify, registration, nowMs, random } = options
   const onFault = options.onFault ?? (() => {})
   const key = options.tokenKey ?? random(TOKEN_KEY_BYTES)
-  const vaults = createVaults(store)
+  const commits = createCommits({ store })
+  const vaults = createVaults(store, commits)
   const live = createLive({ nowMs, onFault, admit: (hello, join) => admit(parts, hello, join) })
   const parts: Parts = {
     store,
@@ -65,6 +70,7 @@ export function createRemote(options: RemoteOptions): Remote {
     verify,
     origins: [...new Set(options.origins.map(parseOrigin))],
     registration,
+    limits: options.limits ?? LIMITS_DEFAULT,
     nowMs,
     random,
   }

@@ -14,6 +14,7 @@ import {
   type VaultId,
 } from '@blindcopy/protocol'
 import { type RemoteKeyspace, remoteKeyspace, type Store, type StoreOp } from '@blindcopy/secondary'
+import { type Commits, createCommits } from './commits.ts'
 import { createSections } from './section.ts'
 import { decodeVaultState, encodeVaultState, type VaultState } from './vault-state.ts'
 
@@ -40,7 +41,7 @@ const CACHE_BYTES_MAX = 128 * 1024 * 1024
 /** Stored entries begin with the seq of the append that brought them. */
 export const ENTRY_SEQ_BYTES = 8
 
-export function createVaults(store: Store): Vaults {
+export function createVaults(store: Store, commits: Commits = createCommits({ store })): Vaults {
   const cache = createCache()
   const sections = createSections()
 
@@ -62,7 +63,7 @@ export function createVaults(store: Store): Vaults {
       const id = formatHex(vault.vaultId)
       batch.push({ type: 'put', key: vault.keys.state, value: encodeVaultState(vault.state) })
       try {
-        await store.write(batch, { sync: true })
+        await commits.write(batch)
       } catch (error) {
         cache.delete(id)
         throw error

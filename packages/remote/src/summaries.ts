@@ -42,6 +42,8 @@ export type Summaries = {
   read(vaultId: VaultId): Promise<SetSummary>
   /** Commits, and then applies the change. Only inside the vault's section. */
   follow(vaultId: VaultId, change: SetChange, commit: () => Promise<void>): Promise<void>
+  /** The set has become another one. Only inside the vault's section. */
+  forget(vaultId: VaultId): void
 }
 
 export type SummariesParts = {
@@ -108,6 +110,7 @@ export function createSummaries(parts: SummariesParts): Summaries {
       const present = held.peek(id)
       if (present !== undefined) applyChange(present, change)
     },
+    forget: (vaultId) => held.delete(formatHex(vaultId)),
   }
 }
 

@@ -128,26 +128,28 @@ describe('member-add', () => {
 })
 
 describe('epoch', () => {
-  it('may leave numbers out, and may seal more than the one before', () => {
-    const third = extended(epoch(3, [device], { sealed: [1] }))
-    expect(newestEpoch(third)?.epoch).toBe(3)
-    const bytes = entry(after(third), root, epoch(9, [device], { sealed: [1, 3] }))
-    const ninth = extendKeychain(third, [bytes], verifyEd25519)
-    expect(ninth.epochs.map((one) => one.epoch)).toEqual([1, 3, 9])
+  it('has the next number, and may seal more than the one before', () => {
+    const second = extended(epoch(2, [device], { sealed: [1] }))
+    expect(newestEpoch(second)?.epoch).toBe(2)
+    const bytes = entry(after(second), root, epoch(3, [device], { sealed: [1, 2] }))
+    const third = extendKeychain(second, [bytes], verifyEd25519)
+    expect(third.epochs.map((one) => one.epoch)).toEqual([1, 2, 3])
   })
 
-  it('is refused when its number does not rise', () => {
-    refuses(() => extended(epoch(1, [device], { sealed: [1] })), /does not rise/)
-    refuses(() => extended(epoch(0, [device], { sealed: [1] })), /does not rise/)
+  it('is refused with any other number: after the last one nobody could be revoked', () => {
+    for (const number of [0, 1, 3, 0xffff_ffff, 2 ** 32]) {
+      refuses(() => extended(epoch(number, [device], { sealed: [1] })), /not the next one/)
+    }
     const start = validateKeychain(vaultId, good.slice(0, 2), verifyEd25519)
-    const zero = entry(after(start), device, epoch(0, [device]))
-    refuses(() => extendKeychain(start, [zero], verifyEd25519), /does not rise/)
+    for (const number of [0, 2, 0xffff_ffff]) {
+      const bytes = entry(after(start), device, epoch(number, [device]))
+      refuses(() => extendKeychain(start, [bytes], verifyEd25519), /not the next one/)
+    }
   })
 
   it('is refused when its number does not fit an envelope', () => {
-    const last = extended(epoch(0xffff_ffff, [device], { sealed: [1] }))
-    expect(newestEpoch(last)?.epoch).toBe(0xffff_ffff)
-    refuses(() => extended(epoch(2 ** 32, [device], { sealed: [1] })), /does not rise/)
+    const last: Keychain = { ...keychain, greatestEpoch: 0xffff_ffff }
+    refuses(() => append(last, [device, epoch(2 ** 32, [device], { sealed: [1] })]), /next one/)
   })
 
   it('is refused unless it is wrapped to exactly the active members', () => {
@@ -179,7 +181,7 @@ describe('epoch', () => {
 
   it('is refused as the first when it seals another', () => {
     const start = validateKeychain(vaultId, good.slice(0, 2), verifyEd25519)
-    const bytes = entry(after(start), device, epoch(2, [device], { sealed: [1] }))
+    const bytes = entry(after(start), device, epoch(1, [device], { sealed: [0] }))
     refuses(() => extendKeychain(start, [bytes], verifyEd25519), /first epoch seals another/)
   })
 })
@@ -272,7 +274,7 @@ describe('member-revoke', () => {
     const unsealed = epoch(2, [device, recovery])
     refuses(() => append(alone, [device, unsealed]), /does not seal the one before/)
     const same = epoch(1, [device, recovery], { sealed: [1] })
-    refuses(() => append(alone, [device, same]), /does not rise/)
+    refuses(() => append(alone, [device, same]), /not the next one/)
   })
 
   it('lets an epoch wait for as many entries as there can be members, and no more', () => {
@@ -403,11 +405,11 @@ describe('replace', () => {
     refuses(() => validateKeychain(vaultId, begun.entries, verifyEd25519), /not followed/)
   })
 
-  it('wants an epoch above every number of the branches', () => {
+  it('wants the epoch next above every number of the branches', () => {
     const begun = append(crowd, [root, replace([otherHead], 7)])
-    for (const number of [1, 2, 7]) {
+    for (const number of [1, 2, 7, 9]) {
       const payload = epoch(number, everybody, { sealed: [1] })
-      refuses(() => append(begun, [root, payload]), /does not rise/)
+      refuses(() => append(begun, [root, payload]), /not the next one/)
     }
     expect(grow(begun, [root, epoch(8, everybody, { sealed: [1] })]).greatestEpoch).toBe(8)
     const largest = append(crowd, [root, replace([otherHead], 0xffff_fffe)])

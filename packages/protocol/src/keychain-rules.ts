@@ -5,7 +5,7 @@
  *   member-revoke   active members, not its signer; at least one device stays; an epoch is next
  *   replace         the root's word that other entries give way to those that follow; then it may
  *                   add and revoke members, and an epoch must end it, all signed by the root
- *   epoch           a number above all, wrapped to exactly the active members, sealing the one
+ *   epoch           the next number, wrapped to exactly the active members, sealing the one
  *                   before; after a `replace` it may seal keys of the branches that gave way
  *
  * The rules never look inside a wrap: whether it opens, and to the committed key, only a member can
@@ -157,8 +157,10 @@ function replaceEntries(
 }
 
 function addEpoch(keychain: Keychain, entry: KeychainEntry, payload: PayloadOf<'epoch'>): Keychain {
-  if (payload.epoch <= keychain.greatestEpoch || payload.epoch > EPOCH_MAX) {
-    invalid('the number of an epoch does not rise')
+  // By one: a member that skipped to the last number would leave nobody another epoch, and so no
+  // revocation, not even to the root.
+  if (payload.epoch !== keychain.greatestEpoch + 1 || payload.epoch > EPOCH_MAX) {
+    invalid('the number of an epoch is not the next one')
   }
   const recipients = new Set(payload.wraps.map(({ memberId }) => formatHex(memberId)))
   const isExact =

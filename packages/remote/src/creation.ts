@@ -39,6 +39,7 @@ import { spend } from './allowance.ts'
 import { challengeFailed } from './challenge.ts'
 import { countCounted, draftExtension, entriesFrom } from './keychain-log.ts'
 import { checkOrigin } from './origin.ts'
+import { clearVaultKeys } from './leftovers.ts'
 import type { Parts } from './parts.ts'
 import { checkDevices, quotaOf } from './quota.ts'
 import { checkRegistration } from './registration.ts'
@@ -78,6 +79,8 @@ async function createNew(parts: Parts, request: CreateRequest): Promise<CreateAn
     }),
   }
   checkDevices(parts.limits.quota, undefined, keychain)
+  // What an interrupted deletion or restore has left would be taken for this vault's.
+  await clearVaultKeys(parts.store, vaultId)
   const { vault, batch } = draftExtension(empty, entries, keychain)
   await parts.vaults.commit(vault, batch)
   return answerOf(vault, [])

@@ -31,6 +31,10 @@ export type Vaults = {
   read(vaultId: VaultId): Promise<Vault | undefined>
   /** Runs a job that may commit; no other of the same vault runs meanwhile. */
   exclusively<T>(vaultId: VaultId, job: (vault: Vault | undefined) => Promise<T>): Promise<T>
+  /** The same for a vault that may be damaged, and so is not read before. */
+  alone<T>(vaultId: VaultId, job: () => Promise<T>): Promise<T>
+  /** What is remembered of a vault is no longer so. Only inside its section. */
+  forget(vaultId: VaultId): void
   /** Writes the batch and the vault's state as one, synced. Only inside `exclusively`. */
   commit(vault: Vault, batch: StoreOp[]): Promise<void>
 }
@@ -59,6 +63,8 @@ export function createVaults(store: Store, commits: Commits = createCommits({ st
     },
     exclusively: (vaultId, job) =>
       sections.run(formatHex(vaultId), async () => job(await readInside(vaultId))),
+    alone: (vaultId, job) => sections.run(formatHex(vaultId), job),
+    forget: (vaultId) => cache.delete(formatHex(vaultId)),
     async commit(vault, batch) {
       const id = formatHex(vault.vaultId)
       batch.push({ type: 'put', key: vault.keys.state, value: encodeVaultState(vault.state) })

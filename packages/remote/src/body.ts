@@ -64,7 +64,7 @@ async function readChunks(
   try {
     for (;;) {
       const { done, value } = await readChunk(reader)
-      if (done || value === undefined) break
+      if (done) break
       hold(value.length)
       chunks.push(value)
     }
@@ -79,7 +79,7 @@ async function readChunks(
 /** A sender that goes away in the middle is no failure of ours. */
 async function readChunk(
   reader: ReadableStreamDefaultReader<Uint8Array>,
-): Promise<{ readonly done: boolean; readonly value?: Uint8Array }> {
+): Promise<ReadableStreamReadResult<Uint8Array>> {
   try {
     return await reader.read()
   } catch (cause) {

@@ -6,15 +6,16 @@
  *   connections cut ──▶ store closed
  */
 import { createPublicKey, randomBytes, verify as verifyWithNode } from 'node:crypto'
-import type { IncomingMessage, Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { VerifySignature } from '@blindcopy/protocol'
+import { ProtocolError, type VerifySignature } from '@blindcopy/protocol'
 import type { Store } from '@blindcopy/secondary'
-import { createAdaptorServer } from '@hono/node-server'
+import { getRequestListener } from '@hono/node-server'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { RequestLine } from './app.ts'
 import { HELLO_BYTES_MAX, type Live } from './live.ts'
+import { answerBrokenRequests, refuseRequest, refuseSocket } from './node-refusal.ts'
 import { parseOrigin } from './origin.ts'
 import type { Registration } from './registration.ts'
 import { createRemote, type Remote } from './remote.ts'
@@ -56,6 +57,8 @@ const SERVER_OPTIONS = {
   // The longest a body of 16 MiB may take over a poor line.
   requestTimeout: 5 * 60_000,
   keepAliveTimeout: 30_000,
+  // The adapter looks for it, and its refusal has a code.
+  requireHostHeader: false,
 } as const
 
 export async function serveRemote(options: ServeOptions): Promise<ServedRemote> {
@@ -63,11 +66,13 @@ export async function serveRemote(options: ServeOptions): Promise<ServedRemote> 
   // A wrong one must show before anything listens.
   const origins = (options.origins ?? []).map(parseOrigin)
   let remote: Remote | undefined
-  const server = createAdaptorServer({
+  const listener = getRequestListener(
     // No request is taken up before the server listens, and then there is a remote.
-    fetch: (request) => remote?.app.fetch(request) ?? new Response(null, { status: 503 }),
-    serverOptions: SERVER_OPTIONS,
-  }) as Server
+    (request) => remote?.app.fetch(request) ?? new Response(null, { status: 503 }),
+    { errorHandler: refuseRequest },
+  )
+  const server = createServer(SERVER_OPTIONS, listener)
+  answerBrokenRequests(server)
   server.setTimeout(SILENCE_MS_MAX)
   await listen(server, host, port)
   const { port: portTaken } = server.address() as AddressInfo
@@ -136,10 +141,13 @@ function serveLive(server: Server, live: Live): WebSocketServer {
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy())
     if (request.url !== LIVE_PATH) {
-      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+      void refuseSocket(socket, new ProtocolError('not-found', 'nothing is live at that path'))
       return
     }
     sockets.handleUpgrade(request, socket, head, (webSocket) => joinLive(webSocket, live))
+  })
+  sockets.on('wsClientError', (error, socket) => {
+    void refuseSocket(socket, new ProtocolError('malformed', `no WebSocket: ${error.message}`))
   })
   return sockets
 }

@@ -6,12 +6,14 @@
 import type { Vault } from '@blindcopy/client'
 import {
   type Envelope,
+  encodeTimestamp,
   envelopeEpoch,
   type Keychain,
   PushRequest,
   parseMessage,
   parseVaultIdText,
   replayKeychain,
+  type Timestamp,
   validateKeychain,
 } from '@blindcopy/protocol'
 import {
@@ -22,6 +24,7 @@ import {
   openKeyring,
   parsePhrase,
   type Root,
+  sealRecord,
   verifySignature,
 } from '@blindcopy/vault'
 import { expect } from 'vitest'
@@ -133,3 +136,38 @@ export const rootOf = (recoveryPhrase: string): Root => deriveRoot(parsePhrase(r
 
 export const chainAt = (vaultId: string, entries: readonly Uint8Array[]): Keychain =>
   validateKeychain(parseVaultIdText(vaultId), entries, verifySignature)
+
+/** A note that is sealed with what a thief holds, under its newest epoch; as of now, if not said. */
+export function sealAs(
+  world: World,
+  { keys, keyring }: { keys: DeviceKeys; keyring: Keyring },
+  note: { readonly key: string; readonly text: string; readonly timestamp?: Timestamp },
+): Envelope {
+  const { key, text } = note
+  const identity = { deviceId: keys.memberId, tail: world.chance.bytes(4) }
+  const now = { milliseconds: world.clock.ms, counter: 0 }
+  const { timestamp = encodeTimestamp(now, identity) } = note
+  const names = { collection: 'notes', key, base: null, transactionSize: 1 }
+  return sealRecord(keyring, { ...names, fields: { text } }, timestamp, world.chance.bytes)
+}
+
+/** Long enough for the next checkpoint. */
+export function passMinutes({ clock }: World, minutes = 2): void {
+  clock.ms += minutes * 60_000
+}
+
+/** All that a device would carry to another. */
+export async function bundleOf({ vault }: Held): Promise<Uint8Array[]> {
+  const bundle: Uint8Array[] = []
+  for await (const chunk of vault.exportBundle()) bundle.push(chunk)
+  return bundle
+}
+
+export async function importInto({ vault }: Held, bundle: readonly Uint8Array[]) {
+  return vault.importBundle(async function* () {
+    yield* bundle
+  })
+}
+
+export const reasonsOf = async ({ vault }: Held): Promise<string[]> =>
+  (await vault.quarantined()).map(({ reason }) => reason)

@@ -66,6 +66,19 @@ export function requestAddress(env: unknown): string | undefined {
   return typeof address === 'string' ? address : undefined
 }
 
+/**
+ * What counts as one asker: an IPv4 address, or the 64 bits that one IPv6 network has, inside of
+ * which everybody may take any number of addresses.
+ */
+export function addressBlock(address: string): string {
+  const parsed = parseAddress(address)
+  if (parsed === undefined || parsed instanceof ipaddr.IPv4) return address
+  return `${parsed.parts
+    .slice(0, 4)
+    .map((part) => part.toString(16))
+    .join(':')}::/64`
+}
+
 function isTrusted(address: Address, trust: Trust): boolean {
   return trust.some(
     ([range, bits]) => range.kind() === address.kind() && address.match(range as never, bits),

@@ -19,6 +19,7 @@ import {
   CONTENT_TYPE_CBOR,
   CreateAnswer,
   CreateRequest,
+  formatHex,
   HEADER_CURSOR,
   HEADER_MAILBOX_ID,
   HEADER_PROTOCOL,
@@ -97,10 +98,9 @@ export type AppParts = Parts & {
 }
 
 /**
- * Bodies that may be held at once; those of strangers apart, so that they crowd out no member, and
- * those of logins from keychains, of which three that never end would fill all room.
+ * Bodies that may be held at once, beside those of members, which have a limit of their own: so that
+ * strangers crowd out no member. Those of logins are apart from keychains, of which three that never end would fill all room.
  */
-const MEMBER_BODIES_BYTES_MAX = 512 * 1024 * 1024
 const KEYCHAIN_BODIES_BYTES_MAX = 192 * 1024 * 1024
 const LOGIN_BODIES_BYTES_MAX = 16 * 1024 * 1024
 
@@ -201,20 +201,27 @@ function routeStrangers(app: Hono, parts: AppParts): void {
       origins: [...parts.origins],
     }),
   )
+  /** Before a body is read, so that whoever asks too often costs nothing. */
+  const asStranger = (
+    context: Context,
+    bounds: BodyBounds,
+    job: (body: Uint8Array) => Promise<Response>,
+  ): Promise<Response> =>
+    parts.strangers.logIn(requestAddress(context.env), () => withBody(context.req.raw, bounds, job))
   app.post('/v1/challenge', (context) =>
-    withBody(context.req.raw, login, async (body) => {
+    asStranger(context, login, async (body) => {
       const request = parseMessage(ChallengeRequest, body)
       return cborResponse(ChallengeAnswer, await beginChallenge(parts, request))
     }),
   )
   app.post('/v1/session', (context) =>
-    withBody(context.req.raw, login, async (body) => {
+    asStranger(context, login, async (body) => {
       const request = parseMessage(SessionRequest, body)
       return cborResponse(SessionAnswer, await beginSession(parts, request))
     }),
   )
   app.post('/v1/vaults', (context) =>
-    withBody(context.req.raw, chain, async (body) => {
+    asStranger(context, chain, async (body) => {
       const request = parseMessage(CreateRequest, body)
       return cborResponse(CreateAnswer, await createVault(parts, request))
     }),
@@ -225,7 +232,7 @@ const callerOf = (parts: AppParts, { req }: Context): Promise<Caller> =>
   authorize(parts, req.raw.headers.get('Authorization') ?? undefined)
 
 function routeMembers(app: Hono, parts: AppParts): void {
-  const budget = createBodyBudget(MEMBER_BODIES_BYTES_MAX)
+  const budget = createBodyBudget(parts.limits.bodyBytesMax)
   const small: BodyBounds = { bytesMax: REQUEST_BYTES_MAX, budget }
   const append: BodyBounds = { bytesMax: KEYCHAIN_APPEND_BYTES_MAX, budget }
   const round: BodyBounds = { bytesMax: RECONCILE_BYTES_MAX, budget }
@@ -246,9 +253,14 @@ function routeMembers(app: Hono, parts: AppParts): void {
   app.post('/v1/push', async (context) => {
     const { session } = await callerOf(parts, context)
     const position = parsePosition(context.req.raw.headers)
-    return withBody(context.req.raw, large, async (body) =>
-      cborResponse(PushAnswer, await push(parts, { session, position, body })),
-    )
+    const vault = formatHex(session.vaultId)
+    parts.pushes.check(vault)
+    parts.pushedBytes.check(vault)
+    parts.pushes.charge(vault, 1)
+    return withBody(context.req.raw, large, async (body) => {
+      parts.pushedBytes.charge(vault, body.length)
+      return cborResponse(PushAnswer, await push(parts, { session, position, body }))
+    })
   })
   app.get('/v1/changes', async (context) => {
     const caller = await callerOf(parts, context)

@@ -20,6 +20,7 @@ import {
   signingKeyOf,
 } from '@blindcopy/protocol'
 import type { Hono } from 'hono'
+import { requestAddress } from './address.ts'
 import { type BodyBounds, createBodyBudget, withBody } from './body.ts'
 import { isOwner, type Mailbox, mailboxUnknown } from './mailboxes.ts'
 import type { Parts } from './parts.ts'
@@ -41,17 +42,21 @@ export function routeMailboxes(app: Hono, parts: Parts): void {
   const members = boundsOf()
   const strangers = boundsOf()
 
-  app.get('/v1/mailboxes', async ({ req }) => {
-    const mailbox = await findLive(parts, parseMailboxId(req.raw.headers.get(HEADER_MAILBOX_ID)))
+  app.get('/v1/mailboxes', async ({ req, env }) => {
+    const mailboxId = parseMailboxId(req.raw.headers.get(HEADER_MAILBOX_ID))
+    const asked = (): Promise<Mailbox> => findLive(parts, mailboxId)
+    const mailbox = await parts.strangers.pair(requestAddress(env), asked)
     const { expiresMs, contested, messages } = mailbox
     return cborResponse(MailboxAnswer, { expiresMs, contested, messages })
   })
-  app.post('/v1/mailboxes', async ({ req }) => {
+  app.post('/v1/mailboxes', async ({ req, env }) => {
     const session = await sessionOf(parts, req.raw.headers)
-    return withBody(req.raw, session === undefined ? strangers : members, async (body) => {
-      const { expiresMs } = await write(parts, session, parseMessage(MailboxWriteRequest, body))
-      return cborResponse(MailboxWriteAnswer, { expiresMs })
-    })
+    const written = (): Promise<Response> =>
+      withBody(req.raw, session === undefined ? strangers : members, async (body) => {
+        const { expiresMs } = await write(parts, session, parseMessage(MailboxWriteRequest, body))
+        return cborResponse(MailboxWriteAnswer, { expiresMs })
+      })
+    return parts.strangers.pair(requestAddress(env), written)
   })
   app.delete('/v1/mailboxes', async ({ req }) => {
     const session = (await sessionOf(parts, req.raw.headers)) ?? sessionRequired()

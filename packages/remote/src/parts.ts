@@ -8,7 +8,9 @@ import type { Challenges } from './challenge.ts'
 import type { RemoteLimits } from './limits.ts'
 import type { Live } from './live.ts'
 import type { Mailboxes } from './mailboxes.ts'
+import type { Rate } from './rates.ts'
 import type { Registration } from './registration.ts'
+import type { Strangers } from './strangers.ts'
 import type { Summaries } from './summaries.ts'
 import type { Tokens } from './token.ts'
 import type { Vaults } from './vaults.ts'
@@ -26,6 +28,10 @@ export type Parts = {
   readonly origins: readonly string[]
   readonly registration: Registration
   readonly limits: RemoteLimits
+  readonly strangers: Strangers
+  /** By vault id. */
+  readonly pushes: Rate
+  readonly pushedBytes: Rate
   readonly nowMs: () => number
   readonly random: (sizeBytes: number) => Uint8Array
 }

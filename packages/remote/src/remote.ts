@@ -1,8 +1,8 @@
 /**
  * Remote: puts the parts of a remote secondary together, for any runtime that can serve a Hono app.
  *
- * It needs a store, a signature check, a clock and randomness, and someone who calls `live.beat()`
- * about once a second; node.ts gives it all of these on Node.
+ * It needs a store, a signature check, a clock and randomness, and someone who calls `beat()` about
+ * once a second; node.ts gives it all of these on Node.
  */
 import type { VerifySignature } from '@blindcopy/protocol'
 import type { Store } from '@blindcopy/secondary'
@@ -10,15 +10,18 @@ import type { Hono } from 'hono'
 import { createApp, type RequestLine } from './app.ts'
 import { createChallenges } from './challenge.ts'
 import { createCommits } from './commits.ts'
+import { createHistorySweep } from './history-sweep.ts'
 import { LIMITS_DEFAULT, type RemoteLimits } from './limits.ts'
 import { type Admit, createLive, type Live } from './live.ts'
 import { createMailboxes } from './mailboxes.ts'
 import { parseOrigin } from './origin.ts'
 import type { Parts } from './parts.ts'
 import { beginSyncId, checkSyncId, isInLog } from './position.ts'
+import { createRate } from './rates.ts'
 import type { Registration } from './registration.ts'
 import { checkProtocol } from './request.ts'
 import { mustMember } from './session.ts'
+import { createStrangers } from './strangers.ts'
 import { createSummaries } from './summaries.ts'
 import { createTokens, TOKEN_KEY_BYTES } from './token.ts'
 import { createVaults, mustVault } from './vaults.ts'
@@ -46,6 +49,8 @@ export type RemoteOptions = {
 export type Remote = {
   readonly app: Hono
   readonly live: Live
+  /** To be called about once a second: heartbeats, sessions that end, histories that expire. */
+  beat(): void
   /** Ends the live sockets and begins nothing new; what is under way goes on. */
   drain(): void
   /** Ends the live sockets. The store is its owner's to close. */
@@ -58,7 +63,13 @@ export function createRemote(options: RemoteOptions): Remote {
   const key = options.tokenKey ?? random(TOKEN_KEY_BYTES)
   const commits = createCommits({ store })
   const vaults = createVaults(store, commits)
-  const live = createLive({ nowMs, onFault, admit: (hello, join) => admit(parts, hello, join) })
+  const limits = options.limits ?? LIMITS_DEFAULT
+  const live = createLive({
+    nowMs,
+    onFault,
+    limits,
+    admit: (hello, join) => admit(parts, hello, join),
+  })
   const parts: Parts = {
     store,
     vaults,
@@ -70,10 +81,13 @@ export function createRemote(options: RemoteOptions): Remote {
     verify,
     origins: [...new Set(options.origins.map(parseOrigin))],
     registration,
-    limits: options.limits ?? LIMITS_DEFAULT,
+    limits,
+    strangers: createStrangers({ nowMs, limits }),
+    ...createPushRates(nowMs, limits),
     nowMs,
     random,
   }
+  const sweep = createHistorySweep(parts)
   let isGoingDown = false
   const app = createApp({
     ...parts,
@@ -85,7 +99,26 @@ export function createRemote(options: RemoteOptions): Remote {
     isGoingDown = true
     live.close()
   }
-  return { app, live, drain, close: () => live.close() }
+  const beat = (): void => {
+    live.beat()
+    if (!isGoingDown) sweep.beat().catch(onFault)
+  }
+  return { app, live, beat, drain, close: () => live.close() }
+}
+
+/** So many seconds' worth may come at once after a pause. */
+const BURST_SECONDS = 10
+
+function createPushRates(
+  nowMs: () => number,
+  { rates }: RemoteLimits,
+): Pick<Parts, 'pushes' | 'pushedBytes'> {
+  const rateOf = (perSecond: number, what: string) =>
+    createRate({ nowMs, perSecond, burst: perSecond * BURST_SECONDS, what })
+  return {
+    pushes: rateOf(rates.pushesPerSecond, 'pushes to this vault'),
+    pushedBytes: rateOf(rates.pushBytesPerSecond, 'bytes pushed to this vault'),
+  }
 }
 
 /** The checks of a data request, and the join, in one section: nothing is committed in between. */

@@ -2,7 +2,7 @@
  * The smallest app that does what an app does: what scripts/bundle-size.mjs measures, and the page
  * that shows what is loaded when.
  */
-import { createVault, openVault, restoreVault } from '@blindcopy/client'
+import { createVault, joinVault, openVault, restoreBackup, restoreVault } from '@blindcopy/client'
 
 const app = {
   async create(path: string, remote: string, passphrase?: string) {
@@ -24,4 +24,9 @@ const app = {
   },
 }
 
-Object.assign(globalThis, { app, isReady: true })
+const rarely = { openVault, joinVault, restoreVault, restoreBackup }
+
+export type App = typeof app
+export type Rarely = typeof rarely
+
+Object.assign(globalThis, { app, rarely, isReady: true })

@@ -8,7 +8,13 @@ import { existsSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from 'playwright-core'
 import { build } from 'vite'
 import { expect } from 'vitest'
 
@@ -34,7 +40,7 @@ export type Pages = {
   /** Of the site, with a slash at its end. */
   readonly origin: string
   /** Another profile: it shares no storage with the others. */
-  newContext(): Promise<BrowserContext>
+  newContext(options?: BrowserContextOptions): Promise<BrowserContext>
   /** A profile that stands in a folder, in a browser of its own: it can be killed and come back. */
   newProfile(folder: string): Promise<BrowserContext>
   /** Opens the site in a tab and waits until its script has run. */
@@ -56,7 +62,7 @@ export async function serveScripts(scripts: ReadonlyMap<string, string>): Promis
   const browser = await chromium.launch(LAUNCH)
   return {
     origin,
-    newContext: () => browser.newContext(),
+    newContext: (options) => browser.newContext(options),
     newProfile: (folder) => chromium.launchPersistentContext(folder, LAUNCH),
     open: (context) => open(context, origin),
     grantPersistence: (context) => grantPersistence(browser, context, origin),

@@ -16,13 +16,16 @@ export type KitPage = {
   readonly code: readonly (readonly boolean[])[]
 }
 
-/** What there is to say of names and addresses takes a few lines of the sheet, never a second. */
+/** What there is to say of names and addresses takes a few lines (in any script; `.names` cuts what
+ * is wider still), never a second sheet. */
 const NAMES_MAX = 5
 const NAME_CHARACTERS_MAX = 24
 const SHORT_ADDRESS_CHARACTERS_MAX = 80
 
+/** Never dark: a code that is turned to white on black does not scan. */
 const STYLE = `
 @page { margin: 10mm 12mm }
+:root { color-scheme: only light }
 * { box-sizing: border-box }
 body { color: #000; background: #fff; max-width: 186mm; margin: 8mm auto;
   font: 10pt/1.35 system-ui, "Helvetica Neue", Arial, sans-serif }
@@ -38,21 +41,38 @@ header p { margin: 0 }
 .phrase { display: flex; gap: 7mm; align-items: flex-start }
 .phrase > div:first-child { flex: 1 }
 .words { list-style: none; display: grid; grid-template-columns: repeat(4, 1fr);
-  gap: 0.8mm 2mm; margin: 0; padding: 0 }
+  gap: 1mm 2mm; margin: 0; padding: 0 }
 .words li { border-bottom: 0.2mm solid #000; padding: 0.6mm 0; white-space: nowrap;
-  font: 11pt/1.3 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace }
+  font: 12pt/1.3 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace }
 .words b { display: inline-block; width: 6mm; font: 8pt system-ui, sans-serif }
 .code { width: 50mm; flex: none; font-size: 8pt; line-height: 1.3 }
 .code svg { display: block; width: 50mm; height: 50mm; margin: -3mm 0 0 }
-dl { display: grid; grid-template-columns: 26mm 1fr; gap: 0.8mm 3mm; margin: 0 }
+dl { display: grid; grid-template-columns: 26mm 1fr; gap: 0.8mm 3mm; margin: 0;
+  align-items: baseline }
 dd { margin: 0; overflow-wrap: anywhere }
 code { font: 9.5pt ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace }
 .long { font-size: 8pt }
-@media print { ol code { white-space: nowrap } }
+.names { max-height: 4.05em; overflow: hidden }
+ol code { white-space: nowrap }
 ol { margin: 0; padding-left: 5mm }
 li { margin: 0 0 0.6mm }
 .write { display: grid; grid-template-columns: 3fr 2fr; gap: 0 8mm }
 .write p { border-bottom: 0.2mm solid #000; padding-top: 6mm; font-size: 9pt }
+@media screen and (max-width: 760px) {
+  body { margin: 5mm; font-size: 12pt }
+  header, .phrase { display: block }
+  .words { grid-template-columns: repeat(auto-fill, minmax(34mm, 1fr)) }
+  .words li { font-size: 14pt }
+  .code { width: auto; font-size: 10pt }
+  .code svg { width: 100%; height: auto; max-width: 75mm; margin: 3mm auto 0 }
+  dl, .write { display: block }
+  dt { font-weight: bold }
+  dd { margin-bottom: 1.5mm }
+  code { font-size: 10.5pt; overflow-wrap: anywhere }
+  ol { padding-left: 6mm }
+  ol code { white-space: normal }
+  ol code span { white-space: nowrap }
+}
 `
 
 /** The person reads what it says, so whatever turns or hides text is shown as a dot. */
@@ -142,7 +162,7 @@ function placeOf({ vaultId, remote, deviceNames }: KitPage): string {
 <dl>
 <dt>Remote</dt><dd><code${isLong ? ' class="long"' : ''}>${escapeText(remote)}</code></dd>
 <dt>Vault</dt><dd><code>${escapeText(vaultId)}</code></dd>
-<dt>Devices then</dt><dd>${escapeText(namesOf(deviceNames))}</dd>
+<dt>Devices then</dt><dd class="names">${escapeText(namesOf(deviceNames))}</dd>
 </dl>`
 }
 
@@ -160,16 +180,23 @@ function namesOf(names: readonly string[]): string {
   return text === '' ? 'none' : text
 }
 
+/** What is typed is never broken inside of an option. */
+const typed = (command: string): string =>
+  `<code>${command
+    .split(' ')
+    .map((part) => `<span>${part}</span>`)
+    .join(' ')}</code>`
+
 const STEPS = `<h2>When every device is lost</h2>
 <ol>
 <li>Install Blindcopy on any computer, from where you first got it (below). Nobody who helps you
 needs to see the words.</li>
-<li>Open a terminal and run <code>blindcopy restore --vault my-vault --remote ADDRESS</code> with
+<li>Open a terminal and run ${typed('blindcopy restore --vault my-vault --remote ADDRESS')} with
 the address of the remote above. Type the 24 words when it asks for them. It says which word it does
 not know, and you may try as often as you like.</li>
 <li>If the remote is gone as well, take your latest backup file and any remote, old or new:
-<code>blindcopy backup restore FILE --vault my-vault --remote ADDRESS</code></li>
-<li><code>blindcopy list --vault my-vault</code> shows what came back.</li>
+${typed('blindcopy backup restore FILE --vault my-vault --remote ADDRESS')}</li>
+<li>${typed('blindcopy list --vault my-vault')} shows what came back.</li>
 </ol>
 <h2>When somebody may have seen this page</h2>
 <p>The words cannot be changed. Make a new vault, with words of its own, move your records there

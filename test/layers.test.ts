@@ -103,7 +103,10 @@ describe('checkLayers', () => {
       ['hono', 'packages/remote/src/app.ts', 'packages/client/src/a.ts'],
       ['@hono/node-server', 'packages/remote/src/node.ts', 'apps/cli/src/a.ts'],
       ['ws', 'packages/client/src/node/node-socket.ts', 'packages/client/src/socket.ts'],
-      ['ws', 'packages/remote/src/node.ts', 'packages/remote/src/app.ts'],
+      ['ws', 'packages/remote/src/node-live.ts', 'packages/remote/src/app.ts'],
+      ['pino', 'packages/remote/src/node-log.ts', 'packages/remote/src/app.ts'],
+      ['ipaddr.js', 'packages/remote/src/address.ts', 'packages/remote/src/app.ts'],
+      ['smol-toml', 'apps/cli/src/serve/settings-file.ts', 'apps/cli/src/kit.ts'],
       ['commander', 'apps/cli/src/main.ts', 'packages/client/src/a.ts'],
       ['cli-progress', 'apps/cli/src/a/b.ts', 'apps/web/src/a.ts'],
     ])('keeps %s in %s and out of %s', (specifier, inside, outside) => {

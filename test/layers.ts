@@ -61,7 +61,13 @@ const FUNNELS: readonly { readonly name: RegExp; readonly where: RegExp }[] = [
   { name: /^level$/, where: /^packages\/secondary\/src\/level-store\.ts$/ },
   { name: /^(abstract|classic|browser)-level$/, where: /^$/ },
   { name: /^(hono|@hono\/.*)$/, where: /^packages\/remote\// },
-  { name: /^ws$/, where: /^packages\/(remote\/src\/node|client\/src\/node\/node-socket)\.ts$/ },
+  {
+    name: /^ws$/,
+    where: /^packages\/(remote\/src\/node-live|client\/src\/node\/node-socket)\.ts$/,
+  },
+  { name: /^pino$/, where: /^packages\/remote\/src\/node-log\.ts$/ },
+  { name: /^ipaddr\.js$/, where: /^packages\/remote\/src\/address\.ts$/ },
+  { name: /^smol-toml$/, where: /^apps\/cli\/src\/serve\// },
   { name: /^(commander|cli-progress)$/, where: /^apps\/cli\// },
 ]
 

@@ -23,6 +23,7 @@ import {
   random,
   record,
 } from './remote.fixture.ts'
+import { HEADER_REQUEST_ID } from './request-id.ts'
 import { createSections } from './section.ts'
 
 describe('every answer', () => {
@@ -62,12 +63,56 @@ describe('every answer', () => {
     await device.push([id, [[makeEnvelope({ recordId: record(1), timestamp: id })]]])
     await device.get('/v1/keychain?from=1')
     await device.get(`/v1/${device.token}`)
+    const same = { requestId: expect.any(String), ms: 0, address: undefined }
+    const empty = { ...same, code: undefined, bodyBytes: 0 }
     expect(lines.slice(-3)).toEqual([
-      { method: 'POST', route: '/v1/push', status: 200, ms: 0 },
-      { method: 'GET', route: '/v1/keychain', status: 200, ms: 0 },
-      { method: 'GET', route: '*', status: 404, ms: 0 },
+      { ...empty, method: 'POST', route: '/v1/push', status: 200 },
+      { ...empty, method: 'GET', route: '/v1/keychain', status: 200 },
+      { ...empty, method: 'GET', route: '*', status: 404, code: 'not-found' },
     ])
     expect(chain.entries.length).toBe(3)
+  })
+
+  it('has an id of its own, in its answer and in the log', async () => {
+    const lines: RequestLine[] = []
+    const { remote } = openBench({ log: (line) => lines.push(line) })
+    const asked = ['/healthz', '/v1/live', '/nowhere']
+    const ids = []
+    for (const path of asked) ids.push((await ask(remote.app, path)).headers.get(HEADER_REQUEST_ID))
+    expect(lines.map(({ requestId }) => requestId)).toEqual(ids)
+    expect(lines.map(({ code }) => code)).toEqual([undefined, 'malformed', 'not-found'])
+    expect(new Set(ids).size).toBe(3)
+  })
+
+  it('is told from where it came, and how large it is said to be, as whoever runs it knows', async () => {
+    const lines: RequestLine[] = []
+    const { remote } = openBench({ log: (line) => lines.push(line) })
+    const headers = { 'Content-Length': '3' }
+    const init = { method: 'POST', headers, body: 'abc' }
+    await remote.app.request('/v1/challenge', init, { address: '192.0.2.7' })
+    expect(lines).toMatchObject([{ address: '192.0.2.7', bodyBytes: 3, status: 400 }])
+  })
+
+  it('is told with its id when it is a fault of ours', async () => {
+    const faults: unknown[][] = []
+    const { bench, device } = await openVault({ onFault: (...fault) => faults.push(fault) })
+    await bench.store.close()
+    const answer = await device.post('/v1/records', { ids: [record(1)] })
+    expect(answer.problem?.code).toBe('internal')
+    const [first] = faults
+    expect(first).toEqual([expect.any(Error), answer.headers.get(HEADER_REQUEST_ID)])
+  })
+
+  it('is refused while the remote goes down, but for the one that asks whether it lives', async () => {
+    const { remote } = openBench()
+    remote.drain()
+    for (const path of ['/v1/capabilities', '/readyz', '/nowhere']) {
+      const answer = await ask(remote.app, path)
+      expect([answer.status, answer.problem?.code]).toEqual([503, 'busy'])
+      expect(answer.headers.get('Retry-After')).toBe('5')
+      expect(answer.headers.get(HEADER_REQUEST_ID)).not.toBeNull()
+    }
+    expect((await ask(remote.app, '/healthz')).status).toBe(200)
   })
 })
 

@@ -52,9 +52,9 @@ import {
 } from '@blindcopy/protocol'
 import { type Context, Hono } from 'hono'
 import { cors } from 'hono/cors'
-import { routePath } from 'hono/route'
+import { matchedRoutes } from 'hono/route'
 import { requestAddress } from './address.ts'
-import { type BodyBounds, createBodyBudget, withBody } from './body.ts'
+import { type BodyBounds, type BodyBudget, createBodyBudget, withBody } from './body.ts'
 import { streamChanges } from './changes.ts'
 import { putCheckpoint, readCheckpoints } from './checkpoints.ts'
 import { createVault } from './creation.ts'
@@ -62,6 +62,8 @@ import { readHistory } from './history.ts'
 import { appendToKeychain } from './keychain-append.ts'
 import { entriesFrom } from './keychain-log.ts'
 import { routeMailboxes } from './mailbox-routes.ts'
+import type { Observation } from './observe/observe.ts'
+import { routeObservation } from './observe/routes.ts'
 import type { Parts } from './parts.ts'
 import { checkPosition } from './position.ts'
 import { goingDown, isFault, problemResponse, refusalCodeOf } from './problem.ts'
@@ -90,16 +92,18 @@ export type RequestLine = {
   readonly bodyBytes: number
 }
 
-export type AppParts = Parts & {
-  readonly log: (line: RequestLine) => void
-  readonly onFault: (error: unknown, requestId?: string) => void
-  /** No new work is begun then. */
-  readonly isGoingDown: () => boolean
-}
+export type AppParts = Parts &
+  Observation & {
+    readonly log: (line: RequestLine) => void
+    readonly onFault: (error: unknown, requestId?: string) => void
+    /** No new work is begun then. */
+    readonly isGoingDown: () => boolean
+  }
 
 /**
  * Bodies that may be held at once, beside those of members, which have a limit of their own: so that
- * strangers crowd out no member. Those of logins are apart from keychains, of which three that never end would fill all room.
+ * strangers crowd out no member. Those of logins are apart from keychains, of which three that never
+ * end would fill all room.
  */
 const KEYCHAIN_BODIES_BYTES_MAX = 192 * 1024 * 1024
 const LOGIN_BODIES_BYTES_MAX = 16 * 1024 * 1024
@@ -117,8 +121,11 @@ export function createApp(parts: AppParts): Hono {
     if (context.error !== undefined && isFault(context.error)) {
       parts.onFault(context.error, requestId)
     }
-    parts.log({ requestId, ...factsOf(context), ms: nowMs - startMs })
+    const line = { requestId, ...factsOf(context), ms: nowMs - startMs }
+    parts.metrics.requested(line)
+    parts.log(line)
   })
+  routeObservation(app, parts)
   app.use(
     '*',
     cors({
@@ -135,18 +142,17 @@ export function createApp(parts: AppParts): Hono {
       maxAge: 86_400,
     }),
   )
-  app.use('*', async function refuseNewWork(context, next) {
-    // It lives as long as what is under way.
-    if (parts.isGoingDown() && context.req.path !== '/healthz') throw goingDown()
+  app.use('*', async function refuseNewWork(_context, next) {
+    if (parts.isGoingDown()) throw goingDown()
     await next()
   })
   app.use('/v1/*', async function checkVersion(context, next) {
     checkProtocolHeader(context.req.raw.headers)
     await next()
   })
-  routeHealth(app, parts)
-  routeStrangers(app, parts)
-  routeMembers(app, parts)
+  const budgets = createBudgets(parts)
+  routeStrangers(app, parts, budgets)
+  routeMembers(app, parts, budgets)
   routeMailboxes(app, parts)
   app.notFound(() => problemResponse(new ProtocolError('not-found', 'there is no such route')))
   app.onError(problemResponse)
@@ -167,31 +173,23 @@ function factsOf(context: Context): Omit<RequestLine, 'requestId' | 'ms'> {
 
 /** Of a request that no route took, only that. */
 function routeOf(context: Context): string {
-  const route = routePath(context, -1)
-  return route.includes('*') ? '*' : route
+  const own = matchedRoutes(context).findLast(({ path }) => !path.includes('*'))
+  return own?.path ?? '*'
 }
 
-function routeHealth(app: Hono, { store }: AppParts): void {
-  app.get('/healthz', (context) => context.json({ status: 'ok' }))
-  app.get('/readyz', async (context) => {
-    try {
-      await store.get(new Uint8Array(1))
-      return context.json({ status: 'ready' })
-    } catch {
-      return context.json({ status: 'unavailable' }, 503)
-    }
-  })
+type Budgets = { readonly [Of in 'members' | 'keychains' | 'logins']: BodyBudget }
+
+function createBudgets({ limits, metrics }: AppParts): Budgets {
+  const members = createBodyBudget(limits.bodyBytesMax)
+  const keychains = createBodyBudget(KEYCHAIN_BODIES_BYTES_MAX)
+  const logins = createBodyBudget(LOGIN_BODIES_BYTES_MAX)
+  metrics.watch({ bodyBytes: () => members.held() + keychains.held() + logins.held() })
+  return { members, keychains, logins }
 }
 
-function routeStrangers(app: Hono, parts: AppParts): void {
-  const login: BodyBounds = {
-    bytesMax: LOGIN_BYTES_MAX,
-    budget: createBodyBudget(LOGIN_BODIES_BYTES_MAX),
-  }
-  const chain: BodyBounds = {
-    bytesMax: KEYCHAIN_BYTES_MAX + REQUEST_BYTES_MAX,
-    budget: createBodyBudget(KEYCHAIN_BODIES_BYTES_MAX),
-  }
+function routeStrangers(app: Hono, parts: AppParts, { keychains, logins }: Budgets): void {
+  const login: BodyBounds = { bytesMax: LOGIN_BYTES_MAX, budget: logins }
+  const chain: BodyBounds = { bytesMax: KEYCHAIN_BYTES_MAX + REQUEST_BYTES_MAX, budget: keychains }
 
   app.get('/v1/capabilities', () =>
     cborResponse(Capabilities, {
@@ -217,7 +215,7 @@ function routeStrangers(app: Hono, parts: AppParts): void {
   app.post('/v1/session', (context) =>
     asStranger(context, login, async (body) => {
       const request = parseMessage(SessionRequest, body)
-      return cborResponse(SessionAnswer, await beginSession(parts, request))
+      return cborResponse(SessionAnswer, await countLogin(parts, beginSession(parts, request)))
     }),
   )
   app.post('/v1/vaults', (context) =>
@@ -231,8 +229,19 @@ function routeStrangers(app: Hono, parts: AppParts): void {
 const callerOf = (parts: AppParts, { req }: Context): Promise<Caller> =>
   authorize(parts, req.raw.headers.get('Authorization') ?? undefined)
 
-function routeMembers(app: Hono, parts: AppParts): void {
-  const budget = createBodyBudget(parts.limits.bodyBytesMax)
+/** A login that fails for a reason of ours, or that waits for its turn, is neither. */
+async function countLogin<T>({ metrics }: AppParts, login: Promise<T>): Promise<T> {
+  try {
+    const answer = await login
+    metrics.loggedIn(true)
+    return answer
+  } catch (error) {
+    if (error instanceof ProtocolError && error.code !== 'busy') metrics.loggedIn(false)
+    throw error
+  }
+}
+
+function routeMembers(app: Hono, parts: AppParts, { members: budget }: Budgets): void {
   const small: BodyBounds = { bytesMax: REQUEST_BYTES_MAX, budget }
   const append: BodyBounds = { bytesMax: KEYCHAIN_APPEND_BYTES_MAX, budget }
   const round: BodyBounds = { bytesMax: RECONCILE_BYTES_MAX, budget }
@@ -318,8 +327,10 @@ function routeCheckpoints(app: Hono, parts: AppParts, budget: BodyBounds['budget
   app.put('/v1/checkpoints', async (context) => {
     const { session } = await callerOf(parts, context)
     const position = parsePosition(context.req.raw.headers)
-    return withBody(context.req.raw, { bytesMax: CHECKPOINT_BYTES_MAX, budget }, async (body) =>
-      cborResponse(CheckpointAnswer, await putCheckpoint(parts, { session, position, body })),
-    )
+    return withBody(context.req.raw, { bytesMax: CHECKPOINT_BYTES_MAX, budget }, async (body) => {
+      const answer = await putCheckpoint(parts, { session, position, body })
+      parts.metrics.checkpointed()
+      return cborResponse(CheckpointAnswer, answer)
+    })
   })
 }

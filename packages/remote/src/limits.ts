@@ -35,6 +35,10 @@ export type RemoteLimits = {
   readonly bodyBytesMax: number
   /** Whoever sends and takes nothing for so long is cut off. */
   readonly silenceMs: number
+  /** How long the headers of a request may take to arrive. */
+  readonly headersMs: number
+  /** How long a body may take to arrive, and an answer to be fetched. */
+  readonly transferMs: number
   /** How long requests under way may take to end when the remote goes down. */
   readonly drainMs: number
 }
@@ -46,11 +50,14 @@ const DAY_MS = 24 * 60 * 60 * SECOND_MS
 export const LIMITS_DEFAULT: RemoteLimits = {
   quota: { bytesMax: 10 * 1024 * MIB, recordsMax: 10_000_000, devicesMax: 64 },
   history: { retentionMs: 30 * DAY_MS, bytesMax: 1024 * MIB },
-  rates: { pushesPerSecond: 50, pushBytesPerSecond: 32 * MIB, loginsPerMinute: 120 },
+  rates: { pushesPerSecond: 200, pushBytesPerSecond: 32 * MIB, loginsPerMinute: 120 },
   connectionsMax: 12_000,
   socketsMax: 10_000,
   socketsPerVaultMax: 256,
   bodyBytesMax: 512 * MIB,
   silenceMs: 120 * SECOND_MS,
+  headersMs: 15 * SECOND_MS,
+  // What 16 MiB take over a poor line.
+  transferMs: 300 * SECOND_MS,
   drainMs: 10 * SECOND_MS,
 }

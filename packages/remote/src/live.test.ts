@@ -1,14 +1,9 @@
 /** The live socket, with sockets made up here; node.test.ts does the same over a wire. */
 import { HASH_NONE, KeychainAppendAnswer, SESSION_TOKEN_MS } from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
+import { LIMITS_DEFAULT } from './limits.ts'
 import { FakeSocket, helloOf, joinSocket } from './live.fixture.ts'
-import {
-  HEARTBEAT_MS,
-  HELLO_BYTES_MAX,
-  HELLO_MS_MAX,
-  SOCKET_BUFFER_BYTES_MAX,
-  SOCKETS_PER_VAULT_MAX,
-} from './live.ts'
+import { HEARTBEAT_MS, HELLO_BYTES_MAX, HELLO_MS_MAX, SOCKET_BUFFER_BYTES_MAX } from './live.ts'
 import { Device, makeEnvelope, must, openTwo, openVault, random, record } from './remote.fixture.ts'
 
 async function pushOne(device: Device, number = 1) {
@@ -193,7 +188,7 @@ describe('a live socket is closed', () => {
 
   it('when its vault has too many', async () => {
     const { device } = await openVault()
-    for (let i = 0; i < SOCKETS_PER_VAULT_MAX; i++) await joinSocket(device)
+    for (let i = 0; i < LIMITS_DEFAULT.socketsPerVaultMax; i++) await joinSocket(device)
     const over = await joinSocket(device)
     expect(over.closed?.reason).toBe('too-many-requests')
   })

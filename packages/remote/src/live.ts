@@ -19,7 +19,9 @@ import {
   parseMessage,
   type VaultId,
 } from '@blindcopy/protocol'
+import type { RemoteLimits } from './limits.ts'
 import { type Committed, encodeCommitted, encodeLive, encodeRefusal } from './live-frame.ts'
+import { type Metrics, NO_METRICS, type SocketEnd } from './observe/metrics.ts'
 import { isFault, toRefusal } from './problem.ts'
 import { mustMember } from './session.ts'
 import type { Session } from './token.ts'
@@ -49,6 +51,9 @@ export type Live = {
   closeVault(vaultId: VaultId, why: ProtocolError): void
   beat(): void
   close(): void
+  /** Sockets that are open, of all vaults or joined to one. */
+  count(): number
+  countOf(vaultId: VaultId): number
 }
 
 /** Judges a hello inside the vault's section and calls `join` there. */
@@ -64,8 +69,6 @@ export const HEARTBEAT_MS = 25_000
 export const SOCKET_BUFFER_BYTES_MAX: number = 20 * 1024 * 1024
 /** What may wait in a socket that is still told of checkpoints. */
 export const CHECKPOINT_BUFFER_BYTES_MAX: number = 1024 * 1024
-export const SOCKETS_PER_VAULT_MAX = 256
-const SOCKETS_MAX = 10_000
 
 /** WebSocket close codes (RFC 6455 and its registry). */
 const CLOSE_GOING_AWAY = 1001
@@ -85,7 +88,8 @@ export type LiveParts = {
   readonly nowMs: () => number
   readonly admit: Admit
   readonly onFault: (error: unknown) => void
-  readonly socketsMax?: number
+  readonly metrics?: Pick<Metrics, 'socketClosed'>
+  readonly limits: Pick<RemoteLimits, 'socketsMax' | 'socketsPerVaultMax'>
 }
 
 export function createLive(parts: LiveParts): Live {
@@ -112,12 +116,12 @@ class LiveSockets implements Live {
       isClosed: false,
     }
     this.#connections.add(connection)
-    if (this.#connections.size > (this.#parts.socketsMax ?? SOCKETS_MAX)) {
+    if (this.#connections.size > this.#parts.limits.socketsMax) {
       this.#refuse(connection, tooMany('the remote has too many live sockets'), CLOSE_TRY_LATER)
     }
     return {
       receive: (frame) => this.#receive(connection, frame),
-      closed: () => this.#forget(connection),
+      closed: () => this.#forget(connection, 'left'),
     }
   }
 
@@ -159,6 +163,14 @@ class LiveSockets implements Live {
     for (const connection of this.#connections) this.#refuse(connection, why, CLOSE_GOING_AWAY)
   }
 
+  count(): number {
+    return this.#connections.size
+  }
+
+  countOf(vaultId: VaultId): number {
+    return this.#joinedByVault.get(formatHex(vaultId))?.size ?? 0
+  }
+
   /** A copy: sockets leave while it is walked. */
   #joinedOf(vaultId: VaultId): readonly Connection[] {
     return [...(this.#joinedByVault.get(formatHex(vaultId)) ?? [])]
@@ -188,7 +200,8 @@ class LiveSockets implements Live {
     const id = formatHex(session.vaultId)
     const joined = this.#joinedByVault.get(id) ?? new Set()
     if (connection.session === undefined) {
-      if (joined.size >= SOCKETS_PER_VAULT_MAX) throw tooMany('the vault has too many live sockets')
+      if (joined.size >= this.#parts.limits.socketsPerVaultMax)
+        throw tooMany('the vault has too many live sockets')
     } else if (!isSameHolder(connection.session, session)) {
       throw new ProtocolError('malformed', 'a live socket stays with the device that opened it')
     }
@@ -203,18 +216,21 @@ class LiveSockets implements Live {
       return
     }
     // No frame says so: it would wait behind all that this device does not fetch.
-    this.#forget(connection)
+    this.#forget(connection, 'too-slow')
     connection.socket.close(CLOSE_TRY_LATER, 'too slow')
   }
 
   #refuse(connection: Connection, why: ProtocolError, closeCode: number = CLOSE_POLICY): void {
     if (connection.isClosed) return
-    this.#forget(connection)
+    this.#forget(connection, why.code)
     connection.socket.send(encodeRefusal(why))
     connection.socket.close(closeCode, why.code)
   }
 
-  #forget(connection: Connection): void {
+  #forget(connection: Connection, why: SocketEnd): void {
+    // Whoever was refused is told of again when its socket is gone.
+    if (connection.isClosed) return
+    ;(this.#parts.metrics ?? NO_METRICS).socketClosed(why)
     connection.isClosed = true
     this.#connections.delete(connection)
     if (connection.session === undefined) return

@@ -5,6 +5,7 @@ import { Problem } from '@blindcopy/protocol'
 import { createMemoryStore } from '@blindcopy/secondary'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { RequestLine } from './app.ts'
+import { LIMITS_DEFAULT } from './limits.ts'
 import { type ServedRemote, serveRemote } from './node.ts'
 
 const faults: unknown[] = []
@@ -31,7 +32,7 @@ async function say(...pieces: readonly string[]): Promise<string> {
     registration: { mode: 'open' },
     onFault: (error) => faults.push(error),
     log: (line) => lines.take(line),
-    closeMsMax: 100,
+    limits: { ...LIMITS_DEFAULT, drainMs: 100 },
   })
   const socket = connect(served.port, '127.0.0.1')
   const chunks: Buffer[] = []

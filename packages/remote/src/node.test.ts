@@ -23,6 +23,7 @@ import {
 import { createMemoryStore, openLevelStore, type Store } from '@blindcopy/secondary'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
+import { LIMITS_DEFAULT } from './limits.ts'
 import { type ServedRemote, type ServeOptions, serveRemote, verifySignature } from './node.ts'
 import { bodyOf, makeChain, makeEnvelope, makeSigner, random, record } from './remote.fixture.ts'
 
@@ -199,7 +200,7 @@ describe('close', () => {
   })
 
   it('does not wait for ever for one that never ends', async () => {
-    const one = await serve({ closeMsMax: 50 })
+    const one = await serve({ limits: { ...LIMITS_DEFAULT, drainMs: 50 } })
     const socket = connect(one.port, '127.0.0.1')
     socket.on('error', () => {})
     await once(socket, 'connect')

@@ -2,23 +2,28 @@
  * Node: serves a remote over HTTP and WebSocket on Node, where clock, randomness, timers and
  * signature check become real.
  *
- *   listening ──close()──▶ no new connections, live sockets told ──requests end, or time is up──▶
- *   connections cut ──▶ store closed
+ *   listening ──close()──▶ nothing new begun (503), live sockets told ──requests end, or time is
+ *   up──▶ connections cut ──▶ store closed
  */
 import { createPublicKey, randomBytes, verify as verifyWithNode } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { ProtocolError, type VerifySignature } from '@blindcopy/protocol'
+import type { VerifySignature } from '@blindcopy/protocol'
 import type { Store } from '@blindcopy/secondary'
 import { getRequestListener } from '@hono/node-server'
-import { type WebSocket, WebSocketServer } from 'ws'
+import { clientAddress, TRUST_NONE, type Trust } from './address.ts'
 import type { RequestLine } from './app.ts'
-import { HELLO_BYTES_MAX, type Live } from './live.ts'
-import { answerBrokenRequests, refuseRequest, refuseSocket } from './node-refusal.ts'
+import { LIMITS_DEFAULT, type RemoteLimits } from './limits.ts'
+import { type LiveServer, serveLive } from './node-live.ts'
+import { answerBrokenRequests, refuseRequest } from './node-refusal.ts'
+import { countWork, type Work } from './node-work.ts'
 import { parseOrigin } from './origin.ts'
 import type { Registration } from './registration.ts'
 import { createRemote, type Remote } from './remote.ts'
+import { createRequestIds } from './request-id.ts'
+
+export { parseTrusted, TRUST_NONE, type Trust } from './address.ts'
+export { createLog, LOG_LEVELS, type Log, type LogLevel, type LogOptions } from './node-log.ts'
 
 export type ServeOptions = {
   /** Closed when the server is. */
@@ -31,49 +36,52 @@ export type ServeOptions = {
   /** Public addresses, beside those of this machine itself. */
   readonly origins?: readonly string[]
   readonly tokenKey?: Uint8Array
+  readonly limits?: RemoteLimits
+  /** Proxies whose word is taken on whom they speak for. */
+  readonly trust?: Trust
   readonly log?: (line: RequestLine) => void
-  readonly onFault?: (error: unknown) => void
-  /** How long requests under way may take to end when it is closed. */
-  readonly closeMsMax?: number
+  readonly onFault?: (error: unknown, requestId?: string) => void
+  /** A connection more than there may be was turned away. */
+  readonly onCrowd?: () => void
   readonly nowMs?: () => number
 }
 
 export type ServedRemote = {
   readonly url: string
   readonly port: number
-  /** Resolves when all is closed, the store included. Closing twice is no error. */
-  close(): Promise<void>
+  /**
+   * Resolves when all is closed, the store included, with the number of requests that were cut off.
+   * Closing twice is no error.
+   */
+  close(): Promise<number>
 }
 
 const BEAT_MS = 1000
-const CLOSE_MS_MAX = 5000
+const BEAT_MS_MIN = 50
+/** So that what is bounded in seconds ends in about that time. */
+const BEATS_A_SILENCE = 4
 const CLOSE_LOOK_MS = 20
-/** A reader that takes nothing for so long is gone; until then it pins a view of the store. */
-const SILENCE_MS_MAX = 2 * 60_000
-const LIVE_PATH = '/v1/live'
+/** What an answer that is on its way already may take when nothing else is under way. */
+const CLOSE_LAST_MS = 250
 const SERVER_OPTIONS = {
   maxHeaderSize: 8 * 1024,
-  headersTimeout: 15_000,
-  // The longest a body of 16 MiB may take over a poor line.
-  requestTimeout: 5 * 60_000,
   keepAliveTimeout: 30_000,
   // The adapter looks for it, and its refusal has a code.
   requireHostHeader: false,
 } as const
 
 export async function serveRemote(options: ServeOptions): Promise<ServedRemote> {
-  const { host = '127.0.0.1', port = 0 } = options
+  const { host = '127.0.0.1', port = 0, limits = LIMITS_DEFAULT } = options
   // A wrong one must show before anything listens.
   const origins = (options.origins ?? []).map(parseOrigin)
   let remote: Remote | undefined
-  const listener = getRequestListener(
+  const server = createBoundServer(limits, (request, { incoming }) => {
+    const address = addressOf(incoming, options.trust)
     // No request is taken up before the server listens, and then there is a remote.
-    (request) => remote?.app.fetch(request) ?? new Response(null, { status: 503 }),
-    { errorHandler: refuseRequest },
-  )
-  const server = createServer(SERVER_OPTIONS, listener)
-  answerBrokenRequests(server)
-  server.setTimeout(SILENCE_MS_MAX)
+    return remote?.app.fetch(request, { address }) ?? new Response(null, { status: 503 })
+  })
+  if (options.onCrowd !== undefined) server.on('drop', options.onCrowd)
+  const work = countWork(server, { uptimeMs, msMax: 2 * limits.transferMs })
   await listen(server, host, port)
   const { port: portTaken } = server.address() as AddressInfo
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${portTaken}`
@@ -82,30 +90,88 @@ export async function serveRemote(options: ServeOptions): Promise<ServedRemote> 
     origins: [`http://127.0.0.1:${portTaken}`, `http://localhost:${portTaken}`, url, ...origins],
     verify: verifySignature,
     nowMs: options.nowMs ?? Date.now,
-    random: (sizeBytes) => new Uint8Array(randomBytes(sizeBytes)),
+    random,
   })
-  const sockets = serveLive(server, remote.live)
-  const { live } = remote
-  const beat = setInterval(() => live.beat(), BEAT_MS)
-  beat.unref()
-  let closing: Promise<void> | undefined
-  const close = async (): Promise<void> => {
-    clearInterval(beat)
-    live.close()
-    sockets.close()
-    await closeServer(server, options.closeMsMax ?? CLOSE_MS_MAX)
-    for (const socket of sockets.clients) socket.terminate()
-    await options.store.close()
-  }
+  const sockets = serveSockets(server, remote, options)
+  const beat = startBeat({ remote, sockets, work, silenceMs: limits.silenceMs })
+  let closing: Promise<number> | undefined
+  const parts = { ...options, server, remote, sockets, work, beat, drainMs: limits.drainMs }
   return {
     url,
     port: portTaken,
     close: () => {
-      closing ??= close()
+      closing ??= close(parts)
       return closing
     },
   }
 }
+
+type FetchOfNode = (
+  request: Request,
+  env: { readonly incoming: IncomingMessage },
+) => Response | Promise<Response>
+
+/** Slow heads, slow bodies, silence and crowds have their bounds here. */
+function createBoundServer(limits: RemoteLimits, fetch: FetchOfNode): Server {
+  const { headersMs, transferMs, silenceMs } = limits
+  const listener = getRequestListener((request, env) => fetch(request, env as never), {
+    errorHandler: refuseRequest,
+  })
+  const times = {
+    headersTimeout: headersMs,
+    requestTimeout: Math.max(transferMs, headersMs),
+    connectionsCheckingInterval: beatMsOf(headersMs),
+  }
+  const server = createServer({ ...SERVER_OPTIONS, ...times }, listener)
+  server.maxConnections = limits.connectionsMax
+  // A reader that takes nothing pins a view of the store until then.
+  server.setTimeout(silenceMs)
+  answerBrokenRequests(server)
+  return server
+}
+
+function serveSockets(server: Server, { live }: Remote, options: ServeOptions): LiveServer {
+  const nextRequestId = createRequestIds(random)
+  return serveLive(server, {
+    live,
+    uptimeMs,
+    silenceMs: (options.limits ?? LIMITS_DEFAULT).silenceMs,
+    onUpgrade: ({ request, status, code }) => {
+      const requestId = nextRequestId()
+      const address = addressOf(request, options.trust)
+      const facts = { method: 'GET', route: '/v1/live', ms: 0, bodyBytes: 0 }
+      options.log?.({ requestId, status, code, address, ...facts })
+      return requestId
+    },
+  })
+}
+
+function addressOf(request: IncomingMessage, trust: Trust = TRUST_NONE): string | undefined {
+  const forwardedFor = request.headers['x-forwarded-for']
+  return clientAddress({ forwardedFor, socketAddress: request.socket.remoteAddress }, trust)
+}
+
+function startBeat(parts: {
+  readonly remote: Remote
+  readonly sockets: LiveServer
+  readonly work: Work
+  readonly silenceMs: number
+}): NodeJS.Timeout {
+  const { remote, sockets, work, silenceMs } = parts
+  const timer = setInterval(() => {
+    remote.beat()
+    sockets.beat()
+    work.beat()
+  }, beatMsOf(silenceMs))
+  return timer.unref()
+}
+
+const beatMsOf = (boundMs: number): number =>
+  Math.min(BEAT_MS, Math.max(BEAT_MS_MIN, boundMs / BEATS_A_SILENCE))
+
+const uptimeMs = (): number => performance.now()
+
+const random = (sizeBytes: number): Uint8Array => new Uint8Array(randomBytes(sizeBytes))
 
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -117,10 +183,36 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   })
 }
 
-/** Stops listening at once; connections still busy when the time is up are cut. */
-function closeServer(server: Server, msMax: number): Promise<void> {
+type Closing = {
+  readonly server: Server
+  readonly remote: Remote
+  readonly sockets: LiveServer
+  readonly work: Work
+  readonly beat: NodeJS.Timeout
+  readonly store: Store
+  readonly drainMs: number
+}
+
+async function close(parts: Closing): Promise<number> {
+  const { server, remote, sockets, work, drainMs } = parts
+  clearInterval(parts.beat)
+  work.stopCounting()
+  sockets.refuse()
+  remote.drain()
+  const cutOff = await work.ended(drainMs)
+  await closeServer(server, sockets, cutOff === 0 ? Math.min(CLOSE_LAST_MS, drainMs) : 0)
+  await parts.store.close()
+  return cutOff
+}
+
+/** Stops listening at once; connections still there when the time is up are cut. */
+function closeServer(server: Server, sockets: LiveServer, msMax: number): Promise<void> {
   return new Promise((resolve) => {
-    const cut = setTimeout(() => server.closeAllConnections(), msMax)
+    const cut = setTimeout(() => {
+      server.closeAllConnections()
+      // They are no connections of the server's any more, yet it waits for them.
+      sockets.terminate()
+    }, msMax)
     // One that was busy at first waits for a next request unless it is looked at again.
     const look = setInterval(() => server.closeIdleConnections(), CLOSE_LOOK_MS)
     server.close(() => {
@@ -130,45 +222,6 @@ function closeServer(server: Server, msMax: number): Promise<void> {
     })
     server.closeIdleConnections()
   })
-}
-
-function serveLive(server: Server, live: Live): WebSocketServer {
-  const sockets = new WebSocketServer({
-    noServer: true,
-    maxPayload: HELLO_BYTES_MAX,
-    perMessageDeflate: false,
-  })
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on('error', () => socket.destroy())
-    if (request.url !== LIVE_PATH) {
-      void refuseSocket(socket, new ProtocolError('not-found', 'nothing is live at that path'))
-      return
-    }
-    sockets.handleUpgrade(request, socket, head, (webSocket) => joinLive(webSocket, live))
-  })
-  sockets.on('wsClientError', (error, socket) => {
-    void refuseSocket(socket, new ProtocolError('malformed', `no WebSocket: ${error.message}`))
-  })
-  return sockets
-}
-
-function joinLive(socket: WebSocket, live: Live): void {
-  socket.binaryType = 'nodebuffer'
-  const connection = live.open({
-    send: (frame) => socket.send(frame),
-    close: (code, reason) => socket.close(code, reason),
-    get bufferedBytes() {
-      return socket.bufferedAmount
-    },
-  })
-  socket.on('message', (data, isBinary) => {
-    // Text is no hello: as an empty frame it is refused like any other that does not parse.
-    const frame = isBinary && Buffer.isBuffer(data) ? new Uint8Array(data) : new Uint8Array(0)
-    void connection.receive(frame)
-  })
-  socket.on('close', () => connection.closed())
-  // A broken or too long frame; `close` follows.
-  socket.on('error', () => {})
 }
 
 /** The fixed beginning of an Ed25519 public key in the form Node reads (RFC 8410, section 4). */

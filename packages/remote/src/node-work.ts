@@ -1,0 +1,68 @@
+/**
+ * Work on Node: the requests that are under way, so that a remote that goes down can wait for them,
+ * and that none lasts for ever.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+
+export type Work = {
+  /** Cuts off whoever has not fetched an answer in time. Called about once a second. */
+  beat(): void
+  /** Requests that begin from now on are not waited for; each ends its connection. */
+  stopCounting(): void
+  /** Resolves when nothing is under way, or after so long; with how many were left. */
+  ended(msMax: number): Promise<number>
+  readonly count: number
+}
+
+export type WorkOptions = {
+  /** Monotonic. */
+  readonly uptimeMs: () => number
+  /** From the headers of a request to the end of its answer. */
+  readonly msMax: number
+}
+
+export function countWork(server: Server, { uptimeMs, msMax }: WorkOptions): Work {
+  const startMsByAnswer = new Map<ServerResponse, number>()
+  const waiting = new Set<() => void>()
+  let isStopping = false
+  const begin = (_request: IncomingMessage, answer: ServerResponse): void => {
+    if (isStopping) {
+      answer.shouldKeepAlive = false
+      return
+    }
+    startMsByAnswer.set(answer, uptimeMs())
+    answer.once('close', () => {
+      startMsByAnswer.delete(answer)
+      if (startMsByAnswer.size === 0) for (const resolve of waiting) resolve()
+    })
+  }
+  // Before whoever answers it.
+  server.prependListener('request', begin)
+  return {
+    beat() {
+      const nowMs = uptimeMs()
+      for (const [answer, startMs] of startMsByAnswer) {
+        if (nowMs - startMs >= msMax) answer.socket?.destroy()
+      }
+    },
+    stopCounting() {
+      isStopping = true
+      for (const answer of startMsByAnswer.keys()) answer.shouldKeepAlive = false
+    },
+    ended(waitMsMax) {
+      if (startMsByAnswer.size === 0) return Promise.resolve(0)
+      return new Promise((resolve) => {
+        const done = (): void => {
+          clearTimeout(late)
+          waiting.delete(done)
+          resolve(startMsByAnswer.size)
+        }
+        const late = setTimeout(done, waitMsMax)
+        waiting.add(done)
+      })
+    },
+    get count() {
+      return startMsByAnswer.size
+    },
+  }
+}

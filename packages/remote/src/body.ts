@@ -12,6 +12,8 @@ export type BodyBudget = {
   /** Throws `busy` when there is no room; give back what was taken. */
   take(sizeBytes: number): void
   give(sizeBytes: number): void
+  /** What is held now. */
+  held(): number
 }
 
 export function createBodyBudget(bytesMax: number): BodyBudget {
@@ -28,6 +30,7 @@ export function createBodyBudget(bytesMax: number): BodyBudget {
     give(sizeBytes) {
       bytesHeld -= sizeBytes
     },
+    held: () => bytesHeld,
   }
 }
 

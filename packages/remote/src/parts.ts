@@ -8,6 +8,7 @@ import type { Challenges } from './challenge.ts'
 import type { RemoteLimits } from './limits.ts'
 import type { Live } from './live.ts'
 import type { Mailboxes } from './mailboxes.ts'
+import type { Metrics } from './observe/metrics.ts'
 import type { Rate } from './rates.ts'
 import type { Registration } from './registration.ts'
 import type { Strangers } from './strangers.ts'
@@ -28,6 +29,7 @@ export type Parts = {
   readonly origins: readonly string[]
   readonly registration: Registration
   readonly limits: RemoteLimits
+  readonly metrics: Metrics
   readonly strangers: Strangers
   /** By vault id. */
   readonly pushes: Rate

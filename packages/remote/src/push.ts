@@ -22,6 +22,7 @@ import {
 import type { RecordVersion } from '@blindcopy/secondary'
 import { keepSuperseded } from './history.ts'
 import { decodeLogEntry } from './log-entry.ts'
+import { tallyPush } from './observe/push-tally.ts'
 import type { Parts } from './parts.ts'
 import { beginSyncId, checkSyncId, isInLog, type Position } from './position.ts'
 import { plainDetails } from './problem.ts'
@@ -71,6 +72,7 @@ export async function push(parts: Parts, { session, position, body }: Pushed): P
       )
       parts.live.broadcast(drafted, draft.committed, session)
     }
+    parts.metrics.pushed(tallyPush({ transactions, repeats, verdicts }))
     return { verdicts }
   })
 }

@@ -14,6 +14,8 @@ import { createHistorySweep } from './history-sweep.ts'
 import { LIMITS_DEFAULT, type RemoteLimits } from './limits.ts'
 import { type Admit, createLive, type Live } from './live.ts'
 import { createMailboxes } from './mailboxes.ts'
+import { NO_METRICS } from './observe/metrics.ts'
+import { type ObserveOptions, observe } from './observe/observe.ts'
 import { parseOrigin } from './origin.ts'
 import type { Parts } from './parts.ts'
 import { beginSyncId, checkSyncId, isInLog } from './position.ts'
@@ -26,7 +28,7 @@ import { createSummaries } from './summaries.ts'
 import { createTokens, TOKEN_KEY_BYTES } from './token.ts'
 import { createVaults, mustVault } from './vaults.ts'
 
-export type RemoteOptions = {
+export type RemoteOptions = ObserveOptions & {
   readonly store: Store
   /** Plain Ed25519; `verifySignature` of the node subpath is one. */
   readonly verify: VerifySignature
@@ -61,6 +63,7 @@ export function createRemote(options: RemoteOptions): Remote {
   const { store, verify, registration, nowMs, random } = options
   const onFault = options.onFault ?? (() => {})
   const key = options.tokenKey ?? random(TOKEN_KEY_BYTES)
+  const metrics = options.metrics ?? NO_METRICS
   const commits = createCommits({ store })
   const vaults = createVaults(store, commits)
   const limits = options.limits ?? LIMITS_DEFAULT
@@ -68,6 +71,7 @@ export function createRemote(options: RemoteOptions): Remote {
     nowMs,
     onFault,
     limits,
+    metrics,
     admit: (hello, join) => admit(parts, hello, join),
   })
   const parts: Parts = {
@@ -82,6 +86,7 @@ export function createRemote(options: RemoteOptions): Remote {
     origins: [...new Set(options.origins.map(parseOrigin))],
     registration,
     limits,
+    metrics,
     strangers: createStrangers({ nowMs, limits }),
     ...createPushRates(nowMs, limits),
     nowMs,
@@ -91,6 +96,7 @@ export function createRemote(options: RemoteOptions): Remote {
   let isGoingDown = false
   const app = createApp({
     ...parts,
+    ...observe(parts, options),
     onFault,
     log: options.log ?? (() => {}),
     isGoingDown: () => isGoingDown,

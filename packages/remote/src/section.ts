@@ -10,6 +10,8 @@ import { ProtocolError } from '@blindcopy/protocol'
 export type Sections = {
   /** Runs the job when all earlier ones of the same key have ended, however they ended. */
   run<T>(key: string, job: () => Promise<T>): Promise<T>
+  /** Jobs that wait or are at work, of all keys together. */
+  count(): number
 }
 
 type Queue = { tail: Promise<unknown>; length: number }
@@ -18,6 +20,7 @@ const WAITING_MAX = 512
 
 export function createSections(): Sections {
   const queuesByKey = new Map<string, Queue>()
+  let jobs = 0
 
   async function run<T>(key: string, job: () => Promise<T>): Promise<T> {
     const queue = queuesByKey.get(key) ?? { tail: Promise.resolve(), length: 0 }
@@ -28,15 +31,17 @@ export function createSections(): Sections {
     }
     queuesByKey.set(key, queue)
     queue.length++
+    jobs++
     const result = queue.tail.then(job, job)
     queue.tail = result.catch(() => {})
     try {
       return await result
     } finally {
       queue.length--
+      jobs--
       if (queue.length === 0) queuesByKey.delete(key)
     }
   }
 
-  return { run }
+  return { run, count: () => jobs }
 }

@@ -37,6 +37,8 @@ export type Vaults = {
   forget(vaultId: VaultId): void
   /** Writes the batch and the vault's state as one, synced. Only inside `exclusively`. */
   commit(vault: Vault, batch: StoreOp[]): Promise<void>
+  /** Requests that wait for their vault or are at work in it. */
+  waiting(): number
 }
 
 /** What a vault weighs in memory: its keychain, parsed, and a little. */
@@ -76,6 +78,7 @@ export function createVaults(store: Store, commits: Commits = createCommits({ st
       }
       cache.set(id, vault)
     },
+    waiting: () => sections.count(),
   }
 }
 

@@ -1,0 +1,52 @@
+/**
+ * Observe: what the routes of observation need beside the parts of the remote, put together.
+ */
+import type { Parts } from '../parts.ts'
+import type { AdminToken } from './admin-gate.ts'
+import { type Census, createCensus } from './census.ts'
+import type { DiskUse, Metrics } from './metrics.ts'
+
+/** All of it may be absent: then nothing is counted and nothing shown. */
+export type ObserveOptions = {
+  /** Without one, or with an empty one, there are no numbers and no admin page. */
+  readonly adminToken?: AdminToken | undefined
+  readonly metrics?: Metrics
+  readonly disk?: () => Promise<DiskUse | undefined>
+  readonly version?: string
+  /** Others than this machine may reach it. */
+  readonly isExposed?: boolean
+}
+
+export type Observation = {
+  readonly adminToken: AdminToken | undefined
+  readonly census: Census
+  readonly disk: () => Promise<DiskUse | undefined>
+  readonly version: string
+  readonly startMs: number
+  readonly isExposed: boolean
+}
+
+export function observe(parts: Parts, options: ObserveOptions): Observation {
+  const { metrics, live, vaults, nowMs } = parts
+  const disk = options.disk ?? (async () => undefined)
+  const census = createCensus(parts)
+  metrics.watch({
+    sockets: () => live.count(),
+    waiting: () => vaults.waiting(),
+    disk,
+    // A store that does not answer must not take the other numbers away.
+    totals: () =>
+      census.read().then(
+        (counted) => counted?.totals,
+        () => undefined,
+      ),
+  })
+  return {
+    adminToken: options.adminToken,
+    census,
+    disk,
+    version: options.version ?? 'unknown',
+    startMs: nowMs(),
+    isExposed: options.isExposed ?? false,
+  }
+}

@@ -113,6 +113,7 @@ export function createApp(parts: AppParts): Hono {
   const nextRequestId = createRequestIds(parts.random)
   app.use('*', async function answerTime(context, next) {
     const startMs = parts.nowMs()
+    const startUptimeMs = parts.uptimeMs()
     const requestId = nextRequestId()
     await next()
     const nowMs = parts.nowMs()
@@ -122,7 +123,7 @@ export function createApp(parts: AppParts): Hono {
       parts.onFault(context.error, requestId)
     }
     const line = { requestId, ...factsOf(context), ms: nowMs - startMs }
-    parts.metrics.requested(line)
+    parts.metrics.requested({ ...line, ms: parts.uptimeMs() - startUptimeMs })
     parts.log(line)
   })
   routeObservation(app, parts)

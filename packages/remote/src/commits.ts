@@ -20,8 +20,19 @@ export type Commits = {
 
 export type CommitsParts = {
   readonly store: Pick<Store, 'write'>
-  /** Told of each write: how many batches shared it. */
-  readonly onWrite?: (write: { readonly batches: number; readonly ops: number }) => void
+  /** Monotonic, for how long writes take. */
+  readonly uptimeMs?: () => number
+  /** Told of each write that the disk has. */
+  readonly onWrite?: (write: Written) => void
+}
+
+export type Written = {
+  /** How many batches shared it. */
+  readonly batches: number
+  readonly ops: number
+  /** Of keys and values. */
+  readonly bytes: number
+  readonly ms: number
 }
 
 /** So that one write holds a bounded part of memory, and of the time of those who wait. */
@@ -35,7 +46,7 @@ type Waiting = {
   readonly failed: (error: unknown) => void
 }
 
-export function createCommits({ store, onWrite }: CommitsParts): Commits {
+export function createCommits({ store, uptimeMs, onWrite }: CommitsParts): Commits {
   const waiting: Waiting[] = []
   let lanesFree = LANES
 
@@ -43,10 +54,12 @@ export function createCommits({ store, onWrite }: CommitsParts): Commits {
     lanesFree--
     while (waiting.length > 0) {
       const group = takeGroup(waiting)
-      const ops = group.length === 1 ? group[0]?.batch : group.flatMap(({ batch }) => batch)
+      const ops = (group.length === 1 && group[0]?.batch) || group.flatMap(({ batch }) => batch)
+      const startMs = uptimeMs?.() ?? 0
       try {
-        await store.write(ops ?? [], { sync: true })
-        onWrite?.({ batches: group.length, ops: ops?.length ?? 0 })
+        await store.write(ops, { sync: true })
+        const ms = (uptimeMs?.() ?? 0) - startMs
+        onWrite?.({ batches: group.length, ops: ops.length, bytes: bytesOf(ops), ms })
         for (const { done } of group) done()
       } catch (error) {
         for (const { failed } of group) failed(error)
@@ -62,6 +75,12 @@ export function createCommits({ store, onWrite }: CommitsParts): Commits {
         if (lanesFree > 0) void writeAll()
       }),
   }
+}
+
+function bytesOf(ops: readonly StoreOp[]): number {
+  let bytes = 0
+  for (const op of ops) bytes += op.key.length + (op.type === 'put' ? op.value.length : 0)
+  return bytes
 }
 
 /** In the order they came, as many as go together, and always one. */

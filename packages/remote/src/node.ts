@@ -17,6 +17,8 @@ import { LIMITS_DEFAULT, type RemoteLimits } from './limits.ts'
 import { type LiveServer, serveLive } from './node-live.ts'
 import { answerBrokenRequests, refuseRequest } from './node-refusal.ts'
 import { countWork, type Work } from './node-work.ts'
+import { observeServer, type ServerObserveOptions } from './observe/node-observation.ts'
+import type { ObserveOptions } from './observe/observe.ts'
 import { parseOrigin } from './origin.ts'
 import type { Registration } from './registration.ts'
 import { createRemote, type Remote } from './remote.ts'
@@ -25,7 +27,7 @@ import { createRequestIds } from './request-id.ts'
 export { parseTrusted, TRUST_NONE, type Trust } from './address.ts'
 export { createLog, LOG_LEVELS, type Log, type LogLevel, type LogOptions } from './node-log.ts'
 
-export type ServeOptions = {
+export type ServeOptions = ServerObserveOptions & {
   /** Closed when the server is. */
   readonly store: Store
   readonly registration: Registration
@@ -85,14 +87,16 @@ export async function serveRemote(options: ServeOptions): Promise<ServedRemote> 
   await listen(server, host, port)
   const { port: portTaken } = server.address() as AddressInfo
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${portTaken}`
+  const observation = observeServer(server, { ...options, uptimeMs })
   remote = createRemote({
     ...options,
+    ...observation,
     origins: [`http://127.0.0.1:${portTaken}`, `http://localhost:${portTaken}`, url, ...origins],
     verify: verifySignature,
     nowMs: options.nowMs ?? Date.now,
     random,
   })
-  const sockets = serveSockets(server, remote, options)
+  const sockets = serveSockets(server, remote, { ...options, ...observation })
   const beat = startBeat({ remote, sockets, work, silenceMs: limits.silenceMs })
   let closing: Promise<number> | undefined
   const parts = { ...options, server, remote, sockets, work, beat, drainMs: limits.drainMs }
@@ -130,7 +134,11 @@ function createBoundServer(limits: RemoteLimits, fetch: FetchOfNode): Server {
   return server
 }
 
-function serveSockets(server: Server, { live }: Remote, options: ServeOptions): LiveServer {
+function serveSockets(
+  server: Server,
+  { live }: Remote,
+  options: ServeOptions & Pick<ObserveOptions, 'metrics'>,
+): LiveServer {
   const nextRequestId = createRequestIds(random)
   return serveLive(server, {
     live,
@@ -140,6 +148,7 @@ function serveSockets(server: Server, { live }: Remote, options: ServeOptions): 
       const requestId = nextRequestId()
       const address = addressOf(request, options.trust)
       const facts = { method: 'GET', route: '/v1/live', ms: 0, bodyBytes: 0 }
+      options.metrics?.requested({ status, code, ...facts })
       options.log?.({ requestId, status, code, address, ...facts })
       return requestId
     },

@@ -64,7 +64,8 @@ export function createRemote(options: RemoteOptions): Remote {
   const onFault = options.onFault ?? (() => {})
   const key = options.tokenKey ?? random(TOKEN_KEY_BYTES)
   const metrics = options.metrics ?? NO_METRICS
-  const commits = createCommits({ store })
+  const uptimeMs = options.uptimeMs ?? nowMs
+  const commits = createCommits({ store, uptimeMs, onWrite: metrics.commit })
   const vaults = createVaults(store, commits)
   const limits = options.limits ?? LIMITS_DEFAULT
   const live = createLive({

@@ -5,7 +5,39 @@ import { readdir, stat, statfs } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
-import type { DiskUse, Traffic } from './metrics.ts'
+import type { AdminToken } from './admin-gate.ts'
+import { type DiskUse, NO_METRICS, type Traffic } from './metrics.ts'
+import type { ObserveOptions } from './observe.ts'
+import { createPrometheus } from './prometheus.ts'
+
+export type ServerObserveOptions = {
+  /** Without one, or with an empty one, there is neither `/metrics` nor `/admin`. */
+  readonly adminToken?: AdminToken
+  /** Of the program, for the admin page. */
+  readonly version?: string
+  /** Where the store stands, to tell how large it is and what its disk has left. */
+  readonly dataFolder?: string
+}
+
+/** What a remote that is served by this server is observed by. */
+export function observeServer(
+  server: Server,
+  options: ServerObserveOptions & {
+    readonly host?: string
+    readonly nowMs?: () => number
+    readonly uptimeMs: () => number
+  },
+): ObserveOptions {
+  const { adminToken, dataFolder, host = '127.0.0.1', uptimeMs } = options
+  const metrics = adminToken === undefined ? NO_METRICS : createPrometheus()
+  metrics.watch({ traffic: countTraffic(server) })
+  return {
+    metrics,
+    uptimeMs,
+    isExposed: !isLoopback(host),
+    ...(dataFolder === undefined ? {} : { disk: createDisk(dataFolder, uptimeMs) }),
+  }
+}
 
 /** Counts the bytes of every connection of a server, open or closed. */
 export function countTraffic(server: Server): () => Traffic {
@@ -38,11 +70,11 @@ const DEPTH_MAX = 4
 /** What a data folder takes, and what its disk has left. Undefined when it cannot be looked at. */
 export function createDisk(
   folder: string,
-  nowMs: () => number,
+  uptimeMs: () => number,
 ): () => Promise<DiskUse | undefined> {
   let last: { readonly ms: number; readonly use: Promise<DiskUse | undefined> } | undefined
   return () => {
-    const ms = nowMs()
+    const ms = uptimeMs()
     if (last === undefined || ms - last.ms >= DISK_FRESH_MS) {
       last = { ms, use: lookAt(folder).catch(() => undefined) }
     }
@@ -75,6 +107,6 @@ const fileBytes = (path: string): Promise<number> =>
     () => 0,
   )
 
-/** Whether anybody but this machine can reach what listens on this host. */
-export const isLoopback = (host: string): boolean =>
+/** Whether only this machine can reach what listens on this host. */
+const isLoopback = (host: string): boolean =>
   /^(127\.\d+\.\d+\.\d+|localhost|::1)$/.test(host)

@@ -15,6 +15,8 @@ export type ObserveOptions = {
   readonly version?: string
   /** Others than this machine may reach it. */
   readonly isExposed?: boolean
+  /** Monotonic, for how long things take; the clock of the remote when absent. */
+  readonly uptimeMs?: () => number
 }
 
 export type Observation = {
@@ -24,6 +26,7 @@ export type Observation = {
   readonly version: string
   readonly startMs: number
   readonly isExposed: boolean
+  readonly uptimeMs: () => number
 }
 
 export function observe(parts: Parts, options: ObserveOptions): Observation {
@@ -48,5 +51,6 @@ export function observe(parts: Parts, options: ObserveOptions): Observation {
     version: options.version ?? 'unknown',
     startMs: nowMs(),
     isExposed: options.isExposed ?? false,
+    uptimeMs: options.uptimeMs ?? nowMs,
   }
 }

@@ -10,11 +10,12 @@
  * They stand before what devices use, so that they answer while the remote goes down, and no other
  * origin of a browser may read them.
  */
-import { encodeUtf8, sha256 } from '@blindcopy/protocol'
+import { encodeUtf8, ProtocolError, sha256 } from '@blindcopy/protocol'
 import type { Context, Hono } from 'hono'
 import { addressBlock, requestAddress } from '../address.ts'
 import type { Parts } from '../parts.ts'
 import { createPenalties, type Penalties } from '../penalties.ts'
+import { goingDown, problemResponse } from '../problem.ts'
 import { judgeAdmission } from './admin-gate.ts'
 import { renderAdminPage } from './admin-page.ts'
 import { ADMIN_STYLE } from './admin-style.ts'
@@ -30,9 +31,8 @@ export function routeObservation(app: Hono, parts: ObservedParts): void {
   const penalties = createPenalties(parts)
   app.get('/healthz', (context) => context.json({ status: 'ok' }))
   app.get('/readyz', async (context) => {
-    const reason = await findUnreadiness(parts)
-    if (reason === undefined) return context.json({ status: 'ready' })
-    return context.json({ status: 'unavailable', reason }, 503)
+    const why = await findUnreadiness(parts)
+    return why === undefined ? context.json({ status: 'ready' }) : problemResponse(why)
   })
   app.get('/metrics', (context) =>
     behindToken({ ...parts, penalties }, context, async () => {
@@ -52,18 +52,18 @@ export function routeObservation(app: Hono, parts: ObservedParts): void {
   )
 }
 
-type Unreadiness = 'going-down' | 'store'
-
 async function findUnreadiness({
   store,
   isGoingDown,
-}: Pick<ObservedParts, 'store' | 'isGoingDown'>): Promise<Unreadiness | undefined> {
-  if (isGoingDown()) return 'going-down'
+}: Pick<ObservedParts, 'store' | 'isGoingDown'>): Promise<ProtocolError | undefined> {
+  if (isGoingDown()) return goingDown()
   try {
     await store.get(new Uint8Array(1))
     return undefined
   } catch {
-    return 'store'
+    return new ProtocolError('busy', 'the store does not answer', {
+      details: { retryAfterSeconds: 5 },
+    })
   }
 }
 

@@ -19,16 +19,25 @@ import {
 } from '@blindcopy/protocol'
 import { createMemoryStore } from '@blindcopy/secondary'
 import { expect, it } from 'vitest'
-import { behaveHonestly, flip } from '../hostile/adversary.ts'
+import {
+  behaveHonestly,
+  type EndFrame,
+  exchange,
+  flip,
+  rewriteHistory,
+} from '../hostile/adversary.ts'
 import { refusal } from '../simulation/world.ts'
 import {
   expectSame,
   type Held,
   idOf,
+  insideOf,
   join,
   keysOf,
   makeFleet,
   put,
+  reasonsOf,
+  sealAs,
   storedChain,
   syncAll,
   textOf,
@@ -126,6 +135,33 @@ it('stops writing where its wrap is spoiled, reads on, and goes on after another
   expect(await now.vault.quarantined()).toEqual([])
   await put(now.vault, 'x', 'y')
   await expectSame([first, now])
+})
+
+it('takes nothing late that comes while the keys are lacking', async () => {
+  const { world, held } = await makeFleet(7104, 4)
+  const [first, victim, hostile, other] = held as [Held, Held, Held, Held]
+  await beginSpoiled(hostile, (payload) => spoilFor(victim, payload))
+  // Sealed with the second key, and held back until the third has begun.
+  const inside = await insideOf(hostile)
+  expect(inside.keyring.newestEpoch).toBe(2)
+  const forged = sealAs(world, inside, { key: 'late', text: 'forged' })
+  await other.vault.sync.once()
+  await beginSpoiled(other, (payload) => spoilFor(victim, payload))
+  await first.vault.sync.once()
+  rewriteHistory(victim.device, (frames) => {
+    const end = frames[frames.length - 1] as EndFrame
+    return [...frames.slice(0, -1), [0, 0, end[2], null, [forged], new Uint8Array(0)], end]
+  })
+  await exchange(victim.vault)
+  expect(victim.vault.keys.status().trouble).toBe('key-mismatch')
+  expect(await reasonsOf(victim)).toEqual(['late-old-epoch'])
+  behaveHonestly(victim.device)
+  await first.vault.keys.revoke([idOf(hostile), idOf(other)])
+  await syncAll([first, victim])
+  expect(victim.vault.keys.status()).toMatchObject({ epoch: 4, trouble: null })
+  expect(await textOf(victim.vault, 'late')).toBeUndefined()
+  await put(victim.vault, 'a', 'b')
+  await expectSame([first, victim])
 })
 
 it('goes on live, without a restart', async () => {

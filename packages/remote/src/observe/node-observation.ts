@@ -12,7 +12,7 @@ import { createPrometheus } from './prometheus.ts'
 
 export type ServerObserveOptions = {
   /** Without one, or with an empty one, there is neither `/metrics` nor `/admin`. */
-  readonly adminToken?: AdminToken
+  readonly adminToken?: AdminToken | undefined
   /** Of the program, for the admin page. */
   readonly version?: string
   /** Where the store stands, to tell how large it is and what its disk has left. */
@@ -108,5 +108,4 @@ const fileBytes = (path: string): Promise<number> =>
   )
 
 /** Whether only this machine can reach what listens on this host. */
-const isLoopback = (host: string): boolean =>
-  /^(127\.\d+\.\d+\.\d+|localhost|::1)$/.test(host)
+const isLoopback = (host: string): boolean => /^(127\.\d+\.\d+\.\d+|localhost|::1)$/.test(host)

@@ -45,7 +45,7 @@ const isKept = ({ history }: RemoteLimits): boolean =>
 
 /** Moves what a push supersedes into the history; inside the vault's section, before the commit. */
 export async function keepSuperseded(parts: Parts, draft: PushDraft): Promise<void> {
-  if (!isKept(parts.limits) || draft.lost.length === 0) return
+  if (!isKept(parts.limits)) return
   const roomBytes = roomFor(parts.limits, draft.vault.state, draft.bytes)
   const kept = withinBytes(draft.lost, Math.min(roomBytes, MOVED_BYTES_MAX))
   for (let first = 0; first < kept.length; first += READ_AT_ONCE) {

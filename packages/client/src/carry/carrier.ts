@@ -18,7 +18,7 @@ import { verifySignature } from '@blindcopy/vault'
 import { codeOf } from '../error.ts'
 import type { OpenArrival } from '../local/arrival.ts'
 import type { FileMeetings } from '../local/arrival-batch.ts'
-import { storeKeychain } from '../local/healing.ts'
+import { storeKeychain } from '../local/keychain-store.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import type { Membership } from '../vault/membership.ts'
 import { CarriedIntake } from './carried.ts'
@@ -97,7 +97,7 @@ export async function takeKeychain(
 ): Promise<void> {
   const { keychain } = membership
   const isNews = entries.some((entry) => !knowsEntry(keychain, parseKeychainEntry(entry).hash))
-  if (isNews) await storeKeychain(local.state, membership.take(entries))
+  if (isNews) await storeKeychain(local.state, membership.follower, entries)
 }
 
 /** Whether a member of the chain has signed this. */

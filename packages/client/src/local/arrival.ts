@@ -25,9 +25,10 @@ import {
   type Timestamp,
   transactionDigest,
 } from '@blindcopy/protocol'
-import { forwardKey, keychainKey, type StoreOp } from '@blindcopy/secondary'
+import { forwardKey } from '@blindcopy/secondary'
 import { ClientError } from '../error.ts'
 import { closedAfter } from './closed-epoch.ts'
+import type { TakeKeychain, TakenEntries } from './keychain-store.ts'
 import { ENVELOPE_BOUND_MIN, type QuarantineReason } from './quarantine.ts'
 import { isLater, isNone, type Row } from './row.ts'
 import type { RowBatch, Slot } from './row-batch.ts'
@@ -69,14 +70,6 @@ export type Opening =
 
 /** Opens an envelope with the keys of the vault. Never throws for what a remote can send. */
 export type OpenArrival = (envelope: Envelope) => Opening
-
-/**
- * Takes keychain entries as they come, so that what follows them opens, and returns them for
- * storing. Throws when they do not fit the pinned chain.
- */
-export type TakeKeychain = (
-  entries: readonly Uint8Array[],
-) => readonly { readonly index: number; readonly entry: Uint8Array }[]
 
 export type Arrival = {
   readonly recordId: RecordId
@@ -148,9 +141,9 @@ export type OpenedStep = {
 export function openSteps(
   steps: readonly LogStep[],
   options: { open: OpenArrival; takeKeychain: TakeKeychain; closedBelow: number },
-): { opened: OpenedStep[]; keychainOps: StoreOp[]; closedBelow: number } {
+): { opened: OpenedStep[]; taken: TakenEntries; closedBelow: number } {
   const opened: OpenedStep[] = []
-  const keychainOps: StoreOp[] = []
+  const taken: TakenEntries[number][] = []
   let { closedBelow } = options
   for (const step of steps) {
     if (step.type === 'transaction') {
@@ -158,11 +151,9 @@ export function openSteps(
       continue
     }
     closedBelow = closedAfter(step.entries, closedBelow)
-    for (const { index, entry } of options.takeKeychain(step.entries)) {
-      keychainOps.push({ type: 'put', key: keychainKey(index), value: entry })
-    }
+    taken.push(...options.takeKeychain(step.entries))
   }
-  return { opened, keychainOps, closedBelow }
+  return { opened, taken, closedBelow }
 }
 
 /** Whether an envelope is what was sealed, under a key that this device holds. */

@@ -20,16 +20,9 @@ import {
   TIMESTAMP_NONE,
   type Timestamp,
 } from '@blindcopy/protocol'
-import {
-  forwardKey,
-  keychainKey,
-  quarantineKey,
-  rowKey,
-  type Store,
-  versionKey,
-} from '@blindcopy/secondary'
+import { forwardKey, quarantineKey, rowKey, type Store, versionKey } from '@blindcopy/secondary'
 import { keepAcknowledged, logLoser, type Met, readMine } from './acknowledged.ts'
-import { type OpenArrival, type TakeKeychain, takeArrival } from './arrival.ts'
+import { type OpenArrival, takeArrival } from './arrival.ts'
 import { type FileMeetings, writeArrivals } from './arrival-batch.ts'
 import { type ConfirmedScan, scanConfirmed } from './confirmed-source.ts'
 import { putKeyedSet } from './keyed-set.ts'
@@ -38,8 +31,6 @@ import type { LocalState } from './local-state.ts'
 import { contextOf, readArrivals, unpark } from './pulled-log.ts'
 import { isLater, isNone, parseRow, type Row } from './row.ts'
 import { idText, type RowBatch, type Slot } from './row-batch.ts'
-
-export type TakenEntries = ReturnType<TakeKeychain>
 
 /** A version by its name. */
 export type NamedVersion = { readonly recordId: RecordId; readonly timestamp: Timestamp }
@@ -183,15 +174,6 @@ async function unconfirm(
 function fallbackOf({ confirmed, current, pending, base }: Row): Timestamp {
   const held = pending > 0 ? base : current
   return isLater(confirmed, held) ? held : TIMESTAMP_NONE
-}
-
-/** Entries of the keychain that were taken and came by another way than the log. */
-export async function storeKeychain(state: LocalState, taken: TakenEntries): Promise<void> {
-  if (taken.length === 0) return
-  const puts = taken.map(
-    ({ index, entry }) => ({ type: 'put', key: keychainKey(index), value: entry }) as const,
-  )
-  await state.run(() => state.writeOps(puts))
 }
 
 /** All is worked off: the cursor moves to the remote's log as it now is. */

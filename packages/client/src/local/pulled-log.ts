@@ -32,11 +32,11 @@ import {
   overlooks,
   releaseArrival,
   showConfirmed,
-  type TakeKeychain,
   takeArrival,
 } from './arrival.ts'
 import { type FileMeetings, TORN, writeArrivals } from './arrival-batch.ts'
 import { judgeEpochs } from './closed-epoch.ts'
+import { type KeychainFollower, putEntries } from './keychain-store.ts'
 import { versionText } from './lineage.ts'
 import type { QuarantinedVersion } from './local-reading.ts'
 import type { LocalState } from './local-state.ts'
@@ -44,10 +44,7 @@ import { deleteParked, type ParkedOp, type ParkedTransaction, putParked } from '
 import { isLater, isNone } from './row.ts'
 import { idText, type RowBatch, type Slot } from './row-batch.ts'
 
-export type LogReading = {
-  readonly open: OpenArrival
-  readonly takeKeychain: TakeKeychain
-}
+export type LogReading = KeychainFollower & { readonly open: OpenArrival }
 
 /**
  * Applies steps that follow the cursor. Throws `integrity`, and changes nothing, when they do not
@@ -62,12 +59,12 @@ export async function applyPulled(
   if (syncId === null) throw new ClientError('integrity', 'there is no SyncId yet')
   const position = followLog(before, steps)
   const steppedInto = { ...options, closedBelow: state.closedBelow }
-  const { opened: unjudged, keychainOps, closedBelow } = openSteps(steps, steppedInto)
+  const { opened: unjudged, taken, closedBelow } = openSteps(steps, steppedInto)
   const ids = unjudged.flatMap((step) => step.arrivals.map(({ recordId }) => recordId))
   const batch = await state.readRows(ids)
   const opened = unjudged.map((step) => ({ ...step, arrivals: judgeEpochs(batch, step) }))
   const arrivals = opened.flatMap((step) => step.arrivals)
-  batch.ops.push(...keychainOps)
+  batch.ops.push(...putEntries(taken))
   // The first pull shows what it has as it comes: there is no earlier state to keep whole.
   const parked = state.synced.complete ? await candidatesOf(batch, opened) : new Map()
   const context = await contextOf(state, batch, arrivals)
@@ -92,6 +89,7 @@ export async function applyPulled(
   const { fileMeetings } = options
   const next = { cursor: { syncId, position }, parking, closedBelow }
   await writeArrivals(state, batch, { arrivals, context, isTorn, fileMeetings, next })
+  options.keychainStored?.(taken)
 }
 
 /**

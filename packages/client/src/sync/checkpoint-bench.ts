@@ -22,7 +22,6 @@ import {
   readHeard,
   sameCheckpoint,
 } from '../local/checkpoint-store.ts'
-import { storeKeychain, type TakenEntries } from '../local/healing.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import {
   historyDiffers,
@@ -50,7 +49,7 @@ export type BenchOptions = {
   readonly agreed: boolean
   readonly known: Map<number, Hash>
   readonly nowMs: number
-  readonly renewKeychain: () => Promise<TakenEntries>
+  readonly renewKeychain: () => Promise<void>
 }
 
 /** `null`: nothing was fetched. */
@@ -208,8 +207,7 @@ export class CheckpointBench {
     const place = keychainPlaceOf(checkpoint, this.#keychain)
     if (place === 'held' || place === 'replaced') return place
     // Entries may have come since: the remote has them, or shows less than that device has seen.
-    const { local, renewKeychain } = this.#options
-    await storeKeychain(local.state, await renewKeychain())
+    await this.#options.renewKeychain()
     return keychainPlaceOf(checkpoint, this.#keychain)
   }
 

@@ -29,6 +29,7 @@ import type { KnownChains } from './checkpoint-link.ts'
 import { agrees, CHECKPOINT_PAUSE_MS, isOutdated, sendCheckpoint } from './checkpoint-own.ts'
 import { describeFailure, type Failure } from './failure.ts'
 import type { CheckpointIdentity, SyncIdentity, Timers } from './identity.ts'
+import { renewKeychain } from './keychain-fetch.ts'
 import type { RemoteSet } from './pull.ts'
 import type { DataRequest, Transport } from './transport.ts'
 
@@ -183,10 +184,7 @@ export class CheckpointDesk {
     if (isFalse) this.#problem = FALSE
     const bench = new CheckpointBench({
       ...{ local, transport, checkpoints, data, own, isAtHead: options.isAtHead },
-      renewKeychain: async () => {
-        const held = await identity.keychainEntries()
-        return identity.takeKeychain(await transport.keychain(data.token, held.length))
-      },
+      renewKeychain: () => renewKeychain({ local, transport, identity, data }),
       agreed: agrees(local, this.#agreed),
       known: this.#known,
       nowMs: timers.nowMs(),

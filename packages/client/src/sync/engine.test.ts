@@ -7,6 +7,7 @@
 import { ProtocolError } from '@blindcopy/protocol'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { ClientError } from '../error.ts'
 import { type Call, makeEngine, network, settle } from './engine.fixture.ts'
 
 const MINUTE_MS = 60_000
@@ -142,11 +143,11 @@ describe('a failure', () => {
 
   it('that only the person can end stops it, with a remedy and without a timer', async () => {
     const { engine, remote, timers } = await makeEngine()
-    remote.behave = () => new ProtocolError('keychain-forked', 'another list')
+    remote.behave = () => new ClientError('history-forked', 'another history')
     engine.start()
     await settle()
-    expect(engine.status).toMatchObject({ phase: 'stopped', problem: { code: 'keychain-forked' } })
-    expect(engine.status.problem?.remedy).toMatch(/phrase/)
+    expect(engine.status).toMatchObject({ phase: 'stopped', problem: { code: 'history-forked' } })
+    expect(engine.status.problem?.remedy).toMatch(/verify/)
     expect(timers.delaysMs).toEqual([])
     await timers.pass(60 * MINUTE_MS)
     expect(remote.count('login')).toBe(1)

@@ -23,11 +23,12 @@ import { cannotBring } from './failure.ts'
 import { forwardVersions } from './forward.ts'
 import { HeadWatch, headProblem, retryQuarantine } from './head-check.ts'
 import type { SyncIdentity, Timers } from './identity.ts'
+import { overFork, renewKeychain } from './keychain-fetch.ts'
 import { LiveConnection } from './live.ts'
 import { openSession } from './login.ts'
 import { type PullContext, pullChanges, type RemoteSet } from './pull.ts'
 import { pushOutbox, setSpoiledAside } from './push.ts'
-import { healMismatch, healWith, renewKeychain } from './reconcile.ts'
+import { healMismatch, healWith } from './reconcile.ts'
 import { Refusals } from './refusals.ts'
 import { isSealedOld, standingError, type Trouble } from './standing.ts'
 import type { DataRequest, Transport } from './transport.ts'
@@ -200,7 +201,7 @@ export class Exchange {
     const context = this.#pullContext()
     try {
       await this.#checkpoints.fetch(this.#data())
-      const remoteSet = await pullChanges(context)
+      const remoteSet = await overFork(context, () => pullChanges(context))
       const unopened = await retryQuarantine(context)
       this.#events.onSuccess()
       const problem = headProblem(this.#local, remoteSet)

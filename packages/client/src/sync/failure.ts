@@ -23,6 +23,7 @@ export const isPassing = (error: unknown): boolean => PASSING.has(codeOf(error) 
 
 /** What a person may end on any device of the vault: whoever stays on looks again. */
 const ENDED_ANYWHERE: ReadonlySet<string> = new Set([
+  'keychain-forked',
   'registration-required',
   'registration-closed',
 ])

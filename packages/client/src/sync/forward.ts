@@ -3,7 +3,8 @@
  */
 import { opens } from '../local/arrival.ts'
 import { readForwards, settleForwards } from '../local/forwarding.ts'
-import { type ReconcileContext, renewKeychain } from './reconcile.ts'
+import { renewKeychain } from './keychain-fetch.ts'
+import type { ReconcileContext } from './reconcile.ts'
 import type { DataRequest } from './transport.ts'
 import { followBatch, VersionPush } from './version-push.ts'
 

@@ -10,7 +10,8 @@ import type {
   VaultId,
   VerifySignature,
 } from '@blindcopy/protocol'
-import type { OpenArrival, TakeKeychain } from '../local/arrival.ts'
+import type { OpenArrival } from '../local/arrival.ts'
+import type { KeychainFollower } from '../local/keychain-store.ts'
 import type { DamagedRecords } from '../local/repair.ts'
 
 /** What judging checkpoints of other devices needs. */
@@ -24,7 +25,8 @@ export type CheckpointIdentity = {
   putLateAside(): Promise<number>
 }
 
-export type SyncIdentity = {
+/** Follows the keychain: `takeKeychain` throws `keychain-forked` or `keychain-invalid`. */
+export type SyncIdentity = KeychainFollower & {
   /** Without it no checkpoint is made or judged. */
   readonly checkpoints?: CheckpointIdentity
   /** Stored versions that readers found spoiled: to be fetched again. */
@@ -35,11 +37,6 @@ export type SyncIdentity = {
   readonly memberId: MemberId
   sign(message: Uint8Array): Signature
   readonly open: OpenArrival
-  /**
-   * Checks keychain entries against the pinned chain and follows them, so that what comes next
-   * opens. Returns them for storing. Throws `keychain-forked` or `keychain-invalid`.
-   */
-  readonly takeKeychain: TakeKeychain
   /** The same version sealed under the newest epoch; itself if it is. Throws `tampered`. */
   reseal(envelope: Envelope): Envelope
   /** The pinned chain, for a remote that does not have the vault yet. */

@@ -33,12 +33,13 @@ import {
   finishHealing,
   readConfirmed,
   recountConfirmed,
-  storeKeychain,
   unconfirmVersions,
 } from '../local/healing.ts'
+import { storeKeychain } from '../local/keychain-store.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import { nameOf } from './checkpoint-judge.ts'
 import type { SyncIdentity } from './identity.ts'
+import { renewKeychain } from './keychain-fetch.ts'
 import { registerVault } from './session.ts'
 import type { DataRequest, Transport } from './transport.ts'
 import { followBatch, VersionPush } from './version-push.ts'
@@ -164,20 +165,7 @@ async function offerKeychain(context: ReconcileContext, greatestMs: number): Pro
     greatestMs,
     registrationToken: await identity.registrationToken(),
   })
-  await storeKeychain(local.state, identity.takeKeychain(entries))
-}
-
-/** Entries that were appended since: some may stand in the log before where the cursor will be. */
-export async function renewKeychain(
-  context: Pick<ReconcileContext, 'local' | 'transport' | 'identity'> & {
-    readonly data: DataRequest | (() => DataRequest)
-  },
-): Promise<void> {
-  const { local, transport, identity, data } = context
-  const { token } = typeof data === 'function' ? data() : data
-  const held = identity.keychainEntries()
-  const entries = await transport.keychain(token, held.length)
-  await storeKeychain(local.state, identity.takeKeychain(entries))
+  await storeKeychain(local.state, identity, entries)
 }
 
 async function reconcile(

@@ -6,6 +6,8 @@
  */
 import {
   commonKeychain,
+  formatHex,
+  formatMemberId,
   type Keychain,
   keychainHead,
   type Member,
@@ -15,7 +17,7 @@ import { type Root, replaceBranches, verifySignature } from '@blindcopy/vault'
 import { ClientError, codeOf } from '../error.ts'
 import { logIn } from '../sync/session.ts'
 import { take } from './keychain-desk.ts'
-import { findListed } from './listed-members.ts'
+import { addedBy, findListed } from './listed-members.ts'
 import {
   listMembers,
   openablePart,
@@ -44,11 +46,15 @@ export async function endFork(
       const served = validateKeychain(vaultId, await transport.keychain(token, 0), verifySignature)
       if (!isForked(desk.membership.keychain, served)) return await take(desk, served.entries)
       const members = membersOf([desk.membership.keychain, served], root)
-      keep ??= options.review === undefined ? idsOf(members) : await options.review(members)
+      keep ??= await (options.review ?? (() => stayingIn(desk.membership.keychain, served)))(
+        members,
+      )
       const written = writeBranch(desk, { root, served, keep })
       try {
-        await transport.appendKeychain(token, written)
-        return await take(desk, [...served.entries, ...written.entries])
+        const { previous, entries } = written
+        await transport.appendKeychain(token, { previous, entries: [...entries] })
+        // Without the other branch: beside this one it would be a fork still.
+        return await take(desk, written.keychain.entries)
       } catch (error) {
         if (codeOf(error) !== 'keychain-race' || attempt >= ATTEMPTS_MAX) throw error
       }
@@ -68,8 +74,7 @@ function writeBranch(
   const keptIds = keep.map((id) => findInAny(branches, id))
   const { nowMs, random } = platform
   const branch = { root, base, branches, keep: keptIds, nowMs: nowMs(), random }
-  const { entries } = replaceBranches(branch)
-  return { previous: keychainHead(base), entries: [...entries] }
+  return { previous: keychainHead(base), ...replaceBranches(branch) }
 }
 
 function isForked(mine: Keychain, served: Keychain): boolean {
@@ -89,9 +94,20 @@ function membersOf(branches: readonly Keychain[], root: Root): ReviewedMember[] 
   return [...membersById.values()]
 }
 
-/** Without a choice: whoever is active in either. */
-const idsOf = (members: readonly ReviewedMember[]): string[] =>
-  members.filter(({ revoked }) => revoked === null).map(({ memberId }) => memberId)
+/**
+ * Without a choice: whoever is active in either, but for those whom the list of this device, where
+ * the phrase is typed, has removed, and whom these have brought into the other.
+ */
+async function stayingIn(mine: Keychain, served: Keychain): Promise<string[]> {
+  const gone = [...mine.revokedById.values()].map(({ memberId }) => memberId)
+  const brought = addedBy(served, gone, 0).map(({ memberId }) => formatHex(memberId))
+  const active = new Map([...served.membersById, ...mine.membersById])
+  const isGone = (id: string): boolean =>
+    mine.revokedById.has(id) || (brought.includes(id) && !mine.membersById.has(id))
+  return [...active]
+    .filter(([id]) => !isGone(id))
+    .map(([, { memberId }]) => formatMemberId(memberId))
+}
 
 function findInAny(branches: readonly Keychain[], id: string): Member['memberId'] {
   for (const keychain of branches) {

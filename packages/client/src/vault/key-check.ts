@@ -13,6 +13,7 @@ import {
 } from '@blindcopy/protocol'
 import { openKeyring, verifySignature } from '@blindcopy/vault'
 import { codeOf } from '../error.ts'
+import { fetchKeychain } from '../sync/keychain-fetch.ts'
 import { logIn } from '../sync/session.ts'
 import {
   checkRecovery,
@@ -65,7 +66,7 @@ async function askRemote({
   try {
     const { keychain } = membership
     const { token } = await logIn(transport, identity)
-    const entries = await transport.keychain(token, keychain.hashes.length)
+    const entries = await fetchKeychain(transport, token, keychain.entries)
     return mergeKeychain(keychain, entries, verifySignature).keychain
   } catch (error) {
     const isAway = ['network', 'not-a-remote', 'busy', 'unknown-vault'].includes(

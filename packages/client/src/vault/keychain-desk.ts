@@ -10,9 +10,10 @@
 import { type Keychain, keychainHead } from '@blindcopy/protocol'
 import type { Keyring } from '@blindcopy/vault'
 import { codeOf } from '../error.ts'
-import { storeKeychain } from '../local/healing.ts'
+import { storeKeychain } from '../local/keychain-store.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import type { SyncIdentity } from '../sync/identity.ts'
+import { fetchKeychain } from '../sync/keychain-fetch.ts'
 import { openSession } from '../sync/login.ts'
 import type { Transport } from '../sync/transport.ts'
 import type { Membership } from './membership.ts'
@@ -59,7 +60,7 @@ export async function appendAtRemote(
 /** Takes what the remote's keychain has beyond the one that is pinned. */
 async function refresh(desk: KeychainDesk, token: string): Promise<void> {
   const { membership, transport } = desk
-  await take(desk, await transport.keychain(token, membership.keychain.hashes.length))
+  await take(desk, await fetchKeychain(transport, token, membership.keychain.entries))
 }
 
 /** Follows entries, and stores them. */
@@ -67,7 +68,7 @@ export async function take(
   { membership, local }: Pick<KeychainDesk, 'membership' | 'local'>,
   entries: readonly Uint8Array[],
 ): Promise<void> {
-  await storeKeychain(local.state, membership.take(entries))
+  await storeKeychain(local.state, membership.follower, entries)
 }
 
 async function repeated<T>(ask: () => Promise<T>): Promise<T> {

@@ -31,6 +31,7 @@ import {
   verifySignature,
 } from '@blindcopy/vault'
 import { ClientError, codeOf } from '../error.ts'
+import type { KeychainFollower, TakenEntries } from '../local/keychain-store.ts'
 import { closedError, lockedError } from '../records/access.ts'
 
 export type DeviceInfo = {
@@ -64,7 +65,16 @@ export class Membership {
   readonly #entries: readonly Uint8Array[]
   /** Where each entry is stored, by its hash: in the order in which they came. */
   readonly #places = new Map<string, number>()
+  /** Taken, and not known to be on the disk: by where they are stored. */
+  readonly #unstored = new Map<number, Uint8Array>()
   readonly #listeners = new Set<(change: KeychainChange) => void>()
+  /** What stores what is taken. */
+  readonly follower: Required<KeychainFollower> = {
+    takeKeychain: (entries) => this.take(entries),
+    keychainStored: (taken) => {
+      for (const { index } of taken) this.#unstored.delete(index)
+    },
+  }
 
   private constructor(device: DeviceKeys, entries: readonly Uint8Array[], keychain: Keychain) {
     this.memberId = device.memberId
@@ -162,14 +172,18 @@ export class Membership {
   }
 
   /**
-   * Follows served entries; returns them with their places, for storing. Those that are pinned too:
-   * what was pinned before may not have been stored, if that write failed. Throws
-   * `keychain-forked` or `keychain-invalid`, and takes nothing.
+   * Follows served entries; returns what is to be stored, with its places: also what was taken
+   * before, if that write failed. Throws `keychain-forked` or `keychain-invalid`, and takes nothing.
    */
-  take(entries: readonly Uint8Array[]): { index: number; entry: Uint8Array }[] {
+  take(entries: readonly Uint8Array[]): TakenEntries {
     const { keychain, added, replaced } = mergeKeychain(this.#keychain, entries, verifySignature)
     if (added.length > 0) this.#follow(keychain)
-    const taken = entries.map((entry) => ({ index: this.#placeOf(entry), entry }))
+    for (const entry of entries) {
+      const { size } = this.#places
+      const place = this.#placeOf(entry)
+      if (place === size) this.#unstored.set(place, entry)
+    }
+    const taken = [...this.#unstored].map(([index, entry]) => ({ index, entry }))
     const change = { isReplaced: replaced !== undefined }
     if (added.length > 0) for (const listener of this.#listeners) listener(change)
     return taken

@@ -25,7 +25,7 @@ export function syncIdentityOf(parts: {
     open: sealer.openArrival,
     damaged,
     reseal: (envelope) => sealer.reseal(envelope),
-    takeKeychain: (entries) => membership.take(entries),
+    ...membership.follower,
     keychainEntries: () => membership.keychain.entries,
     newestEpoch: () => newestEpoch(membership.keychain)?.epoch ?? 0,
     membershipTrouble: () => membership.trouble,

@@ -92,7 +92,8 @@ export type VaultKeys = {
   verify(source: RecoverySource): Promise<KeyCheck>
   /**
    * Ends a fork of the list of devices (problem `keychain-forked`) by the recovery phrase. `review`
-   * is shown the members of both, answers who stays; without it all do.
+   * is shown the members of both, answers who stays; without it all do but those whom this device
+   * knows to be removed.
    */
   endFork(options: { recoveryPhrase: string; review?: ReviewMembers }): Promise<void>
   /** Calls a device or recovery key something else, on every device. */

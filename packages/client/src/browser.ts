@@ -28,6 +28,7 @@ import {
   openVaultOn,
 } from './vault/vault-doors.ts'
 
+export { backupFile, writeBackupFile } from './browser/browser-backup.ts'
 export { removeVault } from './browser/browser-folder.ts'
 export { type StorageState, storageState } from './browser/browser-storage.ts'
 export * from './core.ts'

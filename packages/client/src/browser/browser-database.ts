@@ -93,7 +93,7 @@ function finished(transaction: IDBTransaction): Promise<void> {
   })
 }
 
-function toStoreError(cause: unknown): StoreError {
+export function toStoreError(cause: unknown): StoreError {
   if (cause instanceof Error && cause.name === 'QuotaExceededError') {
     return new StoreError(
       'store-full',

@@ -19,9 +19,11 @@ export function addBackup(program: Command, terminal: Terminal, token: Option): 
       const { createBackup } = await import('./backup.ts')
       await createBackup(path, command.optsWithGlobals<BackupCreateOptions>(), terminal)
     })
-  backup
+  const verifying = backup
     .command('verify <FILE>')
     .description('whether it is whole; with a vault, what changed since; changes nothing')
+  addRecoveryOptions(verifying)
+  verifying
     .option('--phrase', 'try whether the recovery phrase opens all of it (asked for, or on stdin)')
     .action(async (path: string, _options: BackupVerifyOptions, command: Command) => {
       const { verify } = await import('./backup.ts')

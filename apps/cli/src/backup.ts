@@ -10,21 +10,29 @@ import {
   type BackupReport,
   backupFile,
   codeOf,
+  type RecoverySource,
   restoreBackup,
   type Vault,
   verifyBackup,
-  verifyBackupByPhrase,
+  verifyBackupBy,
   writeBackupFile,
 } from '@blindcopy/client'
 import { checkReadable, refuseExisting } from './bundle.ts'
 import { CliError } from './cli-error.ts'
+import { formatDevices } from './devices.ts'
 import { count, formatAgo, formatTime, printable } from './layout.ts'
 import { createProgress } from './progress.ts'
 import { readPhrase } from './read-phrase.ts'
 import { type RecoveryOptions, readRecovery } from './recovery-input.ts'
 import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
-import { newPassphrase, type VaultOptions, vaultPath, withVault } from './vault-folder.ts'
+import {
+  keyStoreOf,
+  newPassphrase,
+  type VaultOptions,
+  vaultPath,
+  withVault,
+} from './vault-folder.ts'
 
 export type BackupCreateOptions = VaultOptions & { readonly force?: boolean }
 
@@ -43,16 +51,16 @@ export async function createBackup(
       `Wrote ${count(records, 'version')}, deletions included, to ${printable(path)} (${formatSize(sizeBytes)}).`,
       ...(keptBytes > 0 ? [`  ${formatSize(keptBytes)} of it were there from last time.`] : []),
       ...(isAnew ? ['  What an earlier try had left was of another state: begun anew.'] : []),
-      'It opens with the recovery phrase alone: `blindcopy backup verify` tries it.',
+      'It opens with the recovery phrase, a key file or shares: `blindcopy backup verify` tries it.',
     ]
     const answer = { path: resolve(path), records, sizeBytes, keptBytes, isAnew }
     await terminal.answer({ ...answer, madeMs: created.madeMs }, text.join('\n'))
   })
 }
 
-export type BackupVerifyOptions = VaultOptions & { readonly phrase?: boolean }
+export type BackupVerifyOptions = VaultOptions & RecoveryOptions & { readonly phrase?: boolean }
 
-/** With a vault: what changed since. With a phrase: whether it opens all. Else: whether whole. */
+/** With a vault: what changed since. With a way back: whether it opens all. Else: whether whole. */
 export async function verify(
   path: string,
   options: BackupVerifyOptions,
@@ -61,12 +69,12 @@ export async function verify(
   await checkReadable(path)
   const source = backupFile(path)
   const folder = options.vault ?? terminal.env.BLINDCOPY_VAULT ?? ''
-  if (options.phrase === true) {
-    const phrase = await readPhrase(terminal)
+  const way = await wayBack(options, terminal)
+  if (way !== undefined) {
     const found = await watched(terminal, 'Opening', (onProgress) =>
-      verifyBackupByPhrase(source, phrase, { onProgress }),
+      verifyBackupBy(source, way, { onProgress }),
     )
-    const text = [...describeCheck(found, path), describeOpening(found, 'the recovery phrase')]
+    const text = [...describeCheck(found, path), describeOpening(found, nameOf(way))]
     return terminal.answer(found, text.join('\n'))
   }
   if (folder !== '') {
@@ -80,8 +88,28 @@ export async function verify(
   const check = await watched(terminal, 'Reading', (onProgress) =>
     verifyBackup(source, { onProgress }),
   )
-  const hint = 'Whether it opens: give --phrase, or --vault DIR of a device.'
+  const hint =
+    'Whether it opens: give --phrase, --key-file FILE, --shares, or --vault DIR of a device.'
   await terminal.answer(check, [...describeCheck(check, path), hint].join('\n'))
+}
+
+/** Undefined where none is to be tried. */
+async function wayBack(
+  { phrase = false, ...options }: BackupVerifyOptions,
+  terminal: Terminal,
+): Promise<RecoverySource | undefined> {
+  const { keyFile, kit, shares, share } = options
+  const isOther = [keyFile, kit, shares, share].some((option) => option !== undefined)
+  if (phrase && isOther) {
+    throw new CliError('usage', 'one way back is tried at a time: the phrase, or another')
+  }
+  if (phrase) return { recoveryPhrase: await readPhrase(terminal) }
+  return isOther ? readRecovery(options, terminal) : undefined
+}
+
+function nameOf(way: RecoverySource): string {
+  if ('keyFile' in way) return 'the key file'
+  return 'shares' in way ? 'the shares' : 'the recovery phrase'
 }
 
 function describeCheck(check: BackupCheck, path: string): string[] {
@@ -159,6 +187,7 @@ export async function restoreFromBackup(
   const { vault, ...restored } = await watched(terminal, 'Restoring', (onProgress) =>
     restoreBackup({
       ...{ path: folder, remote: options.remote, ...source, onProgress, ...passphrase },
+      ...keyStoreOf(options, terminal),
       backup: backupFile(path),
       deviceName: options.name,
       registrationToken: options.registrationToken,
@@ -215,6 +244,11 @@ async function finish(
     isSynced
       ? `The remote ${remote === 'joined' ? 'and this device are in step' : 'has it all'}.`
       : 'Everything in it waits here for the remote.',
+    '',
+    terminal.bold('Devices of the vault'),
+    formatDevices(vault.devices(), terminal),
+    '',
+    'Is one of them lost, stolen, or not yours? `blindcopy devices revoke` removes it.',
   ]
   await terminal.answer({ vaultId, deviceId, ...counts, isSynced }, text.join('\n'))
 }

@@ -3,7 +3,7 @@
  */
 import type { KeysStatus, RevokedDevice, Vault, VaultDevice } from '@blindcopy/client'
 import { codeOf } from '@blindcopy/client'
-import { clip, formatAgo, formatTable } from './layout.ts'
+import { clip, formatAgo, formatRows } from './layout.ts'
 import { findMemberId, shortLength, shownName } from './member-names.ts'
 import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
@@ -68,9 +68,9 @@ export function describeMembers(
   ])
   return [
     'Devices',
-    formatTable(rows, columns),
-    ...(keyRows.length === 0 ? [] : ['', 'Recovery keys', formatTable(keyRows, columns)]),
-    ...(withRevoked ? ['', 'Removed', formatTable(goneRows, columns) || '  nobody'] : []),
+    formatRows(rows, columns),
+    ...(keyRows.length === 0 ? [] : ['', 'Recovery keys', formatRows(keyRows, columns)]),
+    ...(withRevoked ? ['', 'Removed', formatRows(goneRows, columns) || '  nobody'] : []),
     ...(!withRevoked && revoked.length > 0 ? ['', hiddenText(revoked)] : []),
   ].join('\n')
 }

@@ -3,15 +3,16 @@
  * is done, and said afterwards what it means: a new key closes what is written from then on, and
  * nothing takes back what a device has read.
  */
-import type { KeysStatus, Vault, VaultDevice } from '@blindcopy/client'
+import { codeOf, type KeysStatus, type Vault, type VaultDevice } from '@blindcopy/client'
 import { atRemote } from './at-remote.ts'
 import { CliError } from './cli-error.ts'
 import { activeIn, type MemberNames, namesIn } from './device-list.ts'
-import { count, formatAgo, formatTable, wrap } from './layout.ts'
+import { count, formatAgo, formatRows, wrap } from './layout.ts'
 import { findMemberId, shownName } from './member-names.ts'
 import { parseMoment } from './moment.ts'
 import { askYesOrNo } from './pairing-prompt.ts'
 import { ask } from './prompt.ts'
+import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
 import { type VaultOptions, withVault } from './vault-folder.ts'
 
@@ -26,6 +27,7 @@ export async function revokeDevices(
   const nowMs = Date.now()
   const sinceMs = options.since === undefined ? undefined : parseMoment(options.since, nowMs)
   await withVault(options, terminal, async (vault) => {
+    await learnMembers(vault, terminal)
     const status = vault.keys.status()
     const going = findAll(given, activeIn(status))
     const names = namesIn(status)
@@ -49,6 +51,7 @@ export async function revokeKeys(
 ): Promise<void> {
   mayAct(options, terminal)
   await withVault(options, terminal, async (vault) => {
+    await learnMembers(vault, terminal)
     const status = vault.keys.status()
     const going = findAll(given, status.recoveryKeys)
     const names = namesIn(status)
@@ -69,6 +72,27 @@ export async function revokeKeys(
     await terminal.answer({ revoked, epoch }, text)
   })
 }
+
+/**
+ * The newest list, so that all who go are shown before they do. Only received: what waits here is
+ * not sent under a key that a stolen device has. A sync that has stopped for something else does
+ * not keep a thief in.
+ */
+async function learnMembers(vault: Vault, terminal: Terminal): Promise<void> {
+  try {
+    await syncPass(vault, terminal, 'pull')
+  } catch (error) {
+    const code = codeOf(error) ?? ''
+    if (ENDS_IT.has(code)) throw error
+  }
+}
+
+const ENDS_IT: ReadonlySet<string> = new Set([
+  'network',
+  'not-a-remote',
+  'not-a-member',
+  'device-revoked',
+])
 
 /** Before anything is opened: nobody is there to be asked. */
 function mayAct({ yes }: RevokeOptions, terminal: Terminal): void {
@@ -107,7 +131,7 @@ async function askSince(asking: Asking, nowMs: number): Promise<number> {
   terminal.note(`${subject} let these into the vault:\n`)
   terminal.note(tableOf(added, asking, nowMs))
   terminal.note(
-    `\n${wrap('A thief may have added devices or keys of their own. Since when was it out of your hands? Whatever was added since then goes with it.', terminal.columns)}`,
+    `\n${wrap('A thief may have added devices or keys of their own. Since when was it out of your hands? Whatever was added since then goes with it.', terminal.messageColumns)}`,
   )
   for (;;) {
     const answer = await ask(terminal, '(3h, 2d, 2026-11-20, "all", or Enter for none of them) ')
@@ -115,7 +139,7 @@ async function askSince(asking: Asking, nowMs: number): Promise<number> {
       return answer.trim() === '' ? nowMs : parseMoment(answer, nowMs)
     } catch (error) {
       if (!(error instanceof CliError)) throw error
-      terminal.note(wrap(error.message, terminal.columns))
+      terminal.note(wrap(error.message, terminal.messageColumns))
     }
   }
 }
@@ -140,7 +164,7 @@ function tableOf(members: readonly VaultDevice[], { names, terminal }: Asking, n
     `${shownName(member.name)}${member.kind === 'recovery' ? ' (recovery key)' : ''}`,
     `added ${formatAgo(member.addedMs, nowMs)} by ${names.of(member.addedBy)}`,
   ])
-  return formatTable(rows, terminal.columns)
+  return formatRows(rows, terminal.messageColumns)
 }
 
 /** A key file or set of shares that let one in opens the vault still. */

@@ -25,8 +25,12 @@ const USAGE: Readonly<Record<string, Outcome>> = {
   unreadable: { exit: 2, remedy: 'Check the path and its permissions.' },
   'file-exists': { exit: 2, remedy: 'Name another file, or give --force to write over it.' },
   unwritable: { exit: 1, remedy: 'Check the folder, its permissions, and the room on the disk.' },
+  'setting-refused': {
+    exit: 2,
+    remedy: 'Correct it there; `blindcopy serve --print-config` lists every setting.',
+  },
   'address-in-use': { exit: 1, remedy: 'Choose another --port, or 0 for any that is free.' },
-  'address-refused': { exit: 2, remedy: 'Check --host, and take a --port of 1024 or above.' },
+  'address-refused': { exit: 2, remedy: 'Correct --host or --port, as the sentence says.' },
   'needs-attention': {
     exit: 3,
     remedy: 'They are kept: `blindcopy attention list` tells why, and `retry` sends them again.',
@@ -53,7 +57,7 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
   'write-refused': { exit: 3, remedy: 'It is kept: see `blindcopy attention`.' },
   'not-found': {
     exit: 2,
-    remedy: 'See what there is: `blindcopy list COLLECTION`, `conflicts` or `attention`.',
+    remedy: 'See what there is: `blindcopy list`, `devices list`, `keys status`, `conflicts`.',
   },
   'already-exists': { exit: 2, remedy: 'Choose another key.' },
   'transaction-conflict': { exit: 1, remedy: 'Try again when less is being written.' },
@@ -134,7 +138,11 @@ const PROTOCOL: Readonly<Record<string, Outcome>> = {
   'keychain-unsupported': { exit: 1, remedy: UPDATE },
   'session-required': { exit: 3, remedy: BY_ITSELF },
   'challenge-failed': { exit: 3, remedy: BY_ITSELF },
-  'not-a-member': { exit: 3, remedy: 'Restore the vault from its phrase into a new folder.' },
+  'not-a-member': {
+    exit: 3,
+    remedy:
+      'Export what is only here; come back by `devices join`, or `restore`, into a new folder.',
+  },
   'unknown-vault': { exit: 3, remedy: `Check the address. ${ASK_HOST}` },
   'origin-refused': {
     exit: 3,

@@ -124,7 +124,7 @@ async function show(
     '',
     terminal.bold('Recovery phrase'),
     '',
-    formatWords(words),
+    formatWords(words, terminal.columns),
     '',
     'Write these words on paper, in this order. They are shown this once and kept',
     'nowhere, and are the only way back when every device is lost. Whoever has them',

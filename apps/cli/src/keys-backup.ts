@@ -9,7 +9,7 @@ import { atRemote } from './at-remote.ts'
 import { refuseExisting } from './bundle.ts'
 import { CliError } from './cli-error.ts'
 import { formatWords, printable, wrap } from './layout.ts'
-import { ask, askHidden } from './prompt.ts'
+import { ask, askNewPassphrase } from './prompt.ts'
 import type { Terminal } from './terminal.ts'
 import { type VaultOptions, withVault } from './vault-folder.ts'
 
@@ -40,6 +40,9 @@ export async function backupKeyFile(
   })
 }
 
+/** What the file itself refuses below that is asked for again here. */
+const CHARACTERS_MIN = 8
+
 /** From the environment, or asked for twice. Not that of the device's own keys. */
 async function newKeyFilePassphrase(terminal: Terminal): Promise<string> {
   const given = terminal.env.BLINDCOPY_KEY_FILE_PASSPHRASE ?? ''
@@ -47,10 +50,7 @@ async function newKeyFilePassphrase(terminal: Terminal): Promise<string> {
   if (!terminal.canAsk) {
     throw new CliError('usage', 'a passphrase needs a terminal, or BLINDCOPY_KEY_FILE_PASSPHRASE')
   }
-  const passphrase = await askHidden(terminal, 'New passphrase for the key file: ')
-  if (passphrase === '') throw new CliError('usage', 'the passphrase is empty')
-  if (passphrase === (await askHidden(terminal, 'The same again: '))) return passphrase
-  throw new CliError('usage', 'the two passphrases differ')
+  return askNewPassphrase(terminal, 'New passphrase for the key file: ', CHARACTERS_MIN)
 }
 
 /**
@@ -114,10 +114,13 @@ export async function backupShares(options: SharesOptions, terminal: Terminal): 
       await makeFolder(out)
       const keyId = await writeSecrets(paths, async () => {
         const created = await create()
-        return { texts: created.shares.map(fileOf), result: created.keyId }
+        return {
+          texts: created.shares.map((share) => fileOf(share, vault.remote)),
+          result: created.keyId,
+        }
       })
       const text = [
-        `Wrote ${count} shares to ${printable(out)}, of which ${threshold} bring the vault back.`,
+        `Wrote ${count} shares to ${printable(out)}. ${enoughOf(threshold, count)} bring the vault back.`,
         ...KEEP_SHARES,
       ]
       const files = paths.map((path) => resolve(path))
@@ -127,8 +130,8 @@ export async function backupShares(options: SharesOptions, terminal: Terminal): 
     const shown = shares.map(({ number, words }) => ({ number, words }))
     if (terminal.json)
       return terminal.print(JSON.stringify({ keyId, threshold, count, shares: shown }))
-    if (terminal.canAsk && !terminal.isPiped) return showOneByOne(shares, terminal)
-    await terminal.print(shares.map(fileOf).join('\n'))
+    if (terminal.canAsk && !terminal.isPiped) return showOneByOne(shares, vault.remote, terminal)
+    await terminal.print(shares.map((share) => fileOf(share, vault.remote)).join('\n'))
   })
 }
 
@@ -144,21 +147,32 @@ async function makeFolder(path: string): Promise<void> {
 }
 
 /** What follows # is for people: `restore` and `keys verify` pass over it. */
-function fileOf({ number, threshold, count, words }: WrittenShare): string {
-  const rows = formatWords(words.split(' '))
-  return `# Share ${number} of ${count}. Any ${threshold} bring the vault back: blindcopy restore --shares\n${rows}\n`
+function fileOf({ number, threshold, count, words }: WrittenShare, remote: string): string {
+  const lines = [
+    `# Share ${number} of ${count} of a Blindcopy vault. ${enoughOf(threshold, count)} bring it back:`,
+    `# blindcopy restore --shares --remote ${remote}`,
+    formatWords(words.split(' ')),
+  ]
+  return `${lines.join('\n')}\n`
 }
 
+const enoughOf = (threshold: number, count: number): string =>
+  threshold === count ? `All ${count} together` : `Any ${threshold} of them`
+
 /** Each share alone on the screen, so that each person can be shown theirs. */
-async function showOneByOne(shares: readonly WrittenShare[], terminal: Terminal): Promise<void> {
+async function showOneByOne(
+  shares: readonly WrittenShare[],
+  remote: string,
+  terminal: Terminal,
+): Promise<void> {
   for (const { number, threshold, count, words } of shares) {
     const text = [
       terminal.bold(`Share ${number} of ${count}`),
       '',
-      formatWords(words.split(' ')),
+      formatWords(words.split(' '), terminal.columns),
       '',
       wrap(
-        `For one person or place. Write it on paper with its number, and who else has one. Any ${threshold} of the ${count} bring the vault back; fewer say nothing at all. It is shown this once.`,
+        `For one person or place. Write it on paper with its number, who else has one, and the address of the remote: ${remote}. ${enoughOf(threshold, count)} bring the vault back; fewer say nothing at all. It is shown this once.`,
         terminal.columns,
       ),
     ]

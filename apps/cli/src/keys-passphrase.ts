@@ -4,7 +4,7 @@
  */
 import { keyHelper, type Vault } from '@blindcopy/client'
 import { CliError } from './cli-error.ts'
-import { askHidden } from './prompt.ts'
+import { askNewPassphrase } from './prompt.ts'
 import type { Terminal } from './terminal.ts'
 import { openVaultFolder, type VaultOptions, vaultPath } from './vault-folder.ts'
 
@@ -93,8 +93,5 @@ async function nextPassphrase(terminal: Terminal): Promise<string> {
   if (!terminal.canAsk) {
     throw new CliError('usage', 'a new passphrase needs a terminal, or BLINDCOPY_NEW_PASSPHRASE')
   }
-  const passphrase = await askHidden(terminal, 'New passphrase for this device: ')
-  if (passphrase === '') throw new CliError('usage', 'the passphrase is empty')
-  if (passphrase === (await askHidden(terminal, 'The same again: '))) return passphrase
-  throw new CliError('usage', 'the two passphrases differ')
+  return askNewPassphrase(terminal, 'New passphrase for this device: ')
 }

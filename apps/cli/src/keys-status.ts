@@ -2,17 +2,17 @@
  * keys status: which keys the vault has, who holds them, and which ways back there are. Asks
  * nobody. And keys rotate: a new key for what is written from now on.
  */
-import type { KeysStatus } from '@blindcopy/client'
+import type { KeysStatus, Vault } from '@blindcopy/client'
 import { atRemote } from './at-remote.ts'
 import { type MemberNames, namesIn } from './device-list.ts'
-import { count, formatAgo, formatSpan, formatTable, wrap } from './layout.ts'
+import { count, formatAgo, formatRows, formatSpan, wrap } from './layout.ts'
 import { shownName } from './member-names.ts'
 import type { Terminal } from './terminal.ts'
 import { type VaultOptions, withVault } from './vault-folder.ts'
 
 export async function keysStatus(options: VaultOptions, terminal: Terminal): Promise<void> {
   await withVault(options, terminal, async (vault) => {
-    const status = vault.keys.status()
+    const status = withSyncProblem(vault)
     const hints = hintsOf(status, Date.now())
     const protection = await vault.protection.state()
     const json = { ...status, protection, hints: hints.map(({ code }) => code) }
@@ -34,6 +34,13 @@ export async function rotateKeys(options: VaultOptions, terminal: Terminal): Pro
     ]
     await terminal.answer({ epoch }, text.join('\n'))
   })
+}
+
+/** A device that was removed is given no newer list: that sync was refused is how it knows. */
+function withSyncProblem(vault: Vault): KeysStatus {
+  const status = vault.keys.status()
+  const isOut = vault.sync.status.problem?.code === 'not-a-member'
+  return isOut ? { ...status, trouble: 'device-revoked' } : status
 }
 
 const LABEL_COLUMNS = 10
@@ -58,7 +65,7 @@ export function describeKeys(
     ),
     '',
     'Ways back into it',
-    formatTable(waysBack(status, namesIn(status), nowMs), columns),
+    formatRows(waysBack(status, namesIn(status), nowMs), columns),
     ...(hints.length === 0 ? [] : ['']),
     ...hints.map((text) => `- ${wrap(text, columns, 2)}`),
   ].join('\n')
@@ -80,8 +87,10 @@ type Hint = { readonly code: string; readonly text: string }
 
 const OLD_MS = 365 * 86_400_000
 
-function hintsOf({ devices, recoveryKeys }: KeysStatus, nowMs: number): Hint[] {
+function hintsOf({ devices, recoveryKeys, trouble }: KeysStatus, nowMs: number): Hint[] {
   const hints: Hint[] = []
+  // Who is out makes no keys.
+  if (trouble === 'device-revoked') return hints
   if (recoveryKeys.length === 0) {
     const text =
       'There is no way back but the phrase. `blindcopy keys backup key-file FILE` makes a file under a passphrase; `keys backup shares` makes papers for people you trust.'

@@ -5,12 +5,14 @@ import { describe, expect, it } from 'vitest'
 import {
   clip,
   formatAgo,
+  formatRows,
   formatSpan,
   formatTable,
   formatWords,
   printable,
   widthOf,
   wrap,
+  wrapLines,
 } from './layout.ts'
 
 describe('widthOf', () => {
@@ -91,5 +93,49 @@ describe('wrap', () => {
   it('leaves a word whole that is longer than a line', () => {
     expect(wrap('a wordthatislong b', 6, 0)).toBe('a\nwordthatislong\nb')
     expect(wrap('', 6, 0)).toBe('')
+  })
+})
+
+describe('formatRows', () => {
+  const rows = [
+    ['  abcdef', 'the phone', 'added by the phrase', 'this device'],
+    ['  ghijkl', '日本', 'added by the phone', ''],
+  ]
+
+  it('is a table where the lines are wide enough, or nobody knows how wide they are', () => {
+    const table = formatTable(rows, Number.POSITIVE_INFINITY)
+    const width = Math.max(...table.split('\n').map(widthOf))
+    expect(formatRows(rows, width)).toBe(table)
+    expect(formatRows(rows, Number.POSITIVE_INFINITY)).toBe(table)
+  })
+
+  it('cuts nothing of what a person decides by where they are narrow', () => {
+    expect(formatRows(rows, 25).split('\n')).toEqual([
+      '  abcdef  the phone',
+      '      added by the phrase',
+      '      this device',
+      '  ghijkl  日本',
+      '      added by the phone',
+    ])
+  })
+})
+
+describe('wrapLines', () => {
+  it('sets each line below its first word, and leaves what fits or has no end', () => {
+    const text = 'short\n  one two three four'
+    expect(wrapLines(text, 12)).toBe('short\n  one two\n  three four')
+    expect(wrapLines(text, Number.POSITIVE_INFINITY)).toBe(text)
+    const styled = '\u001b[97;40m█▀ ▀█\u001b[0m'
+    expect(wrapLines(styled, 5)).toBe(styled)
+  })
+})
+
+describe('formatWords', () => {
+  const words = Array.from({ length: 24 }, (_, i) => `word${'x'.repeat(i % 5)}`)
+
+  it.each([20, 40, 60, 80])('keeps each number beside its word in %i columns', (columns) => {
+    const lines = formatWords(words, columns).split('\n')
+    for (const line of lines) expect(widthOf(line)).toBeLessThanOrEqual(columns)
+    expect(lines.join(' ').match(/\d+\. word/g)).toHaveLength(24)
   })
 })

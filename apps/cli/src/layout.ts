@@ -52,19 +52,53 @@ export function formatTable(rows: readonly (readonly string[])[], columns: numbe
   return lines.map((line) => clip(line.trimEnd(), columns)).join('\n')
 }
 
+/**
+ * The same where the lines are wide enough; elsewhere each row begins with its first cells, and the
+ * others stand below them: nothing of what a person decides by is cut.
+ */
+export function formatRows(
+  rows: readonly (readonly string[])[],
+  columns: number,
+  leading = 2,
+): string {
+  const table = formatTable(rows, Number.POSITIVE_INFINITY)
+  if (table.split('\n').every((line) => widthOf(line) <= columns)) return table
+  const heads = formatTable(
+    rows.map((row) => row.slice(0, leading)),
+    columns,
+  ).split('\n')
+  return rows
+    .flatMap((row, i) => [
+      heads[i] ?? '',
+      ...row
+        .slice(leading)
+        .filter((cell) => cell !== '')
+        .map((cell) => `${BELOW}${wrap(cell, columns, BELOW.length)}`),
+    ])
+    .join('\n')
+}
+
+const BELOW = '      '
+
 export function pad(text: string, columns: number): string {
   return text + ' '.repeat(Math.max(0, columns - widthOf(text)))
 }
 
-const WORDS_A_ROW = 4
+const WORDS_A_ROW_MAX = 4
+const WORDS_GAP = '   '
 
 /** The words of a phrase, numbered, to be copied row by row. */
-export function formatWords(words: readonly string[]): string {
+export function formatWords(
+  words: readonly string[],
+  columns: number = Number.POSITIVE_INFINITY,
+): string {
   const longest = Math.max(...words.map((word) => word.length))
   const cells = words.map((word, i) => `${String(i + 1).padStart(2)}. ${word.padEnd(longest)}`)
+  const fitting = Math.floor((columns - 2 + WORDS_GAP.length) / (longest + 4 + WORDS_GAP.length))
+  const wordsARow = Math.max(1, Math.min(WORDS_A_ROW_MAX, fitting))
   const rows: string[] = []
-  for (let i = 0; i < cells.length; i += WORDS_A_ROW) {
-    rows.push(`  ${cells.slice(i, i + WORDS_A_ROW).join('   ')}`.trimEnd())
+  for (let i = 0; i < cells.length; i += wordsARow) {
+    rows.push(`  ${cells.slice(i, i + wordsARow).join(WORDS_GAP)}`.trimEnd())
   }
   return rows.join('\n')
 }
@@ -101,6 +135,24 @@ export function formatAgo(ms: number, nowMs: number): string {
   if (spanMs < 0 || spanMs > WEEK_MS) return formatTime(ms)
   return spanMs < 2_000 ? 'just now' : `${formatSpan(spanMs)} ago`
 }
+
+/** Each line in as many as it takes; they begin below its first word. */
+export function wrapLines(text: string, columns: number): string {
+  if (columns === Number.POSITIVE_INFINITY) return text
+  return text
+    .split('\n')
+    .map((line) => {
+      if (widthOf(withoutStyle(line)) <= columns) return line
+      const indent = /^ */.exec(line)?.[0] ?? ''
+      return indent + wrap(line.slice(indent.length), columns, indent.length)
+    })
+    .join('\n')
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what begins a style.
+const STYLE = /\u001b\[[\d;]*m/g
+
+const withoutStyle = (text: string): string => text.replace(STYLE, '')
 
 /** Words set in lines of at most `columns`; all lines but the first begin with `indent` spaces. */
 export function wrap(text: string, columns: number, indent = 0): string {

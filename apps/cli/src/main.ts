@@ -24,7 +24,7 @@ try {
   const cause = error instanceof CommanderError ? usageError(error) : error
   if (cause !== undefined) {
     const failure = failureOf(cause)
-    const columns = terminal.isWatched ? terminal.columns : undefined
+    const columns = terminal.isWatched ? terminal.messageColumns : undefined
     terminal.note(formatFailure(failure, terminal.json, columns))
     process.exitCode = failure.exit
     // Whoever stopped it does not wait for a request that is under way.

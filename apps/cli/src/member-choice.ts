@@ -4,7 +4,7 @@
  */
 import type { ReviewedMember, ReviewMembers } from '@blindcopy/client'
 import { CliError } from './cli-error.ts'
-import { formatAgo, formatTable, wrap } from './layout.ts'
+import { formatAgo, formatRows, wrap } from './layout.ts'
 import { findMemberId, shortLength, shownName } from './member-names.ts'
 import { askYesOrNo } from './pairing-prompt.ts'
 import { ask } from './prompt.ts'
@@ -43,15 +43,15 @@ async function askWhoStays(
   const length = shortLength(members.map(({ memberId }) => memberId))
   const row = rowOf(members, length)
   terminal.note('\nThe key opens the vault. In it are:\n')
-  terminal.note(formatTable(active.map(row), terminal.columns))
+  terminal.note(formatRows(active.map(row), terminal.messageColumns, 3))
   if (removed.length > 0) {
     terminal.note('\nRemoved before:\n')
     const rows = removed.map((member, i) => row(member, active.length + i))
-    terminal.note(formatTable(rows, terminal.columns))
+    terminal.note(formatRows(rows, terminal.messageColumns, 3))
   }
   const sentence =
     'Is one of them lost, stolen, or not yours? It can be removed now: it then reads nothing that is written from here on.'
-  terminal.note(`\n${wrap(sentence, terminal.columns)}`)
+  terminal.note(`\n${wrap(sentence, terminal.messageColumns)}`)
   const gone = await askNumbers('Numbers of those to remove (Enter: all stay): ', active, terminal)
   const withAdded = await askAboutAdded(gone, active, { terminal, row })
   const kept = active.filter((member) => !withAdded.has(member.memberId))
@@ -117,7 +117,7 @@ async function askAboutAdded(
   const were = added.length === 1 ? 'This one was' : 'These were'
   terminal.note(`\n${were} let in by what you remove:\n`)
   const rows = added.map((member) => row(member, active.indexOf(member)))
-  terminal.note(formatTable(rows, terminal.columns))
+  terminal.note(formatRows(rows, terminal.messageColumns, 3))
   const asker = { ask: (question: string) => ask(terminal, question), close: () => undefined }
   const go = await askYesOrNo(
     asker,

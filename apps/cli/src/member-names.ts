@@ -33,7 +33,7 @@ export function findMemberId(given: string, members: readonly Named[]): string {
   }
   throw new ClientError(
     'not-found',
-    `the vault has nobody whose id begins with "${printable(given)}": see \`devices list\` and \`keys status\``,
+    `the vault has nobody whose id begins with "${printable(given)}": see \`devices list\` and \`keys status\`, and sync first for who is new`,
   )
 }
 

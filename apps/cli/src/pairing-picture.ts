@@ -12,4 +12,10 @@ export function formatPicture(code: string, isPlain: boolean): string {
   return rows.map((row) => (isPlain ? row : `\u001b[97;40m${row}\u001b[0m`)).join('\n')
 }
 
+/** How wide it is, all of it: a part of one is none. */
+export function pictureColumns(code: string): number {
+  const [first = ''] = formatPicture(code, true).split('\n')
+  return first.length
+}
+
 export const drawPicture = (code: string): string => encodeQR(code, 'svg', { ecc: 'medium' })

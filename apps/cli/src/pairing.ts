@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises'
 import type { Invitation, Newcomer, Vault } from '@blindcopy/client'
 import { CliError } from './cli-error.ts'
 import { clip, formatTime, printable } from './layout.ts'
-import { drawPicture, formatPicture } from './pairing-picture.ts'
+import { drawPicture, formatPicture, pictureColumns } from './pairing-picture.ts'
 import { type Asker, askYesOrNo, createAsker, formatDigits } from './pairing-prompt.ts'
 import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
@@ -49,12 +49,25 @@ async function show(
   const shown =
     code === undefined
       ? [`On the new device run \`${join} --remote ${remote}\` and type:`, '', `  ${words}`]
-      : [`On the new device scan this, or run \`${join}\` and paste the line below it:`, '']
-  const isPlain = terminal.isPiped || (terminal.env.NO_COLOR ?? '') !== ''
-  const picture = code === undefined ? [] : [formatPicture(code, isPlain), '', code]
+      : describeCode(code, join, terminal)
   const until = `It can be used once, until ${formatTime(expiresMs)}.`
   const { newcomer: _, cancel: __, ...facts } = invitation
-  await terminal.answer(facts, [...shown, ...picture, '', until].join('\n'))
+  await terminal.answer(facts, [...shown, '', until].join('\n'))
+}
+
+/** In a narrow terminal only the line, as the picture does not fit. */
+function describeCode(code: string, join: string, terminal: Terminal): string[] {
+  if (terminal.columns < pictureColumns(code)) {
+    return [`On the new device run \`${join}\` and paste this line:`, '', code]
+  }
+  const isPlain = terminal.isPiped || (terminal.env.NO_COLOR ?? '') !== ''
+  return [
+    `On the new device scan this, or run \`${join}\` and paste the line below it:`,
+    '',
+    formatPicture(code, isPlain),
+    '',
+    code,
+  ]
 }
 
 /** Readable by its owner alone: who sees it can ask to join. */

@@ -16,13 +16,32 @@ export async function ask(terminal: Terminal, question: string): Promise<string>
 
 /** One line that nobody looking on can read. */
 export async function askHidden(terminal: Terminal, question: string): Promise<string> {
-  terminal.messages.write(question)
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const lines = createInterface({ input: terminal.input, output: nowhere, terminal: true })
+  // Asked when the terminal shows nothing any more of what is typed.
+  terminal.messages.write(question)
   try {
     return await answerOf(lines, (take) => lines.question('', take))
   } finally {
     terminal.messages.write('\n')
+  }
+}
+
+/** A new passphrase, typed twice: again from the start while the two differ. */
+export async function askNewPassphrase(
+  terminal: Terminal,
+  question: string,
+  lengthMin = 1,
+): Promise<string> {
+  for (;;) {
+    const passphrase = await askHidden(terminal, question)
+    if ([...passphrase.normalize('NFC').trim()].length < lengthMin) {
+      const needed = lengthMin === 1 ? 'at least one character' : `at least ${lengthMin} characters`
+      terminal.note(`It needs ${needed}; four or five random words are good.`)
+      continue
+    }
+    if (passphrase === (await askHidden(terminal, 'The same again: '))) return passphrase
+    terminal.note('The two differ. Once more:')
   }
 }
 

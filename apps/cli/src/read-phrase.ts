@@ -3,6 +3,7 @@
  * what its QR code says.
  */
 import { isKit, parseKit } from '@blindcopy/client'
+import { wrap } from './layout.ts'
 import { readInput } from './prompt.ts'
 import type { Terminal } from './terminal.ts'
 import { askWords } from './word-prompt.ts'
@@ -17,6 +18,8 @@ export async function readPhrase(terminal: Terminal): Promise<string> {
 
 /** The words as they were typed, or the text of a kit. */
 export function askPhrase(terminal: Terminal): Promise<string> {
-  terminal.note('The 24 words of the recovery phrase, in one line or several (Tab completes one):')
+  const sentence =
+    'The 24 words of the recovery phrase, in one line or several (Tab completes one):'
+  terminal.note(wrap(sentence, terminal.messageColumns))
   return askWords(terminal, WORDS, isKit)
 }

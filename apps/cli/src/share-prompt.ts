@@ -12,16 +12,21 @@ const WORDS = 33
 /** `given` are those that are there already. Fewer than enough where the person stops. */
 export async function askShares(given: readonly string[], terminal: Terminal): Promise<string[]> {
   const shares = [...given]
-  terminal.note(
-    'Shares of a recovery key have 33 words each: type those of one (Tab completes a word).',
-  )
+  if (lackingOf(shares) > 0) {
+    terminal.note(
+      wrap(
+        'A share has 33 words: type those of one, in one line or several (Tab completes a word).',
+        terminal.messageColumns,
+      ),
+    )
+  }
   for (let left = lackingOf(shares); left > 0; left = lackingOf(shares)) {
     if (shares.length > 0) terminal.note(`\nThe next share (${left} more needed):`)
     const text = await askWords(terminal, WORDS)
     if (text === '') return shares
     const problem = problemOf(text, shares)
     if (problem === undefined) shares.push(text)
-    else terminal.note(wrap(`${problem} Type it again, or another one.`, terminal.columns))
+    else terminal.note(wrap(problem, terminal.messageColumns))
   }
   return shares
 }
@@ -39,12 +44,12 @@ function problemOf(text: string, shares: readonly string[]): string | undefined 
     const share = inspectShare(text)
     const others = shares.map(inspectShare)
     if (others.some(({ set }) => set !== share.set)) {
-      return 'This share is of another set than the one before, and does not go with it.'
+      return 'This share is of another set than the one before, and does not go with it. Type another one.'
     }
     const isThere = others.some(({ number }) => number === share.number)
-    return isThere ? `Share ${share.number} is here already.` : undefined
+    return isThere ? `Share ${share.number} is here already. Type another one.` : undefined
   } catch (error) {
     if (codeOf(error) === undefined || !(error instanceof Error)) throw error
-    return `This is no share: ${error.message}.`
+    return `That is not right yet: ${error.message}. Type it again, or another one.`
   }
 }

@@ -10,7 +10,7 @@ function makeTerminal(options: { isWatched: boolean; json?: boolean }) {
   const terminal = {
     json: options.json ?? false,
     isWatched: options.isWatched,
-    columns: 20,
+    messageColumns: 20,
     messages: { write: (text: string) => written.push(text) },
     note: (text: string) => written.push(`${text}\n`),
     dim: (text: string) => text,

@@ -8,6 +8,8 @@ import type { Terminal } from './terminal.ts'
 
 const QUIET_MS = 5_000
 const REDRAW_MS = 100
+/** A line that is wider than the terminal could not be written over. */
+const COLUMNS_UNKNOWN = 80
 const CLEAR = '\r\u001b[K'
 
 export type StatusLine = {
@@ -36,7 +38,7 @@ function writtenOver(terminal: Terminal, nowMs: Clock): StatusLine {
   return {
     show(subject, text) {
       const isSoon = nowMs() - shownMs < REDRAW_MS && subject === lastSubject
-      const line = clip(text, terminal.columns - 1)
+      const line = clip(text, widthIn(terminal) - 1)
       if (line === shown || isSoon) return
       terminal.messages.write(`${CLEAR}${terminal.dim(line)}`)
       shown = line
@@ -49,6 +51,9 @@ function writtenOver(terminal: Terminal, nowMs: Clock): StatusLine {
     },
   }
 }
+
+const widthIn = ({ messageColumns }: Terminal): number =>
+  Number.isFinite(messageColumns) ? messageColumns : COLUMNS_UNKNOWN
 
 function plain(
   terminal: Terminal,

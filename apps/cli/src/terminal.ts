@@ -6,9 +6,8 @@
  * has something to end first says so with `onInterrupt`; a second signal does not wait for it.
  */
 import { once } from 'node:events'
-import { wrap } from './layout.ts'
+import { wrap, wrapLines } from './layout.ts'
 
-const COLUMNS_UNKNOWN = 100
 const EXIT_BY_SIGNAL: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143 }
 
 export class Terminal {
@@ -33,10 +32,14 @@ export class Terminal {
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => this.#interrupt(name))
   }
 
-  /** How wide a line of output may be; COLUMNS says it where there is no terminal. */
+  /** How wide a line of the answer may be: nothing is cut where another program reads it. */
   get columns(): number {
-    const told = Number(this.env.COLUMNS) || COLUMNS_UNKNOWN
-    return this.output.columns ?? this.messages.columns ?? told
+    return this.#columnsOf(this.output)
+  }
+
+  /** How wide a line beside the answer may be. */
+  get messageColumns(): number {
+    return this.#columnsOf(this.messages)
   }
 
   /** Whether the answer goes to another program, which wants the whole of it. */
@@ -61,7 +64,7 @@ export class Terminal {
 
   /** The answer of a command that answers once: JSON for machines, text for people. */
   answer(json: unknown, text: string): Promise<void> {
-    return this.print(this.json ? JSON.stringify(json) : text)
+    return this.print(this.json ? JSON.stringify(json) : wrapLines(text, this.columns))
   }
 
   /** A line for the person, beside the answer. */
@@ -77,7 +80,7 @@ export class Terminal {
 
   /** A sentence in lines that fit, where a person reads it. */
   fit(text: string, indent: number): string {
-    return this.isWatched ? wrap(text, this.columns, indent) : text
+    return this.isWatched ? wrap(text, this.messageColumns, indent) : text
   }
 
   bold(text: string): string {
@@ -86,6 +89,11 @@ export class Terminal {
 
   dim(text: string): string {
     return this.#style(text, '2', '22')
+  }
+
+  /** A terminal that does not know its size says 0; COLUMNS may. */
+  #columnsOf(stream: NodeJS.WriteStream): number {
+    return stream.columns || Number(this.env.COLUMNS) || Number.POSITIVE_INFINITY
   }
 
   #style(text: string, on: string, off: string): string {

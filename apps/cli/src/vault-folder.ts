@@ -3,7 +3,7 @@
  */
 import { codeOf, type KeyStore, keyHelper, openVault, type Vault } from '@blindcopy/client'
 import { CliError } from './cli-error.ts'
-import { askHidden } from './prompt.ts'
+import { askHidden, askNewPassphrase } from './prompt.ts'
 import type { Terminal } from './terminal.ts'
 
 export type VaultOptions = { readonly vault?: string; readonly keyHelper?: string }
@@ -66,8 +66,5 @@ export async function newPassphrase(
   if (!terminal.canAsk) {
     throw new CliError('usage', '--passphrase needs a terminal, or BLINDCOPY_PASSPHRASE')
   }
-  const passphrase = await askHidden(terminal, 'New passphrase for this device: ')
-  if (passphrase === '') throw new CliError('usage', 'the passphrase is empty')
-  if (passphrase === (await askHidden(terminal, 'The same again: '))) return { passphrase }
-  throw new CliError('usage', 'the two passphrases differ')
+  return { passphrase: await askNewPassphrase(terminal, 'New passphrase for this device: ') }
 }

@@ -4,7 +4,7 @@
  */
 import type { SeenDevice, SeenState, Vault, VerifyReport } from '@blindcopy/client'
 import { CliError } from './cli-error.ts'
-import { clip, count, formatAgo, formatTable, printable, wrap } from './layout.ts'
+import { clip, count, formatAgo, formatRows, printable, wrap } from './layout.ts'
 import { syncPass } from './sync-pass.ts'
 import type { Terminal } from './terminal.ts'
 import { type VaultOptions, withVault } from './vault-folder.ts'
@@ -82,7 +82,7 @@ function formatDevices(devices: readonly SeenDevice[], columns: number, nowMs: n
       ...(device.isSilent ? ['SILENT FOR LONG'] : []),
     ].join('; '),
   ])
-  return formatTable(rows, columns)
+  return formatRows(rows, columns, 1)
 }
 
 function verdictOf(isSound: boolean, silent: readonly SeenDevice[]): string {

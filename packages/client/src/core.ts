@@ -39,6 +39,7 @@ export {
   type BackupOpening,
   readBackupKeychain,
   verifyBackup,
+  verifyBackupBy,
   verifyBackupByPhrase,
   verifyBackupWith,
 } from './backup/verify-backup.ts'
@@ -56,6 +57,7 @@ export { Collection, type CollectionOptions, type IndexOf } from './records/coll
 export type { ConflictPolicy, ConflictSides, CustomPolicy } from './records/conflict-policy.ts'
 export type { Migrate } from './records/declaration.ts'
 export type { Mutation, Mutations } from './records/mutation.ts'
+export type { HistoryOptions, RecordHistory, RecordVersion } from './records/record-history.ts'
 export type { AnySchema, InputOf, OutputOf, Schema } from './records/schema.ts'
 export type { Transaction, TransactionCollection } from './records/transaction.ts'
 export { decide, type Facts, type Step } from './sync/decision.ts'

@@ -37,6 +37,7 @@ import { type FileChecked, FileReading, readWholeFile } from '../carry/sealed-fi
 import { ClientError, codeOf } from '../error.ts'
 import { opens } from '../local/arrival.ts'
 import { isLater } from '../local/row.ts'
+import { checkRecovery, openRecovery, type RecoverySource } from '../vault/recovery-source.ts'
 import { BACKUP, type BackupProgress, type BackupSource } from './backup.ts'
 
 export type BackupCheck = {
@@ -187,6 +188,25 @@ export async function verifyBackupByPhrase(
     return await verifyBackupWith(source, root, options)
   } finally {
     root.wipe()
+  }
+}
+
+/**
+ * The same by any way to recover the vault. Throws what `restoreBackup` would: `wrong-vault`,
+ * `key-revoked`, `keychain-outdated` for a key file that was made after the backup.
+ */
+export async function verifyBackupBy(
+  source: BackupSource,
+  recoverySource: RecoverySource,
+  options: VerifyOptions = {},
+): Promise<BackupCheck & BackupOpening> {
+  const recovery = await openRecovery(recoverySource)
+  try {
+    const { keychain } = await readBackupKeychain(source)
+    checkRecovery(recovery, keychain)
+    return await verifyBackupWith(source, recovery.keys, options)
+  } finally {
+    recovery.wipe()
   }
 }
 

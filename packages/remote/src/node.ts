@@ -16,15 +16,24 @@ import type { RequestLine } from './app.ts'
 import { LIMITS_DEFAULT, type RemoteLimits } from './limits.ts'
 import { type LiveServer, serveLive } from './node-live.ts'
 import { answerBrokenRequests, refuseRequest } from './node-refusal.ts'
+import { createWarnings } from './node-warnings.ts'
 import { countWork, type Work } from './node-work.ts'
 import { observeServer, type ServerObserveOptions } from './observe/node-observation.ts'
-import type { ObserveOptions } from './observe/observe.ts'
+import type { ObserveOptions, Shows } from './observe/observe.ts'
 import { parseOrigin } from './origin.ts'
 import type { Registration } from './registration.ts'
 import { createRemote, type Remote } from './remote.ts'
 import { createRequestIds } from './request-id.ts'
 
 export { parseTrusted, TRUST_NONE, type Trust } from './address.ts'
+export { chunksOf } from './admin/admin-app.ts'
+export {
+  adminSocketPath,
+  isAnswered,
+  type ServedAdmin,
+  SOCKET_PATH_BYTES_MAX,
+  serveAdmin,
+} from './admin/node-admin.ts'
 export { createLog, LOG_LEVELS, type Log, type LogLevel, type LogOptions } from './node-log.ts'
 
 export type ServeOptions = ServerObserveOptions & {
@@ -43,14 +52,16 @@ export type ServeOptions = ServerObserveOptions & {
   readonly trust?: Trust
   readonly log?: (line: RequestLine) => void
   readonly onFault?: (error: unknown, requestId?: string) => void
-  /** A connection more than there may be was turned away. */
-  readonly onCrowd?: () => void
+  /** Told of what whoever runs it should look into, each now and then. */
+  readonly onWarning?: (code: string, message: string) => void
+  readonly shows?: Shows
   readonly nowMs?: () => number
 }
 
 export type ServedRemote = {
   readonly url: string
   readonly port: number
+  readonly admin: Remote['admin']
   /**
    * Resolves when all is closed, the store included, with the number of requests that were cut off.
    * Closing twice is no error.
@@ -77,12 +88,14 @@ export async function serveRemote(options: ServeOptions): Promise<ServedRemote> 
   // A wrong one must show before anything listens.
   const origins = (options.origins ?? []).map(parseOrigin)
   let remote: Remote | undefined
+  const warnings = createWarnings({ ...options, limits, uptimeMs })
   const server = createBoundServer(limits, (request, { incoming }) => {
     const address = addressOf(incoming, options.trust)
+    warnings.look(incoming)
     // No request is taken up before the server listens, and then there is a remote.
     return remote?.app.fetch(request, { address }) ?? new Response(null, { status: 503 })
   })
-  if (options.onCrowd !== undefined) server.on('drop', options.onCrowd)
+  server.on('drop', warnings.crowd)
   const work = countWork(server, { uptimeMs, msMax: 2 * limits.transferMs })
   await listen(server, host, port)
   const { port: portTaken } = server.address() as AddressInfo
@@ -103,6 +116,7 @@ export async function serveRemote(options: ServeOptions): Promise<ServedRemote> 
   return {
     url,
     port: portTaken,
+    admin: remote.admin,
     close: () => {
       closing ??= close(parts)
       return closing

@@ -74,7 +74,7 @@ function throwMismatch(syncId: SyncId): never {
   throw mismatch(syncId)
 }
 
-function mismatch(syncId: SyncId): ProtocolError {
+export function mismatch(syncId: SyncId): ProtocolError {
   return new ProtocolError(
     'sync-id-mismatch',
     'this remote secondary has another SyncId now: reconcile with it',

@@ -7,6 +7,7 @@
 import type { VerifySignature } from '@blindcopy/protocol'
 import type { Store } from '@blindcopy/secondary'
 import type { Hono } from 'hono'
+import { createAdmin } from './admin/admin-app.ts'
 import { createApp, type RequestLine } from './app.ts'
 import { createChallenges } from './challenge.ts'
 import { createCommits } from './commits.ts'
@@ -51,6 +52,8 @@ export type RemoteOptions = ObserveOptions & {
 export type Remote = {
   readonly app: Hono
   readonly live: Live
+  /** For whoever runs the remote: never to be reached from where devices are. */
+  readonly admin: Hono
   /** To be called about once a second: heartbeats, sessions that end, histories that expire. */
   beat(): void
   /** Ends the live sockets and begins nothing new; what is under way goes on. */
@@ -110,7 +113,8 @@ export function createRemote(options: RemoteOptions): Remote {
     live.beat()
     if (!isGoingDown) sweep.beat().catch(onFault)
   }
-  return { app, live, beat, drain, close: () => live.close() }
+  const admin = createAdmin(parts)
+  return { app, live, admin, beat, drain, close: () => live.close() }
 }
 
 /** So many seconds' worth may come at once after a pause. */

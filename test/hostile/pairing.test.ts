@@ -12,6 +12,7 @@ import {
   KeychainAnswer,
   MAILBOX_MS,
   MailboxAnswer,
+  MailboxWriteAnswer,
   MailboxWriteRequest,
   type PairingInvite,
   type PairingJoin,
@@ -498,6 +499,39 @@ describe('a remote that has seen the code', () => {
     expect(isAsked).toBe(false)
     await inviting
     await expectNobody(stage)
+  })
+
+  it('and answers anew once it has heard the nonce: the first answer stays, and its digits', async () => {
+    const stage = await makeStage(74)
+    const { vault, inviter, world } = stage
+    const invitation = await vault.pairing.invite()
+    const insider = new Insider(world, invitation.code as string)
+    const { vaultId } = insider.open('invite', 0, (await insider.read()).messages[0]) ?? {}
+    const answers = ['one', 'two'].map((name) => {
+      const device = generateDeviceKeys(world.chance.bytes)
+      const { signingKey, kemKey } = device
+      const proof = memberProof(vaultId as never, device)
+      const nonce = world.chance.bytes(32)
+      return insider.seal({ type: 'join', signingKey, kemKey, proof, name, nonce })
+    })
+    rewriteMailbox(inviter, (box) => ({
+      ...box,
+      messages: box.messages.with(1, answers[0] ?? null),
+    }))
+    const heard: string[] = []
+    onMailboxes(inviter, 'POST', async (request) => {
+      const body = new Uint8Array(await request.clone().arrayBuffer())
+      const { message } = parseMessage(MailboxWriteRequest, body)
+      heard.push(Buffer.from(message).toString('hex'))
+      expect(insider.open('reveal', 2, message)).toBeDefined()
+      answers.reverse()
+      if (heard.length > 1) return cbor(encodeMessage(MailboxWriteAnswer, { expiresMs: 1 }))
+      return new Response('', { status: 500 })
+    })
+    expect(await codeOfRefusal(invitation.newcomer())).toBe('not-a-remote')
+    expect((await invitation.newcomer()).name).toBe('one')
+    // Word for word: another would look to the other end like a second inviter.
+    expect(new Set(heard).size).toBe(1)
   })
 
   it('and asks in the place of the newcomer with a proof that is none', async () => {

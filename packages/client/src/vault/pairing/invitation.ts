@@ -63,6 +63,8 @@ type Inviting = {
   readonly invite: PairingInvite
   readonly nonce: Uint8Array
   readonly withToken: WithToken
+  /** Who has answered, and the sealed word that this device then says: once for good. */
+  answered: { readonly join: PairingJoin; readonly reveal: () => Promise<void> } | undefined
 }
 type WithToken = <T>(job: (token: string) => Promise<T>) => Promise<T>
 
@@ -89,10 +91,14 @@ export async function invite(parts: PairingParts, options: InviteOptions): Promi
   }
   const end = new AbortController()
   const signal = AbortSignal.any([end.signal, parts.access.ended])
+  signal.addEventListener('abort', () => keys.sealingKey.wipe(), { once: true })
   const expiresMs = platform.nowMs() + MAILBOX_MS
   const { mailboxId } = keys
   const waiting = { platform, transport, mailboxId, expiresMs, signal }
-  const inviting = { parts, keys, waiting, invite, nonce, withToken }
+  const inviting: Inviting = {
+    ...{ parts, keys, waiting, invite, nonce, withToken },
+    answered: undefined,
+  }
   await sealFor(inviting, invite)()
   return {
     ...shown,
@@ -102,7 +108,6 @@ export async function invite(parts: PairingParts, options: InviteOptions): Promi
     async cancel() {
       end.abort(pairingExpired())
       await close(inviting)
-      keys.sealingKey.wipe()
     },
   }
 }
@@ -178,18 +183,35 @@ function sealFor({ parts, keys, waiting, withToken }: Inviting, message: Pairing
 /** Over whatever the network does, as long as the invitation lives. */
 async function say(inviting: Inviting, message: PairingMessage): Promise<void> {
   checkGoing(inviting.waiting)
-  const write = sealFor(inviting, message)
+  await insist(inviting, sealFor(inviting, message))
+}
+
+async function insist(inviting: Inviting, write: () => Promise<void>): Promise<void> {
+  checkGoing(inviting.waiting)
   await untilDone(inviting.waiting, async () => {
     await write()
     return true
   })
 }
 
-async function awaitNewcomer(inviting: Inviting, signal?: AbortSignal): Promise<Newcomer> {
-  const { keys, invite, nonce } = inviting
+/**
+ * The first answer stays, also where what follows fails and is asked for again: a remote that has
+ * the code and heard the nonce could look for an answer that makes the digits it wants.
+ */
+async function awaitAnswer(
+  inviting: Inviting,
+  signal: AbortSignal | undefined,
+): Promise<NonNullable<Inviting['answered']>> {
   const sealed = await awaitMessage(waitingFor(inviting, signal), MAILBOX_SLOTS.join)
   const join = await orClose(inviting, async () => readJoin(sealed, inviting))
-  await say(inviting, { type: 'reveal', nonce })
+  return { join, reveal: sealFor(inviting, { type: 'reveal', nonce: inviting.nonce }) }
+}
+
+async function awaitNewcomer(inviting: Inviting, signal?: AbortSignal): Promise<Newcomer> {
+  const { keys, invite, nonce } = inviting
+  inviting.answered ??= await awaitAnswer(inviting, signal)
+  const { join, reveal } = inviting.answered
+  await insist(inviting, reveal)
   const { mailboxId } = keys
   const digits = pairingDigits(pairingTranscript({ mailboxId, invite, join, nonce }))
   return newcomerOf(inviting, join, digits)

@@ -66,12 +66,12 @@ function renderHealth(view: AdminView): Markup {
   return html`<section aria-labelledby="health">
 <div class="above"><h2 id="health">Health</h2></div>
 <dl class="facts sheet">
-<dt>Store</dt><dd>${isReady ? 'answers' : 'does not answer, or the remote is going down'}</dd>
 <dt>Disk</dt><dd>${renderDisk(view)}</dd>
+<dt>Origins</dt><dd><ul>${origins.map((origin) => html`<li>${origin}</li>`)}</ul></dd>
+<dt>Store</dt><dd>${isReady ? 'answers' : 'does not answer, or the remote is going down'}</dd>
+<dt>New vaults</dt><dd>${REGISTRATION[registration]}</dd>
 <dt>Running</dt><dd>${formatSpan(upMs)}, since ${formatMoment(nowMs - upMs)}</dd>
 <dt>Version</dt><dd>${version}</dd>
-<dt>New vaults</dt><dd>${REGISTRATION[registration]}</dd>
-<dt>Origins</dt><dd><ul>${origins.map((origin) => html`<li>${origin}</li>`)}</ul></dd>
 </dl>
 </section>`
 }
@@ -86,7 +86,7 @@ function renderDisk({ disk }: AdminView): Markup {
   if (disk === undefined) return html`unknown`
   const { storeBytes, freeBytes, sizeBytes } = disk
   const used = sizeBytes === 0 ? 0 : 1 - freeBytes / sizeBytes
-  const text = `${formatBytes(freeBytes)} free of ${formatBytes(sizeBytes)}; the data folder has ${formatBytes(storeBytes)}`
+  const text = `${formatBytes(freeBytes)} free of ${formatBytes(sizeBytes)}; ${formatBytes(storeBytes)} stored`
   return html`${text}${renderBar(used, `${formatShare(used)} of the disk is used`)}`
 }
 
@@ -112,7 +112,7 @@ function renderVaults(view: AdminView, listed: ListedVaults): Markup {
   return html`<section aria-labelledby="vaults">
 <div class="above"><h2 id="vaults">Vaults</h2><span class="quiet small">${shown}, counted ${formatAgo(listed.countedMs, view.nowMs)}</span>${renderSorts(listed)}</div>
 <table class="sheet">
-<thead><tr><th>Vault</th><th>Records</th><th>Size</th><th>History</th><th>Devices</th><th>Sockets</th><th>Last push</th><th>Quota used</th></tr></thead>
+<thead><tr><th scope="col">Vault</th><th scope="col">Records</th><th scope="col">Size</th><th scope="col">History</th><th scope="col">Devices</th><th scope="col">Sockets</th><th scope="col">Last push</th><th scope="col">Quota used</th></tr></thead>
 <tbody>
 ${rows.map((row) => renderRow(row, view.nowMs))}
 </tbody>
@@ -135,7 +135,7 @@ function renderRow(row: VaultRow, nowMs: number): Markup {
   const name = formatVaultId(vaultId).slice(0, VAULT_ID_CHARACTERS)
   const pushed = pushedMs === 0 ? 'never' : formatAgo(pushedMs, nowMs)
   const label = `${formatShare(use)} of ${formatBytes(quota.bytesMax)} and ${formatCount(quota.recordsMax)} records`
-  return html`<tr><td data-label="Vault"><code>${name}</code></td><td data-label="Records">${formatCount(records)}</td><td data-label="Size">${formatBytes(bytes)}</td><td data-label="History">${formatBytes(historyBytes)}</td><td data-label="Devices">${formatCount(devices)}</td><td data-label="Sockets">${formatCount(sockets)}</td><td data-label="Last push">${pushed}</td><td data-label="Quota"><span class="used">${renderBar(use, label)}<span>${formatShare(use)}</span></span></td></tr>
+  return html`<tr><td data-label="Vault"><code>${name}</code></td><td data-label="Records">${formatCount(records)}</td><td data-label="Size">${formatBytes(bytes)}</td><td data-label="History">${formatBytes(historyBytes)}</td><td data-label="Devices">${formatCount(devices)}</td><td data-label="Sockets">${formatCount(sockets)}</td><td data-label="Pushed">${pushed}</td><td data-label="Quota"><span class="used">${renderBar(use, label)}<span>${formatShare(use)}</span></span></td></tr>
 `
 }
 

@@ -46,10 +46,10 @@ section { margin-top: 1.25rem; }
 .totals div { padding: .8rem 1rem; box-shadow: 1px 1px 0 var(--line); }
 .totals dt { color: var(--quiet); font-size: .85rem; }
 .totals dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums; line-height: 1.3; }
-.facts { display: grid; grid-template-columns: 8.5rem 1fr; margin: 0; padding: .4rem 1rem; }
-.facts dt, .facts dd { margin: 0; padding: .5rem 0; }
+.facts { display: grid; grid-template-columns: 6.5rem 1fr 6.5rem 1fr; margin: 0; padding: .4rem 1rem; }
+.facts dt, .facts dd { margin: 0; padding: .5rem .75rem .5rem 0; }
 .facts dt { color: var(--quiet); }
-.facts dt:nth-of-type(n+2), .facts dd:nth-of-type(n+2) { border-top: 1px solid var(--faint); }
+.facts dt:nth-of-type(n+3), .facts dd:nth-of-type(n+3) { border-top: 1px solid var(--faint); }
 .facts dd { overflow-wrap: anywhere; }
 .facts ul { list-style: none; margin: 0; padding: 0; }
 .bar { display: block; width: 100%; height: .4rem; border-radius: .2rem; overflow: hidden; background: var(--line); }
@@ -62,7 +62,7 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem .9rem; }
 .above nav { margin-left: auto; }
 a { color: var(--accent); text-underline-offset: .2em; }
 a[aria-current] { color: var(--text); font-weight: 600; text-decoration: none; }
-table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table { width: 100%; border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums; }
 th { text-align: right; font-size: .85rem; font-weight: 500; color: var(--quiet); padding: .6rem .75rem; white-space: nowrap; }
 td { text-align: right; padding: .6rem .75rem; border-top: 1px solid var(--faint); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 1rem; }
@@ -79,6 +79,8 @@ footer { margin-top: 1.5rem; }
   .totals { grid-template-columns: 1fr 1fr; }
   .totals dd { font-size: 1.2rem; }
   .facts { grid-template-columns: 6.5rem 1fr; }
+  .facts dt, .facts dd { padding-right: 0; }
+  .facts dt:nth-of-type(n+2), .facts dd:nth-of-type(n+2) { border-top: 1px solid var(--faint); }
   .above nav { margin-left: 0; width: 100%; }
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   table, tbody { display: block; }
@@ -89,8 +91,11 @@ footer { margin-top: 1.5rem; }
   }
   td::before { content: attr(data-label); color: var(--quiet); }
   td:first-child, td:last-child { grid-column: 1 / -1; }
-  td:first-child { font-weight: 600; }
+  td:first-child { font-weight: 600; font-size: 1rem; }
   td:first-child::before { content: none; }
   .used { flex: 1; max-width: 70%; }
+}
+@media (max-width: 22rem) {
+  tr { grid-template-columns: 1fr; }
 }
 `

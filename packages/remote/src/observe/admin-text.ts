@@ -2,6 +2,8 @@
  * Admin text: numbers, sizes and times as the admin page writes them. What is unknown is a dash.
  */
 const UNKNOWN = '–'
+/** No line ends between a number and its unit. */
+const JOINT = '\u00a0'
 const SECOND_MS = 1000
 const MINUTE_MS = 60 * SECOND_MS
 const HOUR_MS = 60 * MINUTE_MS
@@ -22,7 +24,7 @@ export function formatBytes(bytes: number | undefined): string {
     unit++
   }
   const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2
-  return `${value.toFixed(digits)} ${UNITS[unit]}`
+  return `${value.toFixed(digits)}${JOINT}${UNITS[unit]}`
 }
 
 /** In UTC, to the minute: 2026-11-21 16:04 UTC. */

@@ -121,7 +121,7 @@ async function listPage(
 }
 
 const ORDERS: Readonly<Record<VaultSort, (a: VaultUse, b: VaultUse) => number>> = {
-  size: (a, b) => b.bytes + b.historyBytes - a.bytes - a.historyBytes,
+  size: (a, b) => b.bytes - a.bytes,
   quota: (a, b) => b.use - a.use,
   push: (a, b) => b.pushedMs - a.pushedMs,
   age: (a, b) => a.createdMs - b.createdMs,

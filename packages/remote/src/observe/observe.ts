@@ -11,6 +11,8 @@ export type ObserveOptions = {
   /** Without one, or with an empty one, there are no numbers and no admin page. */
   readonly adminToken?: AdminToken | undefined
   readonly metrics?: Metrics
+  /** Both when absent. */
+  readonly shows?: Shows
   readonly disk?: () => Promise<DiskUse | undefined>
   readonly version?: string
   /** Others than this machine may reach it. */
@@ -19,7 +21,11 @@ export type ObserveOptions = {
   readonly uptimeMs?: () => number
 }
 
+/** What the admin token opens. */
+export type Shows = { readonly metrics: boolean; readonly adminPage: boolean }
+
 export type Observation = {
+  readonly shows: Shows
   readonly adminToken: AdminToken | undefined
   readonly census: Census
   readonly disk: () => Promise<DiskUse | undefined>
@@ -46,6 +52,7 @@ export function observe(parts: Parts, options: ObserveOptions): Observation {
   })
   return {
     adminToken: options.adminToken,
+    shows: options.shows ?? { metrics: true, adminPage: true },
     census,
     disk,
     version: options.version ?? 'unknown',

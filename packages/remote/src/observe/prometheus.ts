@@ -11,6 +11,8 @@ import type { Gauges, Metrics } from './metrics.ts'
 const REQUEST_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
 const COMMIT_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
 const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+/** These stand at 0 from the start, so that the first one of a kind is seen as an increase. */
+const VERDICTS = ['applied', 'repeated', 'conflict', 'refused']
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'])
 /** Counted when somebody asks: prom-client wants a value, and there is none. */
 const UNKNOWN = Number.NaN
@@ -68,6 +70,7 @@ function countRequests(
   const logins = counter(registry, { name: 'logins_total', help: 'Logins, by outcome.' }, [
     'outcome',
   ])
+  for (const outcome of ['right', 'wrong']) logins.inc({ outcome }, 0)
   const adminRefusals = counter(registry, {
     name: 'admin_refusals_total',
     help: 'Wrong admin tokens.',
@@ -101,6 +104,8 @@ function countPushes(registry: Registry): Pick<Metrics, 'pushed' | 'commit' | 'c
     { name: 'ops_total', help: 'Ops of applied transactions, by outcome.' },
     ['outcome'],
   )
+  for (const verdict of VERDICTS) transactions.inc({ verdict }, 0)
+  for (const outcome of ['applied', 'stale']) ops.inc({ outcome }, 0)
   const checkpoints = counter(registry, { name: 'checkpoints_total', help: 'Checkpoints taken.' })
   const seconds = new Histogram({
     name: 'blindcopy_commit_duration_seconds',

@@ -36,6 +36,7 @@ export function routeObservation(app: Hono, parts: ObservedParts): void {
   })
   app.get('/metrics', (context) =>
     behindToken({ ...parts, penalties }, context, async () => {
+      if (!parts.shows.metrics) return context.notFound()
       const exposition = await parts.metrics.render()
       if (exposition === undefined) return context.notFound()
       const { text, contentType } = exposition
@@ -44,6 +45,7 @@ export function routeObservation(app: Hono, parts: ObservedParts): void {
   )
   app.get('/admin', (context) =>
     behindToken({ ...parts, penalties }, context, async () => {
+      if (!parts.shows.adminPage) return context.notFound()
       const query = parseAdminQuery(context.req.query('page'), context.req.query('sort'))
       const isReady = async () => (await findUnreadiness(parts)) === undefined
       const view = await gatherAdminView({ ...parts, isReady }, query)

@@ -16,6 +16,8 @@ export type CliErrorCode =
   | 'file-exists'
   /** A file cannot be written. */
   | 'unwritable'
+  /** A setting of a remote is wrong; the sentence says where it stands and what is allowed. */
+  | 'setting-refused'
   /** The port is taken. */
   | 'address-in-use'
   /** The host or the port is not this program's to listen on. */

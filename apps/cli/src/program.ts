@@ -11,7 +11,7 @@ import type { ImportOptions } from './import.ts'
 import type { InitOptions } from './init.ts'
 import { addKeys } from './key-commands.ts'
 import { addRestoreTo } from './restore-command.ts'
-import type { ServeOptions } from './serve.ts'
+import type { Flags } from './serve/read-settings.ts'
 import type { SyncOptions } from './sync.ts'
 import type { Terminal } from './terminal.ts'
 import type { VaultOptions } from './vault-folder.ts'
@@ -33,7 +33,7 @@ export function createProgram(version: string, terminal: Terminal): Command {
     })
     .exitOverride()
     .addHelpText('after', EXIT_CODES)
-  addServe(program, terminal)
+  addServe(program, terminal, version)
   addInit(program, terminal)
   addRestore(program, terminal)
   addRecords(program, terminal)
@@ -56,27 +56,23 @@ Exit codes: 0 done, 1 anything else, 2 usage or input, 3 refused, 4 network,
 5 integrity, 130 or 143 stopped. A key that begins with - goes after --, such as
 blindcopy get notes -- -key`
 
-function addServe(program: Command, terminal: Terminal): void {
-  program
+/** Its settings are many, and their schema is loaded when it is called (`blindcopy serve --help`). */
+function addServe(program: Command, terminal: Terminal, version: string): void {
+  const command = program
     .command('serve')
     .description('serve a remote from this machine')
-    .option('--data <DIR>', 'its data (or BLINDCOPY_DATA; ~/.local/share/blindcopy/remote)', named)
-    .option('--host <HOST>', 'the address to listen on', '127.0.0.1')
-    .option('--port <N>', 'the port, 0 for any free one', parsePort, 8787)
-    .option('--origin <URL>', 'a public address of this remote (may be repeated)', collect)
-    .addOption(
-      new Option('--registration <MODE>', 'who may create a vault here (token)').choices([
-        'open',
-        'token',
-        'closed',
-      ]),
-    )
-    .addOption(registrationToken('what a new vault must show; one is made otherwise'))
-    .option('--verbose', 'a line on stderr for each request')
-    .action(async (options: ServeOptions) => {
+    .action(async (options: Flags & { readonly printConfig?: boolean }) => {
       const { serve } = await import('./serve.ts')
-      await serve(options, terminal)
+      await serve({ ...options, version }, terminal)
     })
+    .addHelpText('after', ({ command }) =>
+      command.options.length > 0 ? '' : '\n`blindcopy serve --help` lists its settings.',
+    )
+  program.hook('preSubcommand', async (_program, called) => {
+    if (called !== command) return
+    const { addSettings } = await import('./serve/options.ts')
+    addSettings(command)
+  })
 }
 
 function addInit(program: Command, terminal: Terminal): void {
@@ -287,26 +283,10 @@ function vaultOptions(rest: readonly unknown[]): VaultOptions {
   return command instanceof Command ? command.optsWithGlobals<VaultOptions>() : {}
 }
 
-function parsePort(text: string): number {
-  const port = Number(text)
-  if (/^\d+$/.test(text) && port <= 65_535) return port
-  throw new InvalidArgumentError('a port is a number from 0 to 65535')
-}
-
 const DAY_SECONDS = 86_400
 
 function parseInterval(text: string): number {
   const seconds = Number(text)
   if (/^\d+$/.test(text) && seconds >= 1 && seconds <= DAY_SECONDS) return seconds
   throw new InvalidArgumentError(`an interval is a number of seconds from 1 to ${DAY_SECONDS}`)
-}
-
-/** An empty name is one that a script has not filled in. */
-function named(text: string): string {
-  if (text !== '') return text
-  throw new InvalidArgumentError('it is empty')
-}
-
-function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
-  return [...(previous ?? []), value]
 }

@@ -1,108 +1,136 @@
 /**
  * serve: a remote on this machine, on the embedded LevelDB, until it is told to stop.
  *
- *   DIR/vaults/               LevelDB: the envelopes of every vault, and their keychains
- *   DIR/registration-token    mode 0600: what a new vault must show, made at the first start
+ *   settings read ──▶ data folder ──▶ store ──▶ listening ──signal──▶ drained ──▶ closed
+ *                                                           └──second signal──▶ ends at once
  */
-import type { Registration, RequestLine } from '@blindcopy/remote'
-import { type ServedRemote, serveRemote } from '@blindcopy/remote/node'
+import type { Registration } from '@blindcopy/remote'
+import { createLog, type Log, type ServedRemote, serveRemote } from '@blindcopy/remote/node'
 import { openLevelStore, type Store } from '@blindcopy/secondary'
 import { CliError } from './cli-error.ts'
-import { type DataFolder, openDataFolder } from './data-folder.ts'
+import { type DataFolder, openDataFolder, watchToken } from './data-folder.ts'
+import { type Flags, type ReadSettings, readSettings } from './serve/read-settings.ts'
+import { openRegistration } from './serve/registration.ts'
+import { trustOf } from './serve/setting-kinds.ts'
+import { limitsOf, type Settings } from './serve/settings.ts'
+import { exampleFile } from './serve/settings-text.ts'
+import { warningsOf } from './serve/warnings.ts'
 import type { Terminal } from './terminal.ts'
 
-export type ServeOptions = {
-  readonly data?: string
-  readonly host: string
-  readonly port: number
-  readonly origin?: readonly string[]
-  readonly registration?: Registration['mode']
-  readonly registrationToken?: string
-  readonly verbose?: boolean
+export type ServeOptions = Flags & {
+  readonly printConfig?: boolean
+  /** Of this program. */
+  readonly version: string
 }
 
 export async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
-  const origins = (options.origin ?? []).map(parseOrigin)
-  checkRegistration(options)
-  const folder = await openDataFolder(options.data, terminal.env)
+  const read = await readSettings(options, terminal.env)
+  if (options.printConfig) {
+    terminal.output.write(exampleFile(read.settings, read.given))
+    return
+  }
+  const folder = await openDataFolder(read.settings.data, terminal.env)
   const store = await openLevelStore({ path: folder.vaultsPath })
-  const { registration, isNewToken } = await registrationOf(options, folder).catch((error) =>
-    closeAndThrow(store, error),
+  const log = logOf(read.settings, terminal)
+  const started = await start({ options, read, folder, store, log }).catch((error) =>
+    closeAndThrow(store, listenError(error, read.settings)),
   )
-  const remote = await serveRemote({
-    store,
-    registration,
-    host: options.host,
-    port: options.port,
-    origins,
-    ...(options.verbose ? { log: (line: RequestLine) => logRequest(line, terminal) } : {}),
-    onFault: (error) => logFault(error, terminal),
-  }).catch((error) => closeAndThrow(store, listenError(error, options)))
   const stopped = untilInterrupted(terminal)
-  if (terminal.json) await terminal.print(JSON.stringify(firstLine(remote, registration)))
-  else await welcome(remote, { options, registration, isNewToken, folder, terminal })
+  await welcome(started, { settings: read.settings, folder, terminal, log })
+  for (const { code, message } of warningsOf(read, terminal.env)) log.warn(code, message)
   await stopped
   if (terminal.isWatched) terminal.note('\nClosing.')
-  await remote.close()
+  else log.info('stopping')
+  const cutOff = await started.remote.close()
+  if (cutOff > 0) log.warn('cut-off', `${cutOff} requests had not ended in time and were cut off`)
+  log.info('stopped')
 }
 
-function parseOrigin(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url !== undefined && /^https?:$/.test(url.protocol) && url.pathname === '/') return url.origin
-  throw new CliError('usage', '--origin takes an address such as https://sync.example.org')
+type Started = {
+  readonly remote: ServedRemote
+  readonly registration: Registration
+  readonly isNewToken: boolean
+  /** Where the token stands, unless it was given. */
+  readonly tokenPath: string | undefined
 }
 
-function checkRegistration({ registration, registrationToken }: ServeOptions): void {
-  if (registrationToken === undefined) return
-  if (registrationToken.trim() === '')
-    throw new CliError('usage', 'the registration token is empty')
-  if (registration === undefined || registration === 'token') return
-  throw new CliError('usage', `--registration ${registration} takes no --registration-token`)
+async function start(parts: {
+  readonly options: ServeOptions
+  readonly read: ReadSettings
+  readonly folder: DataFolder
+  readonly store: Store
+  readonly log: Log
+}): Promise<Started> {
+  const { options, folder, store, log } = parts
+  const { settings } = parts.read
+  const opened = await openRegistration(settings, folder)
+  const remote = await serveRemote({
+    store,
+    registration: opened.registration,
+    host: settings.host,
+    port: settings.port,
+    origins: settings.origin,
+    limits: limitsOf(settings),
+    trust: trustOf(settings.trustProxy),
+    log: log.request,
+    onFault: log.fault,
+    onWarning: log.warn,
+    ...(await observed(settings, folder)),
+    version: options.version,
+    dataFolder: folder.path,
+  })
+  return { remote, ...opened }
 }
 
-async function registrationOf(
-  options: ServeOptions,
+async function observed(
+  { metrics, adminPage }: Settings,
   folder: DataFolder,
-): Promise<{ registration: Registration; isNewToken: boolean }> {
-  const mode = options.registration ?? 'token'
-  if (mode !== 'token') return { registration: { mode }, isNewToken: false }
-  if (options.registrationToken !== undefined) {
-    return { registration: { mode, token: options.registrationToken }, isNewToken: false }
-  }
-  const { token, isNew } = await folder.registrationToken()
-  return { registration: { mode, token }, isNewToken: isNew }
+): Promise<{ adminToken?: () => string; shows?: { metrics: boolean; adminPage: boolean } }> {
+  if (!metrics && !adminPage) return {}
+  const { token } = await folder.adminToken()
+  return { adminToken: watchToken(folder.adminTokenPath, token), shows: { metrics, adminPage } }
 }
 
-function firstLine(remote: ServedRemote, registration: Registration): Record<string, string> {
-  return {
-    url: remote.url,
-    registration: registration.mode,
-    ...(registration.mode === 'token' ? { registrationToken: registration.token } : {}),
-  }
+function logOf(settings: Settings, terminal: Terminal): Log {
+  const { logFormat } = settings
+  const format = terminal.messages.isTTY === true ? 'pretty' : 'json'
+  return createLog({
+    level: settings.logLevel,
+    format: logFormat === 'auto' ? format : logFormat,
+    addresses: settings.logAddresses,
+    sizes: settings.logSizes,
+    nowMs: Date.now,
+  })
 }
 
 async function welcome(
-  remote: ServedRemote,
+  started: Started,
   parts: {
-    options: ServeOptions
-    registration: Registration
-    isNewToken: boolean
-    folder: DataFolder
-    terminal: Terminal
+    readonly settings: Settings
+    readonly folder: DataFolder
+    readonly terminal: Terminal
+    readonly log: Log
   },
 ): Promise<void> {
-  const { options, registration, isNewToken, folder, terminal } = parts
+  const { remote, registration, isNewToken, tokenPath } = started
+  const { settings, folder, terminal, log } = parts
+  const { mode } = registration
+  if (!terminal.isWatched) log.info('listening', { url: remote.url, registration: mode })
+  if (terminal.json) {
+    const token = mode === 'token' ? { registrationToken: registration.token } : {}
+    await terminal.print(JSON.stringify({ url: remote.url, registration: mode, ...token }))
+    return
+  }
   await terminal.print(`${terminal.bold('Blindcopy remote')} on ${terminal.bold(remote.url)}`)
   await terminal.print(`  data          ${folder.path}`)
-  await terminal.print(`  registration  ${registration.mode}`)
-  if (registration.mode === 'token') {
+  await terminal.print(`  registration  ${mode}`)
+  if (mode === 'token') {
     if (isNewToken) await terminal.print(`  token         ${registration.token}`)
-    if (options.registrationToken === undefined)
-      await terminal.print(`  token is in   ${folder.tokenPath}`)
+    if (tokenPath !== undefined) await terminal.print(`  token is in   ${tokenPath}`)
   }
-  const isLocal = /^(127\.|localhost$|::1$)/.test(options.host)
-  if (!isLocal && options.origin === undefined) {
-    terminal.note('Devices elsewhere are refused until --origin names the address they use.')
+  if (settings.adminPage) {
+    await terminal.print(`  admin page    ${remote.url}/admin`)
+    await terminal.print(`  its token in  ${folder.adminTokenPath}`)
   }
   if (terminal.isWatched) terminal.note(terminal.dim('Ctrl-C ends it.'))
 }
@@ -118,25 +146,29 @@ async function closeAndThrow(store: Store, error: unknown): Promise<never> {
   throw error
 }
 
-function listenError(error: unknown, { host, port }: ServeOptions): unknown {
-  const code = (error as NodeJS.ErrnoException).code
-  if (code === 'EADDRINUSE') {
-    return new CliError('address-in-use', `port ${port} of ${host} is taken`, { cause: error })
-  }
-  if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EINVAL') {
-    return new CliError('address-refused', `cannot listen on port ${port} of ${host} (${code})`, {
-      cause: error,
-    })
-  }
-  return error
-}
+const PORT_OF_ADMINISTRATOR = 1024
 
-function logRequest({ method, route, status, ms }: RequestLine, terminal: Terminal): void {
-  terminal.note(JSON.stringify({ time: new Date().toISOString(), method, route, status, ms }))
-}
-
-/** Its code and its place in this program; never what the request held. */
-function logFault(error: unknown, terminal: Terminal): void {
-  const { name, message } = error instanceof Error ? error : new Error(String(error))
-  terminal.note(JSON.stringify({ time: new Date().toISOString(), fault: name, message }))
+function listenError(error: unknown, { host, port }: Settings): unknown {
+  const refused = (code: 'address-in-use' | 'address-refused', why: string): CliError =>
+    new CliError(code, why, { cause: error })
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE':
+      return refused('address-in-use', `another program listens on port ${port} of ${host}`)
+    case 'EACCES':
+      return refused(
+        'address-refused',
+        port < PORT_OF_ADMINISTRATOR
+          ? `port ${port} is for programs of the administrator: take one of 1024 or above, and let a reverse proxy have ${port}`
+          : `this system does not let this program listen on port ${port} of ${host}`,
+      )
+    case 'EADDRNOTAVAIL':
+      return refused('address-refused', `${host} is no address of this machine`)
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return refused('address-refused', `${host} is neither an address nor a known name`)
+    case 'EINVAL':
+      return refused('address-refused', `cannot listen on port ${port} of ${host}`)
+    default:
+      return error
+  }
 }

@@ -76,9 +76,9 @@ describe('clientAddress', () => {
     expect(seen('10.0.0.1', [...chain, '10.0.0.3'].join(','))).toBe('10.0.0.2')
   })
 
-  it('is an address or nothing, for any header', () => {
-    fc.assert(
-      fc.property(fc.string(), fc.array(fc.string()), (first, more) => {
+  it('is an address, for any header', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.string(), fc.array(fc.string()), async (first, more) => {
         const address = seen('10.0.0.1', [first, ...more])
         expect(address).toMatch(/^[0-9a-f.:]{2,45}$/)
       }),

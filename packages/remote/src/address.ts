@@ -51,7 +51,7 @@ export function clientAddress(hops: Hops, trust: Trust): string | undefined {
   if (socket === undefined) return undefined
   let client = socket
   for (const text of hopsFromRight(hops.forwardedFor)) {
-    if (!isTrusted(client, trust)) break
+    if (!isIn(client, trust)) break
     const next = parseAddress(withoutPort(text))
     if (next === undefined) break
     client = next
@@ -79,7 +79,12 @@ export function addressBlock(address: string): string {
     .join(':')}::/64`
 }
 
-function isTrusted(address: Address, trust: Trust): boolean {
+export function isTrusted(address: string, trust: Trust): boolean {
+  const parsed = parseAddress(address)
+  return parsed !== undefined && isIn(parsed, trust)
+}
+
+function isIn(address: Address, trust: Trust): boolean {
   return trust.some(
     ([range, bits]) => range.kind() === address.kind() && address.match(range as never, bits),
   )

@@ -75,6 +75,7 @@ export async function readingFixture(): Promise<ReadingFixture> {
     ended: end.signal,
     setTimer: () => () => undefined,
     declarations: new Map(),
+    history: async () => ({ versions: [], isWhole: true, retentionMs: 0 }),
     mutations: new Map(),
     onDamaged: (recordId) => damaged.push(idText(recordId)),
   }

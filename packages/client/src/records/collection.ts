@@ -14,6 +14,12 @@ import { RecordReader } from '../query/record-reader.ts'
 import { watchQuery } from '../query/watch.ts'
 import type { ConflictPolicy } from './conflict-policy.ts'
 import { type DeclarationOptions, type Migrate, readDeclaration } from './declaration.ts'
+import {
+  type HistoryOptions,
+  type RecordHistory,
+  readHistory,
+  restoreVersion,
+} from './record-history.ts'
 import type { Schema } from './schema.ts'
 import {
   declarationOf,
@@ -128,6 +134,22 @@ export class Collection<T extends object = Fields, Input extends object = T> {
     const keys: string[] = []
     for await (const page of this.#reader.deferredPages()) keys.push(...page)
     return keys.sort()
+  }
+
+  /**
+   * Earlier versions of a record, the newest first, as the remote keeps them for a time. Throws
+   * `network` and what stops sync. Nothing proves that the remote shows all it has.
+   */
+  async history(key: string, options?: HistoryOptions): Promise<RecordHistory<T>> {
+    return readHistory(this.#context, this.#context.sealer.placeOf(this.name, key), options)
+  }
+
+  /**
+   * Brings a version of the history back, as a new write: undoes a delete too. Returns what the
+   * record holds then, null for nothing. Throws `not-found`, and as `history`.
+   */
+  async restore(key: string, version: string): Promise<T | null> {
+    return restoreVersion(this.#context, this.#context.sealer.placeOf(this.name, key), version)
   }
 
   /** All records, by key. For very many, `for await (… of collection)` holds a page at a time. */

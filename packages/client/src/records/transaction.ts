@@ -21,6 +21,7 @@ import { idText } from '../local/row-batch.ts'
 import type { Collection } from './collection.ts'
 import { type Declaration, isNewerThan, migratedFields, NOT_DECLARED } from './declaration.ts'
 import type { Mutation } from './mutation.ts'
+import type { HistorySource } from './record-history.ts'
 import { applySchema } from './schema.ts'
 import type { RecordDraft, RecordPlace, Sealer } from './sealer.ts'
 
@@ -36,6 +37,8 @@ export type WriteContext = {
   /** What the app has declared of its collections, by name. */
   readonly declarations: Map<string, Declaration>
   readonly mutations: Map<string, Mutation<never>>
+  /** Superseded versions, which only the remote has. */
+  readonly history: HistorySource
   /** Told once of each stored version that no longer opens, where many are read without it. */
   readonly onDamaged?: (recordId: RecordId) => void
 }

@@ -138,6 +138,7 @@ export class ScriptedRemote {
         remote.#enter('records')
         return ids.map(() => null)
       },
+      history: async () => ({ versions: [], next: null, retentionMs: 0 }),
       reconcile: async () => {
         remote.#enter('reconcile')
         return { head, ...empty, answers: new Uint8Array(0) } as never

@@ -11,6 +11,8 @@ import type {
   ChangesFrame,
   CreateAnswer,
   CreateRequest,
+  HistoryAnswer,
+  HistoryRequest,
   KeychainAppendAnswer,
   KeychainAppendRequest,
   LiveFrame,
@@ -72,6 +74,8 @@ export interface Transport {
    * would be more than a page (`PAGE_BYTES_MAX`). Ask again for the rest.
    */
   records(request: DataRequest, ids: readonly RecordId[]): Promise<readonly (Uint8Array | null)[]>
+  /** A page of the superseded versions of a record, the newest first. */
+  history(request: DataRequest, of: HistoryRequest): Promise<HistoryAnswer>
   /** One round of a `Reconciliation` of the protocol. */
   reconcile(request: DataRequest, message: ReconcileRequest): Promise<ReconcileAnswer>
   /** The newest checkpoint of each device, as it was signed. */

@@ -23,6 +23,8 @@ import {
   HEADER_PROTOCOL,
   HEADER_SYNC_ID,
   HEADER_TIME,
+  HistoryAnswer,
+  HistoryRequest,
   joinPushBody,
   KEYCHAIN_BYTES_MAX,
   KEYCHAIN_ENTRIES_MAX,
@@ -167,6 +169,11 @@ export function createHttpTransport(
       if (!isSome || envelopes.length > ids.length) throw notARemote()
       return envelopes
     },
+    history: (data, of) =>
+      exchange(
+        post('/v1/history', encodeMessage(HistoryRequest, of), dataHeaders(data)),
+        HistoryAnswer,
+      ),
     async reconcile(data, message) {
       const body = encodeMessage(ReconcileRequest, message)
       const answer = await request(post('/v1/reconcile', body, dataHeaders(data)))

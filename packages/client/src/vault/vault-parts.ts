@@ -14,9 +14,11 @@ import { fileMeetingsOf } from '../local/meeting.ts'
 import { DamagedRecords } from '../local/repair.ts'
 import type { Platform } from '../platform.ts'
 import { Access } from '../records/access.ts'
+import type { HistorySource } from '../records/record-history.ts'
 import type { WriteContext } from '../records/transaction.ts'
 import { uuidV7 } from '../records/uuid.ts'
 import { SyncEngine } from '../sync/engine.ts'
+import { fetchHistory } from '../sync/history-fetch.ts'
 import type { Transport } from '../sync/transport.ts'
 import { createHttpTransport } from '../transport/http-transport.ts'
 import type { DeviceKeyKeeper } from './device-keys.ts'
@@ -76,8 +78,11 @@ export async function openParts(sources: VaultSources): Promise<VaultParts> {
   const { random, nowMs, setTimer } = platform
   const access = new Access()
   const damaged = new DamagedRecords()
+  // Asked of the remote, which what writes knows nothing of.
+  const asking: Asking = { history: notYet }
   const writing = createWriting({
     ...{ membership, random, access, setTimer },
+    history: (...asked) => asking.history(...asked),
     newKey: () => uuidV7(nowMs(), random),
     onDamaged: (recordId) => damaged.add(recordId),
   })
@@ -91,7 +96,13 @@ export async function openParts(sources: VaultSources): Promise<VaultParts> {
   const context = writing.contextOf(local)
   const names = new DeviceNames(membership, context)
   await names.load()
-  return assemble(sources, { access, damaged, local, context, names, writing })
+  return assemble(sources, { access, damaged, local, context, names, writing, asking })
+}
+
+type Asking = { history: HistorySource }
+
+const notYet: HistorySource = () => {
+  throw new Error('a history was asked for before there was a transport')
 }
 
 type Opened = {
@@ -101,6 +112,7 @@ type Opened = {
   readonly context: WriteContext
   readonly names: DeviceNames
   readonly writing: Writing
+  readonly asking: Asking
 }
 
 function assemble(sources: VaultSources, opened: Opened): VaultParts {
@@ -112,6 +124,7 @@ function assemble(sources: VaultSources, opened: Opened): VaultParts {
   const checkOpen = (): void => access.check()
   const retryAside = (): Promise<void> => carrying.retryAside()
   const identity = syncIdentityOf({ membership, context, damaged: opened.damaged, retryAside })
+  opened.asking.history = (...asked) => fetchHistory({ transport, identity }, ...asked)
   const engine = new SyncEngine({ local, transport, timers: { ...platform, random }, identity })
   const { syncing, endTabs } = sharedSync(sources, local, engine)
   const changed = (): void => syncing.noteWrite()

@@ -12,6 +12,7 @@ import type { Access } from '../records/access.ts'
 import { resolveCustom } from '../records/conflict-policy.ts'
 import { type Declaration, NOT_DECLARED, upgradedRecord } from '../records/declaration.ts'
 import { type Mutation, rerunMutation } from '../records/mutation.ts'
+import type { HistorySource } from '../records/record-history.ts'
 import { Sealer } from '../records/sealer.ts'
 import { checkVersion, type WriteContext } from '../records/transaction.ts'
 import type { Membership } from './membership.ts'
@@ -30,9 +31,10 @@ export function createWriting(options: {
   readonly newKey: () => string
   readonly access: Pick<Access, 'ended'>
   readonly setTimer: WriteContext['setTimer']
+  readonly history: HistorySource
   readonly onDamaged?: (recordId: RecordId) => void
 }): Writing {
-  const { membership, random, newKey, access, setTimer, onDamaged } = options
+  const { membership, random, newKey, access, setTimer, history, onDamaged } = options
   const sealer = new Sealer(membership, random)
   const declarations = new Map<string, Declaration>()
   const mutations = new Map<string, Mutation<never>>()
@@ -61,7 +63,7 @@ export function createWriting(options: {
     contextOf(local) {
       const told = onDamaged === undefined ? {} : { onDamaged }
       context = {
-        ...{ local, sealer, newKey, setTimer, declarations, mutations, ...told },
+        ...{ local, sealer, newKey, setTimer, declarations, mutations, history, ...told },
         get ended() {
           return access.ended
         },

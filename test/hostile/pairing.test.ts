@@ -526,7 +526,7 @@ describe('a remote that has seen the code', () => {
       expect(insider.open('reveal', 2, message)).toBeDefined()
       answers.reverse()
       if (heard.length > 1) return cbor(encodeMessage(MailboxWriteAnswer, { expiresMs: 1 }))
-      return new Response('', { status: 500 })
+      return new Response('', { status: 400 })
     })
     expect(await codeOfRefusal(invitation.newcomer())).toBe('not-a-remote')
     expect((await invitation.newcomer()).name).toBe('one')

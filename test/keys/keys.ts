@@ -3,7 +3,7 @@
  * and the inside of a vault that a thief would have: its keys, its keychain, and all that the remote
  * stores.
  */
-import type { Vault } from '@blindcopy/client'
+import { joinVaultOn, type Vault } from '@blindcopy/client'
 import {
   type Envelope,
   encodeTimestamp,
@@ -16,6 +16,8 @@ import {
   type Timestamp,
   validateKeychain,
 } from '@blindcopy/protocol'
+import { createRemote, type Remote } from '@blindcopy/remote'
+import type { Store } from '@blindcopy/secondary'
 import {
   type DeviceKeys,
   decodeDeviceKeyFile,
@@ -28,7 +30,7 @@ import {
   verifySignature,
 } from '@blindcopy/vault'
 import { expect } from 'vitest'
-import { type Device, exportOf, makeWorld, type World } from '../simulation/world.ts'
+import { type Device, exportOf, makeWorld, REMOTE, turn, type World } from '../simulation/world.ts'
 
 export type Held = { readonly device: Device; readonly vault: Vault; readonly name: string }
 
@@ -171,3 +173,43 @@ export async function importInto({ vault }: Held, bundle: readonly Uint8Array[])
 
 export const reasonsOf = async ({ vault }: Held): Promise<string[]> =>
   (await vault.quarantined()).map(({ reason }) => reason)
+
+/** Another process on another disk, which believes itself to be the same remote. */
+export function remoteOn(world: World, store: Store): Remote {
+  return createRemote({
+    store,
+    verify: verifySignature,
+    origins: [REMOTE],
+    registration: { mode: 'open' },
+    nowMs: () => world.clock.ms,
+    random: world.chance.bytes,
+    tokenKey: new Uint8Array(32).fill(7),
+    onFault: (error) => world.faults.push(error),
+  })
+}
+
+/** A device that another one lets in, by a code, without the phrase. */
+export async function invite(world: World, inviter: Held, name: string): Promise<Held> {
+  const device = world.makeDevice()
+  const invitation = await inviter.vault.pairing.invite({ form: 'code' })
+  let isOver = false
+  const passTime = async (): Promise<void> => {
+    for (let turns = 0; !isOver && turns < 100_000; turns++) {
+      await turn()
+      world.clock.ms += 1
+      for (const one of [inviter.device, device]) one.fireTimers()
+    }
+  }
+  const joining = joinVaultOn(device.platform, {
+    path: 'folder',
+    deviceName: name,
+    confirm: async () => true,
+    code: invitation.code as string,
+  })
+  const approving = invitation.newcomer().then((newcomer) => newcomer.approve())
+  const done = Promise.all([joining, approving]).finally(() => {
+    isOver = true
+  })
+  const [[vault]] = await Promise.all([done, passTime()])
+  return { device, vault, name }
+}

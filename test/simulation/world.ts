@@ -11,6 +11,7 @@ import {
   type FolderContent,
   openVaultOn,
   type Platform,
+  type ReviewMembers,
   restoreVaultOn,
   type Vault,
   type VaultFolder,
@@ -243,6 +244,8 @@ export type World = {
   makeDevice(options?: { skewMs?: number; disk?: Disk }): Device
 }
 
+type RestoreBy = { deviceName?: string; review?: ReviewMembers }
+
 export type Device = {
   readonly disk: Disk
   readonly network: Network
@@ -257,7 +260,7 @@ export type Device = {
   /** As if no heartbeat had come for long. */
   fallSilent(): void
   create(options?: { deviceName?: string }): Promise<{ vault: Vault; recoveryPhrase: string }>
-  restore(recoveryPhrase: string, options?: { deviceName?: string }): Promise<Vault>
+  restore(recoveryPhrase: string, options?: RestoreBy): Promise<Vault>
   open(): Promise<Vault>
 }
 

@@ -43,8 +43,8 @@ export type Pages = {
   newContext(options?: BrowserContextOptions): Promise<BrowserContext>
   /** A profile that stands in a folder, in a browser of its own: it can be killed and come back. */
   newProfile(folder: string): Promise<BrowserContext>
-  /** Opens the site in a tab and waits until its script has run. */
-  open(context: BrowserContext): Promise<Page>
+  /** Opens the site in a tab, under its own name or another, and waits until its script has run. */
+  open(context: BrowserContext, origin?: string): Promise<Page>
   /** What a person does who lets the site keep what it stores. */
   grantPersistence(context: BrowserContext): Promise<void>
   close(): Promise<void>
@@ -64,7 +64,7 @@ export async function serveScripts(scripts: ReadonlyMap<string, string>): Promis
     origin,
     newContext: (options) => browser.newContext(options),
     newProfile: (folder) => chromium.launchPersistentContext(folder, LAUNCH),
-    open: (context) => open(context, origin),
+    open: (context, other = origin) => open(context, other),
     grantPersistence: (context) => grantPersistence(browser, context, origin),
     async close() {
       await browser.close()

@@ -3,6 +3,7 @@
  * few things that are easier said there.
  */
 import * as blindcopy from '@blindcopy/client/browser'
+import { keyStoreCases } from '../../packages/client/src/vault/key-store.suite.ts'
 
 const VALUE = {
   zero: 0,
@@ -88,6 +89,7 @@ const inPage = {
   untilCount,
   folderObjects,
   deleteDatabase,
+  keyStoreCases,
 }
 
 export type InPage = typeof inPage

@@ -31,6 +31,7 @@ import {
 export { backupFile, writeBackupFile } from './browser/browser-backup.ts'
 export { removeVault } from './browser/browser-folder.ts'
 export { type StorageState, storageState } from './browser/browser-storage.ts'
+export { PASSKEY_ID, type PasskeyOptions, passkey } from './browser/passkey.ts'
 export * from './core.ts'
 
 /** Throws `unsupported-platform`. */

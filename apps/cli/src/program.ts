@@ -7,6 +7,7 @@ import { addBackup, addKit } from './backup-commands.ts'
 import type { BundleExportOptions } from './bundle.ts'
 import type { ResolveOptions } from './conflicts.ts'
 import { addDevices } from './device-commands.ts'
+import { addHistory } from './history-commands.ts'
 import type { ImportOptions } from './import.ts'
 import type { InitOptions } from './init.ts'
 import { addKeys } from './key-commands.ts'
@@ -43,6 +44,7 @@ export function createProgram(version: string, terminal: Terminal): Command {
   addDevices(program, terminal)
   addKeys(program, terminal)
   addSync(program, terminal)
+  addHistory(program, terminal)
   addVerify(program, terminal)
   addConflicts(program, terminal)
   addAttention(program, terminal)

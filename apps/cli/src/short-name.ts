@@ -1,5 +1,5 @@
 /**
- * Short names of conflicts. Their ids begin with a time: those of one day look alike. A name is a
+ * Short names of conflicts and of versions. Their ids begin with a time: those of one day look alike. A name is a
  * hash of the id, of which people need type no more than tells it from the others.
  */
 import { createHash } from 'node:crypto'
@@ -23,15 +23,17 @@ export function shortNames(ids: readonly string[]): string[] {
   return names
 }
 
-/** The one of `ids` that is meant: by itself, or by the beginning of its name. */
-export function findId(given: string, ids: readonly string[]): string {
+/**
+ * The one of `ids` that is meant: by itself, or by the beginning of its name. `noun`: what they name.
+ */
+export function findId(given: string, ids: readonly string[], noun = 'conflict'): string {
   if (ids.includes(given)) return given
   const isName = new RegExp(`^[0-9a-f]{${DIGITS_MIN},${DIGITS_MAX}}$`).test(given)
   const found = isName ? ids.filter((id) => nameOfId(id).startsWith(given)) : []
   const [id] = found
   if (id !== undefined && found.length === 1) return id
   if (id !== undefined) {
-    throw new CliError('usage', `${found.length} conflicts begin with ${given}: give more of it`)
+    throw new CliError('usage', `${found.length} ${noun}s begin with ${given}: give more of it`)
   }
-  throw new ClientError('not-found', 'there is no conflict of that name')
+  throw new ClientError('not-found', `there is no ${noun} of that name`)
 }

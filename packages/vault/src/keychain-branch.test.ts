@@ -196,6 +196,17 @@ describe('replaceBranches', () => {
     }
   })
 
+  it('keeps a device that a branch has added and thrown out again, by its name', () => {
+    const added = add(revoke(base, stolen, device), second, third, 'new phone')
+    const branches = [revoke(added, stolen, third).keychain]
+    const keep = [device.memberId, second.memberId, third.memberId]
+    const { keychain } = replace({ branches, keep })
+    expect([...keychain.membersById.keys()].sort()).toEqual(keep.map(formatHex).sort())
+    const member = findMember(keychain, third.memberId)
+    if (member === undefined) throw new Error('a member')
+    expect(openMemberName(open(keychain, third), member)).toBe('new phone')
+  })
+
   it('carries a recovery key over with the proof of its vault', () => {
     const seed = generateRecoverySeed(random)
     const keys = recoveryKeysOf(seed)

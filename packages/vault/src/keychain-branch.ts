@@ -14,6 +14,7 @@ import {
   equalBytes,
   equalBytesConstantTime,
   findMember,
+  findRevoked,
   formatHex,
   type Hash,
   type Keychain,
@@ -23,7 +24,14 @@ import {
 } from '@blindcopy/protocol'
 import { VaultError } from './error.ts'
 import { KeychainDraft } from './keychain-draft.ts'
-import { appendEpoch, appendMember, generate, type Newcomer } from './keychain-writer.ts'
+import {
+  appendEpoch,
+  appendMember,
+  appendRevocation,
+  generate,
+  inTurns,
+  type Newcomer,
+} from './keychain-writer.ts'
 import { type Keyring, openKeyring } from './keyring.ts'
 import { openMemberName } from './member-name.ts'
 import type { RandomBytes } from './random.ts'
@@ -63,14 +71,14 @@ export function replaceBranches(options: BranchOptions): {
       replaced: replacedBy(base, options.branches),
       greatestEpoch: Math.max(...options.branches.map((branch) => branch.greatestEpoch)),
     })
-    const [gone, goneLast] = membersToRevoke(options)
-    revoke(draft, gone)
+    const [gone, goneLast] = inTurns(base, (member) => !keeps(options, member.memberId))
+    appendRevocation(draft, gone)
     for (const { member, name } of membersToAdd(base, branches, options.keep)) {
       const vaultProof = member.vaultProof ?? undefined
       appendMember(draft, { keyring, newcomer: { ...member, vaultProof }, name, random })
     }
     if (newcomer !== undefined) appendMember(draft, { keyring, ...newcomer, random })
-    revoke(draft, goneLast)
+    appendRevocation(draft, goneLast)
     const epochKey = generate('EpochKey', random)
     const keys = { epochKey, idKey: keyring.newestKeys().idKey }
     const epoch = draft.keychain.greatestEpoch + 1
@@ -84,24 +92,6 @@ export function replaceBranches(options: BranchOptions): {
 
 const keeps = ({ keep }: BranchOptions, memberId: MemberId): boolean =>
   keep.some((kept) => equalBytes(kept, memberId))
-
-/**
- * Those of the base that go: before others are added, so that a list that was filled up has room.
- * Where no device stays, one goes last, for a chain is never without one.
- */
-function membersToRevoke(options: BranchOptions): readonly [readonly Member[], readonly Member[]] {
-  const members = [...options.base.membersById.values()]
-  const gone = members.filter(({ memberId }) => !keeps(options, memberId))
-  const isDevice = ({ kind }: Member): boolean => kind === 'device'
-  const hasDevice = members.some((member) => isDevice(member) && !gone.includes(member))
-  const last = hasDevice ? undefined : gone.find(isDevice)
-  return last === undefined ? [gone, []] : [gone.filter((member) => member !== last), [last]]
-}
-
-function revoke(draft: KeychainDraft, members: readonly Member[]): void {
-  if (members.length === 0) return
-  draft.append({ type: 'member-revoke', memberIds: members.map(({ memberId }) => memberId) })
-}
 
 /** Every entry of the branches beyond the base, and what those had replaced before. */
 function replacedBy(base: Keychain, branches: readonly Keychain[]): Hash[] {
@@ -139,9 +129,12 @@ function membersToAdd(
 ): { member: Member; name: string }[] {
   return keep.flatMap((memberId) => {
     if (findMember(base, memberId) !== undefined) return []
-    for (const { keychain, keyring } of branches) {
-      const member = findMember(keychain, memberId)
-      if (member !== undefined) return [{ member, name: nameOf(member, keyring) }]
+    // Thrown out again in a branch: it stays all the same, for the branch has given way.
+    for (const find of [findMember, findRevoked]) {
+      for (const { keychain, keyring } of branches) {
+        const member = find(keychain, memberId)
+        if (member !== undefined) return [{ member, name: nameOf(member, keyring) }]
+      }
     }
     return []
   })

@@ -24,6 +24,7 @@ import { commitToEpoch } from './commitment.ts'
 import { type DeviceKeys, generateDeviceKeys } from './device.ts'
 import {
   addMember,
+  admitMember,
   beginEpoch,
   foundKeychain,
   type Newcomer,
@@ -396,5 +397,47 @@ describe('openKeyring', () => {
     const fresh = again.keyring.newestKeys()
     expect(equalBytes(fresh.idKey.bytes, older.idKey.bytes)).toBe(false)
     expect(equalBytes(fresh.epochKey.bytes, older.epochKey.bytes)).toBe(false)
+  })
+})
+
+describe('admitMember', () => {
+  const full = (vault: TestVault): TestVault => {
+    let { keychain } = vault
+    while (keychain.membersById.size < 64) {
+      const newcomer = newcomerOf(vault, generateDeviceKeys(vault.random))
+      const made = { ...vault, keychain, signer: vault.device, newcomer, name: 'x', nowMs }
+      keychain = extendKeychain(keychain, [addMember(made)], verifySignature)
+    }
+    return { ...vault, keychain }
+  }
+  const admit = (vault: TestVault, revoke: readonly MemberId[]) => {
+    const keys = generateDeviceKeys(vault.random)
+    const keyring = openKeyring({ keychain: vault.keychain, holder: vault.root })
+    const writing = { ...vault, keyring, signer: vault.root, nowMs, revoke }
+    const made = admitMember({ ...writing, newcomer: newcomerOf(vault, keys), name: 'restored' })
+    extendKeychain(vault.keychain, made.entries, verifySignature)
+    return { ...made, keys }
+  }
+
+  it('finds room in a list that was filled up, where some or all of it goes', () => {
+    const vault = full(foundTestVault('full'))
+    const members = [...vault.keychain.membersById.values()].map(({ memberId }) => memberId)
+    expect(codeOf(() => admit(vault, []))).toBe('keychain-invalid')
+    for (const revoke of [members.slice(1), members.slice(-1), members]) {
+      const { keychain, keys } = admit(vault, revoke)
+      expect(keychain.membersById.size).toBe(65 - revoke.length)
+      expect(openKeyring({ keychain, holder: keys }).newestEpoch).toBe(2)
+      const gone = revoke.includes(vault.device.memberId) ? vault.device : undefined
+      if (gone === undefined) continue
+      expect(codeOf(() => openKeyring({ keychain, holder: gone }))).toBe('key-mismatch')
+    }
+  })
+
+  it('refuses to revoke somebody who is no member', () => {
+    const vault = foundTestVault('nobody')
+    const { memberId } = generateDeviceKeys(vault.random)
+    expect(codeOf(() => admit(vault, [memberId]))).toBe('keychain-invalid')
+    const twice = [vault.device.memberId, vault.device.memberId]
+    expect(codeOf(() => admit(vault, twice))).toBe('keychain-invalid')
   })
 })

@@ -8,9 +8,11 @@
  */
 import {
   assert,
+  equalBytes,
   type Hash,
   type Keychain,
   keychainHead,
+  type Member,
   type MemberId,
   type MemberKind,
   memberIdOf,
@@ -108,13 +110,42 @@ export function admitMember(
   },
 ): { entries: readonly Uint8Array[]; keychain: Keychain } {
   const draft = new KeychainDraft(options)
-  checkNewest(options.keychain, options.keyring)
-  appendMember(draft, options)
-  if (options.revoke.length > 0) {
-    draft.append({ type: 'member-revoke', memberIds: options.revoke })
-    appendNextEpoch(draft, options).wipe()
+  const { keychain, keyring, revoke } = options
+  checkNewest(keychain, keyring)
+  const [gone, goneLast] = inTurns(keychain, ({ memberId }) =>
+    revoke.some((one) => equalBytes(one, memberId)),
+  )
+  if (gone.length + goneLast.length < revoke.length) {
+    // Refused by the rules, as one who is no member.
+    draft.append({ type: 'member-revoke', memberIds: revoke })
   }
+  appendRevocation(draft, gone)
+  appendMember(draft, options)
+  appendRevocation(draft, goneLast)
+  if (revoke.length > 0) appendNextEpoch(draft, options).wipe()
   return draft.finish()
+}
+
+/**
+ * Who goes before others are added, so that a list that was filled up has room; and who goes last
+ * where no device stays, for a chain is never without one.
+ */
+export function inTurns(
+  { membersById }: Keychain,
+  goes: (member: Member) => boolean,
+): readonly [readonly Member[], readonly Member[]] {
+  const members = [...membersById.values()]
+  const gone = members.filter(goes)
+  const isDevice = ({ kind }: Member): boolean => kind === 'device'
+  const hasDevice = members.some((member) => isDevice(member) && !gone.includes(member))
+  const last = hasDevice ? undefined : gone.find(isDevice)
+  return last === undefined ? [gone, []] : [gone.filter((member) => member !== last), [last]]
+}
+
+/** Into a draft; nothing for nobody. */
+export function appendRevocation(draft: KeychainDraft, members: readonly Member[]): void {
+  if (members.length === 0) return
+  draft.append({ type: 'member-revoke', memberIds: members.map(({ memberId }) => memberId) })
 }
 
 /** Into a draft: a member with the keys of the newest epoch. Throws `key-mismatch`. */

@@ -19,6 +19,7 @@ import { logIn } from '../sync/session.ts'
 import { take } from './keychain-desk.ts'
 import { addedBy, findListed } from './listed-members.ts'
 import {
+  beforeRevocation,
   listMembers,
   openablePart,
   type ReviewedMember,
@@ -70,8 +71,9 @@ function writeBranch(
 ) {
   const { root, served, keep } = fork
   const branches = [membership.keychain, served]
-  const base = openablePart(commonKeychain(membership.keychain, served), root)
   const keptIds = keep.map((id) => findInAny(branches, id))
+  const common = openablePart(commonKeychain(membership.keychain, served), root)
+  const base = beforeRevocation(common, keptIds)
   const { nowMs, random } = platform
   const branch = { root, base, branches, keep: keptIds, nowMs: nowMs(), random }
   return { previous: keychainHead(base), ...replaceBranches(branch) }
@@ -100,7 +102,7 @@ function membersOf(branches: readonly Keychain[], root: Root): ReviewedMember[] 
  */
 async function stayingIn(mine: Keychain, served: Keychain): Promise<string[]> {
   const gone = [...mine.revokedById.values()].map(({ memberId }) => memberId)
-  const brought = addedBy(served, gone, 0).map(({ memberId }) => formatHex(memberId))
+  const brought = addedBy(served, gone, { ms: 0 }).map(({ memberId }) => formatHex(memberId))
   const active = new Map([...served.membersById, ...mine.membersById])
   const isGone = (id: string): boolean =>
     mine.revokedById.has(id) || (brought.includes(id) && !mine.membersById.has(id))

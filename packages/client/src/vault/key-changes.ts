@@ -6,7 +6,7 @@ import { equalBytes, type Member, type MemberId } from '@blindcopy/protocol'
 import { beginEpoch, revokeMembers } from '@blindcopy/vault'
 import { ClientError } from '../error.ts'
 import { appendAtRemote, type KeychainState } from './keychain-desk.ts'
-import { addedBy } from './listed-members.ts'
+import { addedBy, type Since } from './listed-members.ts'
 import type { KeysDesk } from './vault-keys.ts'
 
 const writingOf = ({ membership, platform }: KeysDesk) => ({
@@ -22,9 +22,10 @@ export async function revoke(
   sinceMs: number,
 ): Promise<readonly Member[]> {
   checkMayGo(desk, memberIds)
+  const since = { ms: sinceMs, length: desk.membership.keychain.hashes.length }
   let gone: readonly Member[] = []
   await appendAtRemote(desk, (state) => {
-    gone = goingFrom(state, memberIds, sinceMs)
+    gone = goingFrom(state, memberIds, since)
     if (gone.length === 0) return []
     checkMayGo(
       desk,
@@ -50,12 +51,12 @@ export async function rotate(desk: KeysDesk): Promise<void> {
 function goingFrom(
   { keychain }: KeychainState,
   memberIds: readonly MemberId[],
-  sinceMs: number,
+  since: Since,
 ): readonly Member[] {
   const named = [...keychain.membersById.values()].filter(({ memberId }) =>
     memberIds.some((id) => equalBytes(id, memberId)),
   )
-  return [...named, ...addedBy(keychain, memberIds, sinceMs)]
+  return [...named, ...addedBy(keychain, memberIds, since)]
 }
 
 /** Throws `last-way-in` or `invalid-argument` where this device is among them. */

@@ -7,6 +7,7 @@ import {
   type Keychain,
   type Member,
   type MemberId,
+  parseKeychainEntry,
 } from '@blindcopy/protocol'
 import { ClientError } from '../error.ts'
 
@@ -18,23 +19,47 @@ export function findListed(keychain: Keychain, id: string): MemberId {
   throw new ClientError('not-found', 'the vault has no member of that id: list its devices')
 }
 
-/** Those that members have added since a moment, and those that these have added, and so on. */
+/** A moment in the life of a keychain. */
+export type Since = {
+  readonly ms: number
+  /** How long it was then: what stands behind came later, whatever time it says. */
+  readonly length?: number | undefined
+}
+
+/**
+ * Those that members have added since a moment, and those that these have added, and so on. The
+ * time of an entry is what its signer says: none is earlier than what others have signed before it.
+ */
 export function addedBy(
   keychain: Keychain,
   memberIds: readonly MemberId[],
-  sinceMs: number,
+  { ms, length = Number.POSITIVE_INFINITY }: Since,
 ): readonly Member[] {
   const going = new Set(memberIds.map(formatMemberId))
+  const lateIndex = firstIndexSince(keychain, { going, ms })
   const added: Member[] = []
   // In the order in which they were added: whoever was added by one of these comes after it.
   for (const member of keychain.membersById.values()) {
     const id = formatMemberId(member.memberId)
-    const isLate = member.addedMs >= sinceMs || added.some((one) => isBy(member, one))
+    const isAfter = member.entryIndex > lateIndex || member.entryIndex >= length
+    const isLate = member.addedMs >= ms || isAfter || added.some((one) => isBy(member, one))
     if (going.has(id) || !going.has(formatMemberId(member.addedBy)) || !isLate) continue
     going.add(id)
     added.push(member)
   }
   return added
+}
+
+/** The first entry that somebody else has signed at the moment or later. */
+function firstIndexSince(
+  { entries }: Keychain,
+  { going, ms }: { readonly going: ReadonlySet<string>; readonly ms: number },
+): number {
+  const index = entries.findIndex((bytes) => {
+    const { signer, timeMs } = parseKeychainEntry(bytes)
+    return timeMs >= ms && !going.has(formatMemberId(signer))
+  })
+  return index < 0 ? Number.POSITIVE_INFINITY : index
 }
 
 const isBy = (member: Member, by: Member): boolean => equalBytes(member.addedBy, by.memberId)

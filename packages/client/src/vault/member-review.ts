@@ -71,19 +71,25 @@ export function judgeMembers(
       const revoke = idsOf(active.filter((member) => !isKept(member)))
       // The key that is used must be able to sign what follows.
       const gone = revoke.filter((memberId) => !equalBytes(memberId, keys.memberId))
-      const back = keep.flatMap((memberId) => findRevoked(keychain, memberId) ?? [])
-      if (back.length === 0) return { keep, revoke: gone, base: spoiled }
+      if (!keep.some((memberId) => findRevoked(keychain, memberId) !== undefined)) {
+        return { keep, revoke: gone, base: spoiled }
+      }
       if (!isRoot) {
         throw new ClientError(
           'invalid-argument',
           'a device that was removed comes back only with the recovery phrase',
         )
       }
-      const earliest = Math.min(...back.map(({ revokedIndex }) => revokedIndex))
-      const base = settledBefore(keychain, Math.min(earliest, part.hashes.length))
-      return { keep, revoke: gone, base }
+      return { keep, revoke: gone, base: beforeRevocation(part, keep) }
     },
   }
+}
+
+/** The longest part of a keychain in which none of these was thrown out. */
+export function beforeRevocation(keychain: Keychain, memberIds: readonly MemberId[]): Keychain {
+  const back = memberIds.flatMap((memberId) => findRevoked(keychain, memberId) ?? [])
+  if (back.length === 0) return keychain
+  return settledBefore(keychain, Math.min(...back.map(({ revokedIndex }) => revokedIndex)))
 }
 
 /**

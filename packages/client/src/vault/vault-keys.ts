@@ -126,7 +126,7 @@ export function vaultKeysOf(desk: KeysDesk): VaultKeys {
   return {
     status: () => statusOf(desk),
     addedBy: (ids, sinceMs) =>
-      addedBy(keychain(), listedIds(ids), sinceMs).map((member) => deviceOf(desk, member)),
+      addedBy(keychain(), listedIds(ids), { ms: sinceMs }).map((member) => deviceOf(desk, member)),
     revoke: (ids, { withAddedSinceMs = platform.nowMs() } = {}) =>
       changing(async () => {
         const memberIds = listedIds(ids)

@@ -101,6 +101,11 @@ export async function repairInside(
 async function dropRows(store: Store, vaultId: VaultId): Promise<void> {
   const keys = remoteKeyspace(vaultId)
   const writer = new StoreWriter(store)
+  for await (const page of store.pages(sections.history(keys))) {
+    // What stands under another name than its own, or is no envelope.
+    for (const entry of page) if (!isNamed(entry)) await writer.delete(entry[0])
+  }
+  await writer.flush()
   for await (const [entry, target] of rowsWith(store, sections.records(keys), envelopeKey(keys))) {
     // A size alone is put right where the envelope is met.
     if (!leadsThere(withSizeOf(entry, target), target)) await writer.delete(entry[0])
@@ -141,7 +146,6 @@ async function mendRows(parts: AdminParts, vaultId: VaultId, state: VaultState):
   } finally {
     await image.close()
   }
-  await mending.dropHistory()
   await mending.finish()
 }
 
@@ -193,16 +197,6 @@ class VaultMending {
     for await (const page of this.#store.pages(sections.checkpoints(this.#keys))) {
       for (const [key, value] of page) {
         if (!sound.some((bytes) => equalBytes(bytes, value))) await this.#writer.delete(key)
-      }
-    }
-  }
-
-  /** What stands under another name than its own, or is no envelope. */
-  async dropHistory(): Promise<void> {
-    for await (const page of this.#store.pages(sections.history(this.#keys))) {
-      for (const entry of page) {
-        // What was to expire with it leads nowhere then, and goes the next time.
-        if (!isNamed(entry)) await this.#writer.delete(entry[0])
       }
     }
   }

@@ -82,7 +82,7 @@ async function change(store: Store, vaultId: VaultId, n: number, nowMs: number):
     bytes: records * spread(n + 7, 420, 3_500),
     historyBytes: records * spread(n + 3, 10, 700),
     createdMs: nowMs - spread(n, 2, 400) * DAY_MS,
-    pushedMs: n % 17 === 16 ? 0 : nowMs - spread(n + 5, 20_000, 40 * DAY_MS),
+    pushedMs: nowMs - spread(n + 5, 20_000, 40 * DAY_MS),
     quota: quotaOf(n, records),
   }
   const value = encodeVaultState(changed)

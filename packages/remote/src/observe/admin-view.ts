@@ -158,17 +158,15 @@ export function findWarnings(
   }
   if (totals !== undefined && totals.nearQuota > 0) {
     const share = Math.round(NEAR_QUOTA * 100)
-    warnings.push(`${counted(totals.nearQuota, 'vault')} used ${share} % of the quota or more.`)
+    const have = totals.nearQuota === 1 ? '1 vault has' : `${totals.nearQuota} vaults have`
+    warnings.push(`${have} used ${share} % of the quota or more.`)
   }
   if (totals !== undefined && totals.unreadable > 0) {
-    warnings.push(
-      `The state of ${counted(totals.unreadable, 'vault')} cannot be read: run blindcopy remote check.`,
-    )
+    const of = totals.unreadable === 1 ? '1 vault' : `${totals.unreadable} vaults`
+    warnings.push(`The state of ${of} cannot be read: run blindcopy remote check.`)
   }
   return warnings
 }
-
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
 export const isNearlyFull = ({ freeBytes, sizeBytes }: DiskUse): boolean =>
   freeBytes < Math.min(sizeBytes * FREE_SHARE_MIN, FREE_BYTES_ENOUGH)

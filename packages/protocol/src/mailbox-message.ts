@@ -9,7 +9,7 @@
  *
  * The id of a mailbox stands in a header or a body, never in a URL.
  */
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { formatBase64Url, parseBase64Url } from './bytes.ts'
 import { ProtocolError } from './error.ts'
 import type { Brand } from './ids.ts'
@@ -25,18 +25,18 @@ export type MailboxSlot = (typeof MAILBOX_SLOTS)[keyof typeof MAILBOX_SLOTS]
 export const MAILBOX_SLOTS_COUNT = 4
 
 const idMessage = `MailboxId: ${MAILBOX_ID_BYTES} bytes expected`
-const mailboxId: z.ZodType<MailboxId> = z
+const mailboxId: z.ZodMiniType<MailboxId> = z
   .custom<MailboxId>(
     (value) => value instanceof Uint8Array && value.length === MAILBOX_ID_BYTES,
     idMessage,
   )
-  .describe(idMessage)
-const message: z.ZodType<Uint8Array> = z
+  .check(z.describe(idMessage))
+const message: z.ZodMiniType<Uint8Array> = z
   .custom<Uint8Array>(
     (value) => value instanceof Uint8Array && value.length <= MAILBOX_MESSAGE_BYTES_MAX,
     `at most ${MAILBOX_MESSAGE_BYTES_MAX} bytes expected`,
   )
-  .describe('mailbox message')
+  .check(z.describe('mailbox message'))
 
 /** `POST /v1/mailboxes`: writes one slot; slot 0 makes the mailbox. */
 export const MailboxWriteRequest = z.strictObject({
@@ -46,14 +46,14 @@ export const MailboxWriteRequest = z.strictObject({
 })
 export type MailboxWriteRequest = z.infer<typeof MailboxWriteRequest>
 /** When the mailbox is gone, by the clock of the remote; also the answer to `DELETE`. */
-export const MailboxWriteAnswer = z.strictObject({ expiresMs: z.number().int().nonnegative() })
+export const MailboxWriteAnswer = z.strictObject({ expiresMs: z.int().check(z.nonnegative()) })
 export type MailboxWriteAnswer = z.infer<typeof MailboxWriteAnswer>
 
 /** `GET /v1/mailboxes`. Contested: two strangers have written different messages into slot 1. */
 export const MailboxAnswer = z.strictObject({
-  expiresMs: z.number().int().nonnegative(),
+  expiresMs: z.int().check(z.nonnegative()),
   contested: z.union([z.literal(0), z.literal(1)]),
-  messages: z.array(message.nullable()).length(MAILBOX_SLOTS_COUNT),
+  messages: z.array(z.nullable(message)).check(z.length(MAILBOX_SLOTS_COUNT)),
 })
 export type MailboxAnswer = z.infer<typeof MailboxAnswer>
 

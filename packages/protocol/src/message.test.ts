@@ -24,8 +24,6 @@ import {
   ChangesFrame,
   CreateAnswer,
   CreateRequest,
-  checkMessage,
-  encodeMessage,
   HistoryAnswer,
   HistoryRequest,
   KeychainAnswer,
@@ -37,7 +35,6 @@ import {
   Problem,
   PushAnswer,
   PushRequest,
-  parseMessage,
   ReconcileAnswer,
   ReconcileRequest,
   RecordsAnswer,
@@ -46,6 +43,7 @@ import {
   SessionRequest,
   STATUS_BY_CODE,
 } from './message.ts'
+import { checkMessage, encodeMessage, parseMessage } from './message-check.ts'
 import { PROTOCOL_VERSION } from './version.ts'
 
 const bytes = (size: number): Uint8Array => new Uint8Array(size).fill(7)
@@ -95,7 +93,7 @@ const limits = {
 }
 
 /** One good message of each kind. */
-const GOOD: readonly (readonly [string, z.ZodType, unknown])[] = [
+const GOOD: readonly (readonly [string, z.core.$ZodType, unknown])[] = [
   [
     'Capabilities',
     Capabilities,
@@ -210,7 +208,7 @@ describe('parseMessage', () => {
   })
 
   it('has a good message of every kind here', () => {
-    const tried = new Set<z.ZodType>(GOOD.map(([, schema]) => schema))
+    const tried = new Set<z.core.$ZodType>(GOOD.map(([, schema]) => schema))
     const untried = Object.values(MESSAGES).filter((schema) => !tried.has(schema))
     // Problem travels as JSON; see below.
     expect(untried).toEqual([Problem])
@@ -248,6 +246,16 @@ describe('parseMessage', () => {
     const wrong = { vaultId: bytes(32), memberId: bytes(9) }
     expect(() => checkMessage(SessionRequest, wrong)).toThrowError(/^memberId: MemberId: 8 bytes/)
     expect(() => checkMessage(ChallengeRequest, 5)).toThrowError(/^the message: /)
+    const pairs = [
+      [MailboxWriteAnswer, { expiresMs: '5' }, 'expiresMs: number expected'],
+      [MailboxWriteAnswer, { expiresMs: -1 }, 'expiresMs: at least 0 expected'],
+      [MailboxWriteAnswer, { expiresMs: 5, more: 1 }, 'the message: unknown field more'],
+      [MailboxWriteAnswer, 5, 'the message: object expected'],
+      [MailboxAnswer, { expiresMs: 5, contested: 2, messages: [] }, 'contested: wrong form'],
+    ] as const
+    for (const [schema, value, sentence] of pairs) {
+      expect(() => checkMessage<unknown>(schema, value)).toThrowError(sentence)
+    }
   })
 
   it('refuses a byte string of any size in the place of a message, at once', () => {
@@ -289,7 +297,7 @@ describe('parseMessage', () => {
 
 describe('lists', () => {
   const many = <T>(count: number, item: T): T[] => new Array<T>(count).fill(item)
-  it.each<[string, z.ZodType, number, (count: number) => unknown]>([
+  it.each<[string, z.core.$ZodType, number, (count: number) => unknown]>([
     ['entries', KeychainAnswer, KEYCHAIN_ENTRIES_MAX, (n) => ({ entries: many(n, bytes(1)) })],
     ['record ids', RecordsRequest, RECORDS_BY_ID_MAX, (n) => ({ ids: many(n, bytes(16)) })],
     [

@@ -5,10 +5,9 @@
  * Schema by schema this file follows the routes of docs/protocol.md. A field that is not here is
  * refused, on both ends. The hash of all schemas is pinned by message.test.ts.
  */
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { CheckpointAnswer, CheckpointsAnswer, checkpointBytes } from './checkpoint-message.ts'
-import { decodeCbor, encodeCbor } from './codec.ts'
-import { ProtocolError, type ProtocolErrorCode } from './error.ts'
+import type { ProtocolErrorCode } from './error.ts'
 import { TIMESTAMP_BYTES, type Timestamp } from './hlc.ts'
 import {
   type Brand,
@@ -39,29 +38,32 @@ import { MailboxAnswer, MailboxWriteAnswer, MailboxWriteRequest } from './mailbo
 
 const bytes = z
   .custom<Uint8Array>((value) => value instanceof Uint8Array, 'bytes expected')
-  .describe('bytes')
+  .check(z.describe('bytes'))
 
 function sized<Name extends string>(name: Name, size: number) {
   const message = `${name}: ${size} bytes expected`
   // The description makes the size part of what message.test.ts pins.
   return z
     .custom<Brand<Name>>((value) => value instanceof Uint8Array && value.length === size, message)
-    .describe(message)
+    .check(z.describe(message))
 }
 
-const vaultId: z.ZodType<VaultId> = sized('VaultId', VAULT_ID_BYTES)
-const memberId: z.ZodType<MemberId> = sized('MemberId', MEMBER_ID_BYTES)
-const signingKey: z.ZodType<SigningPublicKey> = sized('SigningPublicKey', SIGNING_PUBLIC_KEY_BYTES)
-const recordId: z.ZodType<RecordId> = sized('RecordId', RECORD_ID_BYTES)
-const syncId: z.ZodType<SyncId> = sized('SyncId', SYNC_ID_BYTES)
-const hash: z.ZodType<Hash> = sized('Hash', HASH_BYTES)
-const signature: z.ZodType<Signature> = sized('Signature', SIGNATURE_BYTES)
-const timestamp: z.ZodType<Timestamp> = sized('Timestamp', TIMESTAMP_BYTES)
+const vaultId: z.ZodMiniType<VaultId> = sized('VaultId', VAULT_ID_BYTES)
+const memberId: z.ZodMiniType<MemberId> = sized('MemberId', MEMBER_ID_BYTES)
+const signingKey: z.ZodMiniType<SigningPublicKey> = sized(
+  'SigningPublicKey',
+  SIGNING_PUBLIC_KEY_BYTES,
+)
+const recordId: z.ZodMiniType<RecordId> = sized('RecordId', RECORD_ID_BYTES)
+const syncId: z.ZodMiniType<SyncId> = sized('SyncId', SYNC_ID_BYTES)
+const hash: z.ZodMiniType<Hash> = sized('Hash', HASH_BYTES)
+const signature: z.ZodMiniType<Signature> = sized('Signature', SIGNATURE_BYTES)
+const timestamp: z.ZodMiniType<Timestamp> = sized('Timestamp', TIMESTAMP_BYTES)
 const nonce = sized('Nonce', 32)
 const fingerprint = sized('Fingerprint', FINGERPRINT_BYTES)
-const count = z.number().int().nonnegative()
-const origin = z.string().min(1).max(512)
-const entries = z.array(bytes).max(KEYCHAIN_ENTRIES_MAX)
+const count = z.int().check(z.nonnegative())
+const origin = z.string().check(z.minLength(1), z.maxLength(512))
+const entries = z.array(bytes).check(z.maxLength(KEYCHAIN_ENTRIES_MAX))
 const position = z.tuple([count, hash])
 
 /** `GET /v1/capabilities` */
@@ -92,7 +94,7 @@ export type ChallengeRequest = z.infer<typeof ChallengeRequest>
 export const ChallengeAnswer = z.strictObject({
   nonce,
   expiresMs: count,
-  vaultId: vaultId.optional(),
+  vaultId: z.optional(vaultId),
 })
 export type ChallengeAnswer = z.infer<typeof ChallengeAnswer>
 
@@ -124,7 +126,7 @@ export const CreateRequest = z.strictObject({
   greatestMs: count,
   origin,
   signature,
-  registrationToken: z.string().max(256).optional(),
+  registrationToken: z.optional(z.string().check(z.maxLength(256))),
 })
 export type CreateRequest = z.infer<typeof CreateRequest>
 /** `entries` are those the remote holds beyond what was offered. */
@@ -149,19 +151,21 @@ const pushOp = z.union([z.tuple([bytes]), z.tuple([bytes, timestamp])])
  * ops may be of any time and author, and none has a base.
  */
 const pushTransaction = z.tuple([
-  timestamp.nullable(),
-  z.array(pushOp).min(1).max(TRANSACTION_RECORDS_MAX),
+  z.nullable(timestamp),
+  z.array(pushOp).check(z.minLength(1), z.maxLength(TRANSACTION_RECORDS_MAX)),
 ])
 export type PushTransaction = z.infer<typeof pushTransaction>
 
 /** `POST /v1/push` */
-export const PushRequest = z.strictObject({ transactions: z.array(pushTransaction).min(1) })
+export const PushRequest = z.strictObject({
+  transactions: z.array(pushTransaction).check(z.minLength(1)),
+})
 export type PushRequest = z.infer<typeof PushRequest>
 
 /** Of an op that lost to the version the remote holds: which op, and which version. */
 const staleOp = z.tuple([count, timestamp])
 /** Of an op whose base is not what the remote holds: which op, and the envelope it does hold. */
-const conflictOp = z.tuple([count, bytes.nullable()])
+const conflictOp = z.tuple([count, z.nullable(bytes)])
 
 /** In the order of the transactions. Only `applied` changed anything. */
 const verdict = z.discriminatedUnion('type', [
@@ -185,13 +189,15 @@ export const PushAnswer = z.strictObject({ verdicts: z.array(verdict) })
 export type PushAnswer = z.infer<typeof PushAnswer>
 
 /** `POST /v1/records`: the newest version of each, or undefined where there is none. */
-export const RecordsRequest = z.strictObject({ ids: z.array(recordId).max(RECORDS_BY_ID_MAX) })
+export const RecordsRequest = z.strictObject({
+  ids: z.array(recordId).check(z.maxLength(RECORDS_BY_ID_MAX)),
+})
 export type RecordsRequest = z.infer<typeof RecordsRequest>
-export const RecordsAnswer = z.strictObject({ envelopes: z.array(bytes.nullable()) })
+export const RecordsAnswer = z.strictObject({ envelopes: z.array(z.nullable(bytes)) })
 export type RecordsAnswer = z.infer<typeof RecordsAnswer>
 
 /** `POST /v1/history`: superseded versions of a record; `before`: only older ones than this. */
-export const HistoryRequest = z.strictObject({ id: recordId, before: timestamp.nullable() })
+export const HistoryRequest = z.strictObject({ id: recordId, before: z.nullable(timestamp) })
 export type HistoryRequest = z.infer<typeof HistoryRequest>
 /**
  * The newest first: when each was superseded (ms, by the remote's clock), and its envelope. `next`:
@@ -199,7 +205,7 @@ export type HistoryRequest = z.infer<typeof HistoryRequest>
  */
 export const HistoryAnswer = z.strictObject({
   versions: z.array(z.tuple([count, bytes])),
-  next: timestamp.nullable(),
+  next: z.nullable(timestamp),
   retentionMs: count,
 })
 export type HistoryAnswer = z.infer<typeof HistoryAnswer>
@@ -209,8 +215,8 @@ const packed = z
     (value) => value instanceof Uint8Array && value.length <= RECONCILE_BYTES_MAX,
     `at most ${RECONCILE_BYTES_MAX} bytes expected`,
   )
-  .describe('packed bytes')
-const pairCount = count.max(RECONCILE_RECORDS_MAX)
+  .check(z.describe('packed bytes'))
+const pairCount = count.check(z.maximum(RECONCILE_RECORDS_MAX))
 
 /**
  * `POST /v1/reconcile`: the asker's set, and the nodes it asks about (`reconcile-node.ts`).
@@ -249,13 +255,13 @@ const pairs = z
     (value) => value instanceof Uint8Array && value.length % PAIR_BYTES === 0,
     'pairs of 32 bytes expected',
   )
-  .describe('pairs of 32 bytes')
+  .check(z.describe('pairs of 32 bytes'))
 export const TransactionFrame = z.tuple([
   z.literal(0),
   count,
   hash,
-  timestamp.nullable(),
-  z.array(bytes).max(TRANSACTION_RECORDS_MAX),
+  z.nullable(timestamp),
+  z.array(bytes).check(z.maxLength(TRANSACTION_RECORDS_MAX)),
   pairs,
 ])
 export type TransactionFrame = z.infer<typeof TransactionFrame>
@@ -305,7 +311,7 @@ export const Problem = z.looseObject({
 export type Problem = z.infer<typeof Problem>
 
 /** Every schema by name, for the test that pins them. */
-export const MESSAGES: Readonly<Record<string, z.ZodType>> = {
+export const MESSAGES: Readonly<Record<string, z.ZodMiniType>> = {
   Capabilities,
   ChallengeRequest,
   ChallengeAnswer,
@@ -333,30 +339,6 @@ export const MESSAGES: Readonly<Record<string, z.ZodType>> = {
   LiveFrame,
   LiveHello,
   Problem,
-}
-
-export const encodeMessage = <T>(_schema: z.ZodType<T>, message: T): Uint8Array =>
-  encodeCbor(message)
-
-/** Decodes and checks a message. Throws `malformed` and names the first place that is wrong. */
-export function parseMessage<T>(schema: z.ZodType<T>, encoded: Uint8Array): T {
-  return checkMessage(schema, decodeCbor(encoded))
-}
-
-/** Of what a refusal says of a message: it names what stands there, which may be of any length. */
-const SENTENCE_LENGTH_MAX = 200
-
-export function checkMessage<T>(schema: z.ZodType<T>, value: unknown): T {
-  // Asked for its fields, a byte string would name each of its bytes.
-  if (value instanceof Uint8Array) {
-    throw new ProtocolError('malformed', 'the message: bytes stand in its place')
-  }
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  const issue = result.error.issues[0]
-  const where = issue?.path.join('.') || 'the message'
-  const sentence = `${where}: ${issue?.message ?? 'wrong form'}`
-  throw new ProtocolError('malformed', sentence.slice(0, SENTENCE_LENGTH_MAX))
 }
 
 /** The HTTP status that each code travels under. */

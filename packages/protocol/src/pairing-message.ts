@@ -14,7 +14,7 @@
  * make both ends show the same digits, one chance in a million, however much it computes. All that
  * either end will rely on is said before the nonces are known, and is part of the transcript.
  */
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { concat, encodeUint64, encodeUtf8, equalBytes } from './bytes.ts'
 import { decodeCbor, encodeCbor } from './codec.ts'
 import { ProtocolError } from './error.ts'
@@ -74,14 +74,14 @@ export type PairingMessage =
   | PairingApprove
   | PairingDeny
 
-function sized<Name extends string>(name: Name, size: number): z.ZodType<Brand<Name>> {
+function sized<Name extends string>(name: Name, size: number): z.ZodMiniType<Brand<Name>> {
   return z
     .custom<Brand<Name>>((value) => value instanceof Uint8Array && value.length === size)
-    .describe(name)
+    .check(z.describe(name))
 }
 
-const textOf = (bytesMax: number): z.ZodType<string> =>
-  z.string().refine((text) => encodeUtf8(text).length <= bytesMax)
+const textOf = (bytesMax: number): z.ZodMiniType<string> =>
+  z.string().check(z.refine((text) => encodeUtf8(text).length <= bytesMax))
 
 const hash = sized('Hash', HASH_BYTES)
 const signingKey = sized('SigningPublicKey', SIGNING_PUBLIC_KEY_BYTES)
@@ -96,7 +96,7 @@ const SCHEMA = z.union([
     z.literal(0),
     sized('VaultId', VAULT_ID_BYTES),
     hash,
-    z.number().int().positive().max(KEYCHAIN_ENTRIES_MAX),
+    z.int().check(z.positive(), z.maximum(KEYCHAIN_ENTRIES_MAX)),
     signingKey,
     kemKey,
     hash,
@@ -110,7 +110,7 @@ const SCHEMA = z.union([
     nonce,
   ]),
   z.tuple([z.literal(2), nonce]),
-  z.tuple([z.literal(3), hash, checkpoint.nullable()]),
+  z.tuple([z.literal(3), hash, z.nullable(checkpoint)]),
   z.tuple([z.literal(4), textOf(REASON_BYTES_MAX)]),
 ])
 

@@ -19,7 +19,7 @@
  * `backupSignedBytes`, with a check [23, digest] behind each frame but the end.
  *   state = [fingerprint, syncId | null, seq, chain, keychainLength, keychainHead]
  */
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { decodeCbor, encodeCbor } from './codec.ts'
 import { ProtocolError } from './error.ts'
 import {
@@ -39,7 +39,8 @@ import {
 } from './ids.ts'
 import { KEYCHAIN_ENTRIES_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_RECORDS_MAX } from './limits.ts'
 import { FINGERPRINT_BYTES } from './log.ts'
-import { checkMessage, ReconcileAnswer, ReconcileRequest } from './message.ts'
+import { ReconcileAnswer, ReconcileRequest } from './message.ts'
+import { checkMessage } from './message-check.ts'
 
 /** Of the exchange between two devices. */
 export const PEER_VERSION = 1
@@ -58,40 +59,40 @@ export const PEER_GREETING_BYTES_MAX = 1_024
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'bytes expected')
 
-function sized<Name extends string>(name: Name, size: number): z.ZodType<Brand<Name>> {
+function sized<Name extends string>(name: Name, size: number): z.ZodMiniType<Brand<Name>> {
   return z.custom<Brand<Name>>(
     (value) => value instanceof Uint8Array && value.length === size,
     `${name}: ${size} bytes expected`,
   )
 }
 
-const vaultId: z.ZodType<VaultId> = sized('VaultId', VAULT_ID_BYTES)
-const memberId: z.ZodType<MemberId> = sized('MemberId', MEMBER_ID_BYTES)
-const hash: z.ZodType<Hash> = sized('Hash', HASH_BYTES)
-const syncId: z.ZodType<SyncId> = sized('SyncId', SYNC_ID_BYTES)
-const fingerprint: z.ZodType<Brand<'Fingerprint'>> = sized('Fingerprint', FINGERPRINT_BYTES)
-const recordId: z.ZodType<RecordId> = sized('RecordId', RECORD_ID_BYTES)
-const signature: z.ZodType<Signature> = sized('Signature', SIGNATURE_BYTES)
-const count = z.number().int().nonnegative()
-const envelopes = z.array(bytes).max(PEER_BATCH_RECORDS_MAX)
-const entries = z.array(bytes).max(KEYCHAIN_ENTRIES_MAX)
+const vaultId: z.ZodMiniType<VaultId> = sized('VaultId', VAULT_ID_BYTES)
+const memberId: z.ZodMiniType<MemberId> = sized('MemberId', MEMBER_ID_BYTES)
+const hash: z.ZodMiniType<Hash> = sized('Hash', HASH_BYTES)
+const syncId: z.ZodMiniType<SyncId> = sized('SyncId', SYNC_ID_BYTES)
+const fingerprint: z.ZodMiniType<Brand<'Fingerprint'>> = sized('Fingerprint', FINGERPRINT_BYTES)
+const recordId: z.ZodMiniType<RecordId> = sized('RecordId', RECORD_ID_BYTES)
+const signature: z.ZodMiniType<Signature> = sized('Signature', SIGNATURE_BYTES)
+const count = z.int().check(z.nonnegative())
+const envelopes = z.array(bytes).check(z.maxLength(PEER_BATCH_RECORDS_MAX))
+const entries = z.array(bytes).check(z.maxLength(KEYCHAIN_ENTRIES_MAX))
 
 /** Of the device when a backup was begun: what it holds, its place in the log, its keychain. */
-const BackupState = z.tuple([fingerprint, syncId.nullable(), count, hash, count, hash])
+const BackupState = z.tuple([fingerprint, z.nullable(syncId), count, hash, count, hash])
 
 const SCHEMAS = {
   hello: z.tuple([z.literal(0), count, vaultId, sized('Nonce', PEER_NONCE_BYTES)]),
   proof: z.tuple([z.literal(1), memberId, signature]),
-  standing: z.tuple([z.literal(2), count, hash.nullable()]),
+  standing: z.tuple([z.literal(2), count, z.nullable(hash)]),
   keychain: z.tuple([z.literal(3), entries, z.boolean()]),
   reconcile: z.tuple([z.literal(4), ReconcileRequest]),
   answer: z.tuple([z.literal(5), ReconcileAnswer]),
-  get: z.tuple([z.literal(6), z.array(recordId).max(PEER_BATCH_RECORDS_MAX)]),
+  get: z.tuple([z.literal(6), z.array(recordId).check(z.maxLength(PEER_BATCH_RECORDS_MAX))]),
   envelopes: z.tuple([z.literal(7), envelopes, z.boolean()]),
   offer: z.tuple([z.literal(8), envelopes]),
   taken: z.tuple([z.literal(9)]),
   done: z.tuple([z.literal(10)]),
-  failed: z.tuple([z.literal(11), z.string().max(64)]),
+  failed: z.tuple([z.literal(11), z.string().check(z.maxLength(64))]),
   header: z.tuple([z.literal(20), count, vaultId, count, count]),
   end: z.tuple([z.literal(21), count, hash, memberId, signature]),
   backup: z.tuple([z.literal(22), count, vaultId, count, count, BackupState]),
@@ -118,7 +119,7 @@ const KIND_BY_NUMBER: ReadonlyMap<number, PeerKind> = new Map(
 /** What a message of this kind begins with. */
 export function peerMessageNumber(kind: PeerKind): number {
   const [first] = SCHEMAS[kind].def.items
-  return (first as z.ZodLiteral<number>).value
+  return (first as z.ZodMiniLiteral<number>).def.values[0] as number
 }
 
 export function encodePeerMessage<Kind extends PeerKind>(
@@ -133,7 +134,7 @@ export function decodePeerMessage(encoded: Uint8Array): PeerMessage {
   const value = decodeCbor(encoded)
   const kind = Array.isArray(value) ? KIND_BY_NUMBER.get(value[0] as number) : undefined
   if (kind === undefined) throw new ProtocolError('malformed', 'a message of an unknown kind')
-  const schema: z.ZodType<readonly unknown[]> = SCHEMAS[kind]
+  const schema: z.ZodMiniType<readonly unknown[]> = SCHEMAS[kind]
   const [, ...content] = checkMessage(schema, value)
   return { kind, content } as unknown as PeerMessage
 }

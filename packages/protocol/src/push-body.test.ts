@@ -6,7 +6,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { equalBytes } from './bytes.ts'
 import type { Timestamp } from './hlc.ts'
-import { encodeMessage, PushRequest, type PushTransaction, parseMessage } from './message.ts'
+import { PushRequest, type PushTransaction } from './message.ts'
+import { encodeMessage, parseMessage } from './message-check.ts'
 import { encodePushedOps, encodePushHead, joinPushBody } from './push-body.ts'
 
 const timestamp = fc

@@ -7,13 +7,12 @@ import { encodeTimestamp, type Timestamp } from './hlc.ts'
 import type { Hash, MemberId } from './ids.ts'
 import { Fingerprint } from './log.ts'
 import {
-  encodeMessage,
-  parseMessage,
   ReconcileAnswer,
   type ReconcileAnswer as ReconcileAnswerMessage,
   ReconcileRequest,
   type ReconcileRequest as ReconcileRequestMessage,
 } from './message.ts'
+import { encodeMessage, parseMessage } from './message-check.ts'
 import { createPairSource, type PairSource, type SetState } from './pair-source.ts'
 import { Reconciliation } from './reconcile.ts'
 import { answerReconcile } from './reconcile-answer.ts'

@@ -13,7 +13,8 @@ import { formatCursor, parseCursor } from './header.ts'
 import { clockOf, encodeTimestamp, parseClock, parseTimestamp, tick } from './hlc.ts'
 import { parseHash, parseMemberId, parseVaultId } from './ids.ts'
 import { chainNext, chainStart, Fingerprint, keychainDigest, transactionDigest } from './log.ts'
-import { MESSAGES, parseMessage } from './message.ts'
+import { MESSAGES } from './message.ts'
+import { parseMessage } from './message-check.ts'
 import { decodeValue, encodeValue } from './value.ts'
 
 type Case = { readonly name: string; readonly expect: string } & Readonly<Record<string, unknown>>

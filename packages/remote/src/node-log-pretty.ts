@@ -6,7 +6,6 @@
  */
 
 const LEVEL_COLUMNS = 5
-const FIRST: readonly string[] = ['code', 'error', 'detail']
 const ELSEWHERE: ReadonlySet<string> = new Set(['level', 'time', 'message'])
 
 type Line = Readonly<Record<string, unknown>>
@@ -36,7 +35,6 @@ function eventOf(line: Line): string {
   const { message, code } = line
   if (line.level === 'warn') return `${message} [${code}]`
   const names = Object.keys(line).filter((name) => !ELSEWHERE.has(name) && name !== 'at')
-  names.sort((a, b) => Number(FIRST.includes(b)) - Number(FIRST.includes(a)))
   const facts = names.map((name) => `${name} ${String(line[name])}`)
   const frames = Array.isArray(line.at) ? line.at.map((frame) => `\n      at ${frame}`) : []
   return `${[message, ...facts].join(' · ')}${frames.join('')}`

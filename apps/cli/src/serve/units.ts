@@ -68,7 +68,7 @@ function measure(
   units: Readonly<Record<string, number>>,
   unitAlone: string | undefined,
 ): number | undefined {
-  const match = /^\s*(\d{1,15}(?:\.\d{1,6})?)\s*([a-z]{0,7})\s*$/i.exec(text)
+  const match = /^\s*(\d{1,16}(?:\.\d{1,6})?)\s*([a-z]{0,7})\s*$/i.exec(text)
   if (match === null) return undefined
   const [, number = '', written = ''] = match
   const unit = written === '' ? unitAlone : written.toLowerCase()

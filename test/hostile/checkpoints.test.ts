@@ -438,3 +438,58 @@ describe('a record that the remote spoils for one device', () => {
     expect(pushes).toEqual([])
   })
 })
+
+describe('what could stop checkpoints for ever', () => {
+  it('is no number that a remote only says it has', async () => {
+    const { world, victim, victimVault } = await makePair(9471)
+    const honest = victim.network.fetch
+    const details = { number: Number.MAX_SAFE_INTEGER - 1 }
+    victim.network.fetch = async (request, carry) => {
+      if (request.method !== 'PUT') return honest(request, carry)
+      const said = { type: 'about:blank', title: 'no', status: 409, detail: 'a newer one is there' }
+      const problem = { ...said, code: 'checkpoint-old', ...details }
+      const headers = { 'Content-Type': 'application/problem+json' }
+      return new Response(JSON.stringify(problem), { status: 409, headers })
+    }
+    await put(victimVault, 'a', { text: 'b' })
+    pass(world)
+    await exchange(victimVault)
+    expect(victimVault.sync.status.problem?.code).toBe('checkpoint-old')
+    await victimVault.close()
+    behaveHonestly(victim)
+    const vault = await victim.open()
+    const signed = overhear(victim)
+    pass(world)
+    await exchange(vault)
+    expect(vault.sync.status.problem).toBeNull()
+    expect(signed).toHaveLength(1)
+    expect(parseCheckpoint(signed[0] as Uint8Array).number).toBeLessThan(100)
+  })
+
+  it('is no time that no date can be made of: the remote refuses it', async () => {
+    const { world, writer, writerVault, victimVault } = await makePair(9472)
+    const { deviceKeys } = await decodeDeviceKeyFile(writer.disk.keys as Uint8Array, {})
+    const statuses: number[] = []
+    const before = writer.network.fetch
+    writer.network.fetch = async (request, carry) => {
+      if (request.method !== 'PUT') return before(request, carry)
+      const checkpoint = parseCheckpoint(new Uint8Array(await request.arrayBuffer()))
+      const { keychainLength, vaultId } = checkpoint
+      const far = { timeMs: Number.MAX_SAFE_INTEGER, keychainLength: keychainLength + 1 }
+      const body = encodeCheckpointBody({ ...checkpoint, ...far })
+      const signature = deviceKeys.sign(checkpointSignedBytes(vaultId, body))
+      const { url, headers } = request
+      const bytes = new Uint8Array(encodeCheckpoint(body, signature))
+      const answer = await carry(new Request(url, { method: 'PUT', headers, body: bytes }))
+      statuses.push(answer.status)
+      return answer
+    }
+    await put(writerVault, 'a', { text: 'b' })
+    pass(world)
+    await exchange(writerVault)
+    expect(statuses).toEqual([400])
+    pass(world)
+    await exchange(victimVault)
+    expect(victimVault.sync.status).toMatchObject({ phase: 'resting', problem: null })
+  })
+})

@@ -15,7 +15,7 @@ import {
 } from './checkpoint.ts'
 import { ProtocolError } from './error.ts'
 import type { Hash, MemberId, Signature, SyncId, VaultId } from './ids.ts'
-import { CHECKPOINT_BYTES_MAX, CHECKPOINT_PAIRS_MAX } from './limits.ts'
+import { CHECKPOINT_BYTES_MAX, CHECKPOINT_PAIRS_MAX, TIME_MS_MAX } from './limits.ts'
 import { checkpointSignedBytes } from './signature.ts'
 
 type Case = { readonly name: string; readonly expect: string; readonly hex: string }
@@ -41,7 +41,7 @@ const statements: fc.Arbitrary<CheckpointStatement> = fc.record({
   vaultId: bytes<VaultId>(32),
   memberId: bytes<MemberId>(8),
   number: count.map((n) => Math.max(1, n)),
-  timeMs: count,
+  timeMs: fc.nat({ max: TIME_MS_MAX }),
   syncId: bytes<SyncId>(16),
   position: fc.record({ seq: count, chain: bytes<Hash>(32) }),
   count,
@@ -98,6 +98,19 @@ describe('parseCheckpoint', () => {
     expect(() => parseCheckpoint(new Uint8Array(CHECKPOINT_BYTES_MAX + 1))).toThrowError(
       expect.objectContaining({ code: 'malformed' }),
     )
+  })
+
+  it('takes any time that a timestamp holds, and none that no date can be made of', () => {
+    const { bytes: _bytes, ...good } = parseCheckpoint(fromHex((vectors.cases[1] as Case).hex))
+    const at = (timeMs: number): Uint8Array =>
+      encodeCheckpoint(encodeCheckpointBody({ ...good, timeMs }), good.signature)
+    const { timeMs } = parseCheckpoint(at(TIME_MS_MAX))
+    expect(new Date(timeMs).toISOString()).toMatch(/^\+010889/)
+    for (const beyond of [TIME_MS_MAX + 1, Number.MAX_SAFE_INTEGER]) {
+      expect(() => parseCheckpoint(at(beyond))).toThrowError(
+        expect.objectContaining({ code: 'malformed' }),
+      )
+    }
   })
 
   it('keeps nothing of the bytes it was given', () => {

@@ -28,7 +28,7 @@ import {
   type SyncId,
   type VaultId,
 } from './ids.ts'
-import { CHECKPOINT_BYTES_MAX, CHECKPOINT_PAIRS_MAX } from './limits.ts'
+import { CHECKPOINT_BYTES_MAX, CHECKPOINT_PAIRS_MAX, TIME_MS_MAX } from './limits.ts'
 import { type LogPosition, PAIR_BYTES } from './log.ts'
 
 /** What a device says of itself. */
@@ -124,7 +124,7 @@ function parseStatement(items: readonly unknown[]): CheckpointStatement {
     vaultId: parseVaultId(byteString(items[1]).slice()),
     memberId: parseMemberId(byteString(items[2]).slice()),
     number,
-    timeMs: integer(items[4]),
+    timeMs: moment(items[4]),
     syncId: parseSyncId(byteString(items[5]).slice()),
     position: { seq: integer(items[6]), chain: parseHash(byteString(items[7]).slice()) },
     count: integer(items[8]),
@@ -167,6 +167,12 @@ function byteString(value: unknown, size?: number): Uint8Array {
 function integer(value: unknown): number {
   if (!Number.isSafeInteger(value) || (value as number) < 0) return malformed('a number is missing')
   return value as number
+}
+
+/** One that no date can hold would be an error wherever it is shown. */
+function moment(value: unknown): number {
+  const ms = integer(value)
+  return ms <= TIME_MS_MAX ? ms : malformed('its time is beyond what a timestamp holds')
 }
 
 function malformed(why: string): never {

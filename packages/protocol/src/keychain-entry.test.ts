@@ -42,6 +42,7 @@ import {
   KEYCHAIN_ENTRIES_MAX,
   KEYCHAIN_ENTRY_BYTES_MAX,
   RECOVERY_KEYS_ACTIVE_MAX,
+  TIME_MS_MAX,
 } from './limits.ts'
 import { keychainSignedBytes } from './signature.ts'
 
@@ -151,6 +152,15 @@ describe('parseKeychainEntry', () => {
     const beyond = new Uint8Array(KEYCHAIN_ENTRY_BYTES_MAX + 1)
     refuses(() => parseKeychainEntry(beyond), /too large/)
     refuses(() => parseKeychainEntry(beyond.subarray(1)), /wrong form/)
+  })
+
+  it('takes any time that a timestamp holds, and none that no date can be made of', () => {
+    const at = (timeMs: number) =>
+      entry(after(keychain), device, epoch(2, [device], { sealed: [1] }), { place: { timeMs } })
+    expect(parseKeychainEntry(at(TIME_MS_MAX)).timeMs).toBe(TIME_MS_MAX)
+    for (const beyond of [TIME_MS_MAX + 1, Number.MAX_SAFE_INTEGER]) {
+      refuses(() => parseKeychainEntry(at(beyond)), /a time is beyond/)
+    }
   })
 
   it('has room for the greatest number of members', () => {

@@ -29,7 +29,7 @@ import {
   type Signature,
   type SigningPublicKey,
 } from './ids.ts'
-import { KEYCHAIN_ENTRY_BYTES_MAX } from './limits.ts'
+import { KEYCHAIN_ENTRY_BYTES_MAX, TIME_MS_MAX } from './limits.ts'
 
 export type MemberKind = 'device' | 'recovery'
 
@@ -176,7 +176,7 @@ export function parseKeychainEntry(bytes: Uint8Array): KeychainEntry {
       index: integer(index),
       previous: parseHash(byteString(previous)),
       signer: parseMemberId(byteString(signer)),
-      timeMs: integer(timeMs),
+      timeMs: moment(timeMs),
       payload: parsePayload(TYPES[integer(type)], rest),
       body: bodyBytes,
       signature: signature.slice() as Signature,
@@ -283,6 +283,12 @@ function byteString(value: unknown, size?: number): Uint8Array {
 function integer(value: unknown): number {
   if (!Number.isSafeInteger(value) || (value as number) < 0) return invalid('a number is missing')
   return value as number
+}
+
+/** One that no date can hold would be an error wherever it is shown. */
+function moment(value: unknown): number {
+  const ms = integer(value)
+  return ms <= TIME_MS_MAX ? ms : invalid('a time is beyond what a timestamp holds')
 }
 
 function invalid(why: string): never {

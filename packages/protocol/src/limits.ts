@@ -41,6 +41,8 @@ export const MAILBOX_MESSAGE_BYTES_MAX: number = 16 * KIB
 /** What a newcomer calls itself; as much as a member's name holds. */
 export const PAIRING_NAME_BYTES_MAX = 254
 export const CHALLENGE_MS = 60_000
+/** The latest moment that anything may state, in ms: what a timestamp holds, the year 10889. */
+export const TIME_MS_MAX: number = 2 ** 48 - 1
 /** How far ahead of a clock a timestamp may stand (design 4). */
 export const CLOCK_DRIFT_MS_MAX = 5 * 60_000
 /** Nesting of a record's fields, and of any message. */

@@ -13,7 +13,6 @@ import {
   encodeCheckpointBody,
   equalBytes,
   keychainHead,
-  ProtocolError,
   parseCheckpoint,
   type SyncId,
 } from '@blindcopy/protocol'
@@ -22,6 +21,7 @@ import { type OwnCheckpoint, putOwn } from '../local/checkpoint-store.ts'
 import { keyedSetOf } from '../local/keyed-count.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import type { Unopened } from '../local/unopened.ts'
+import { provenanceOf } from './checkpoint-judge.ts'
 import type { CheckpointIdentity, SyncIdentity } from './identity.ts'
 import type { RemoteSet } from './pull.ts'
 import type { DataRequest, Transport } from './transport.ts'
@@ -93,8 +93,9 @@ export async function sendCheckpoint(
     try {
       await transport.putCheckpoint(data, checkpoint.bytes)
     } catch (error) {
-      const stored = storedNumber(error)
-      if (stored === undefined || attempt >= ATTEMPTS_MAX) throw error
+      if (codeOf(error) !== 'checkpoint-old' || attempt >= ATTEMPTS_MAX) throw error
+      const stored = await storedNumber(context)
+      if (stored === undefined) throw error
       // A copy of this folder, or this folder before it was put back, has counted further.
       own = { ...own, number: Math.max(own.number, stored) }
       continue
@@ -106,10 +107,18 @@ export async function sendCheckpoint(
   }
 }
 
-function storedNumber(error: unknown): number | undefined {
-  if (codeOf(error) !== 'checkpoint-old' || !(error instanceof ProtocolError)) return undefined
-  const { number } = error.details
-  return Number.isSafeInteger(number) ? (number as number) : undefined
+/**
+ * The number of the checkpoint that the remote has of this device, by its own signature: what the
+ * remote says of it could be the last number there is, and this device would sign none any more.
+ */
+async function storedNumber(context: SignContext): Promise<number | undefined> {
+  const { transport, identity, data } = context
+  const served = (await transport.checkpoints(data)).map(parseCheckpoint)
+  return served.find(
+    (one) =>
+      equalBytes(one.memberId, identity.memberId) &&
+      provenanceOf(one, identity.checkpoints) === 'signed',
+  )?.number
 }
 
 /** Null when what is held is no longer what the remote stated. The number is used up first. */

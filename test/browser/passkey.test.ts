@@ -64,7 +64,7 @@ describe.skipIf(isMissing)('a passkey', () => {
     expect(results.count).toBeGreaterThanOrEqual(5)
   }, 60_000)
 
-  it('opens the keys of a vault that nothing else opens, and is forgotten when it is taken off', async () => {
+  it('opens keys that nothing else opens, and is forgotten when it is taken off', async () => {
     const before = await stored()
     const seen = await page.evaluate(async (remote) => {
       const { codeOf, createVault, openVault, passkey } = inPage

@@ -107,8 +107,8 @@ export function kitPage(kit: KitPage): string {
 </head>
 <body>
 <header><h1>Emergency kit</h1><p>Blindcopy · made ${dayOf(kit.madeMs)}</p></header>
-<p class="calm">With this page and any computer you get back everything that was synced, even if every
-device is gone. Take your time: nothing here expires.</p>
+<p class="calm">With this page and any computer you get back everything that was synced, even if
+every device is gone. Take your time: nothing here expires.</p>
 <p class="warning"><b>Whoever has this page has the vault</b>: everything in it, and everything that
 comes into it later. Keep it on paper, in a place that is safe from others, from fire and from
 water. Take no photo of it, do not mail it, and delete the file once it is printed.</p>

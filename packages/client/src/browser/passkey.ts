@@ -54,7 +54,7 @@ export function passkey(options: PasskeyOptions = {}): KeyStore {
       handle.set(saltId)
       handle.set(rawId, SALT_ID_BYTES)
       try {
-        // Asked for as it will be from now on: what cannot answer that is found before it is needed.
+        // Asked for as at every opening: what cannot answer that is found before it is needed.
         const secret = await evaluate(vault, rawId, salt, options)
         await writeObjects(SALTS, { [formatHex(saltId)]: salt })
         return { secret, handle }

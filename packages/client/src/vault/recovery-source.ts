@@ -108,6 +108,11 @@ function recoveryOf(form: RecoveryForm, seed: RecoverySeed): Recovery {
   }
 }
 
+const OF_OLD_COPY =
+  'the list of devices is older than this key file: the remote was put back from an old copy; use the recovery phrase, or a device that is left'
+const OF_OTHER_LIST =
+  'the list of devices is not the one this key file was made with: use the recovery phrase, and do not trust this remote'
+
 /**
  * Whether a keychain is the one that these keys were made for, and still takes them. Throws
  * `wrong-vault`, `key-revoked` or `keychain-outdated`, each with what to do.
@@ -124,12 +129,7 @@ export function checkRecovery(recovery: Recovery, keychain: Keychain): void {
   }
   if (madeAt !== undefined && !knowsEntry(keychain, madeAt.head)) {
     const isShorter = keychain.hashes.length < madeAt.length
-    throw new ClientError(
-      'keychain-outdated',
-      isShorter
-        ? 'the list of devices is older than this key file: the remote was put back from an old copy; use the recovery phrase, or a device that is left'
-        : 'the list of devices is not the one this key file was made with: use the recovery phrase, and do not trust this remote',
-    )
+    throw new ClientError('keychain-outdated', isShorter ? OF_OLD_COPY : OF_OTHER_LIST)
   }
   if (!recovery.provesVault(keychain)) throw wrongVault(form)
 }

@@ -2,7 +2,7 @@
  * Restore: this device becomes a member of a vault by what is left of it: the phrase, a key file or
  * shares, and a remote that has the vault.
  *
- *   open the key ─▶ find the vault ─▶ check its keychain ─▶ who stays? ─▶ append ─▶ write the folder
+ *   open the key ─▶ find the vault ─▶ check its keychain ─▶ who stays? ─▶ append ─▶ write folder
  *
  * Nothing is written here before the key was found to open the vault, and all that is appended
  * (this device, and the members that go with the epoch that they do not get) is one append.

@@ -108,6 +108,7 @@ export async function serveRemote(options: ServeOptions): Promise<ServedRemote> 
     verify: verifySignature,
     nowMs: options.nowMs ?? Date.now,
     random,
+    nextTurn: () => new Promise((resolve) => setImmediate(resolve)),
   })
   const sockets = serveSockets(server, remote, { ...options, ...observation })
   const beat = startBeat({ remote, sockets, work, silenceMs: limits.silenceMs })

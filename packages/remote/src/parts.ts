@@ -36,4 +36,6 @@ export type Parts = {
   readonly pushedBytes: Rate
   readonly nowMs: () => number
   readonly random: (sizeBytes: number) => Uint8Array
+  /** Resolves when what waits meanwhile has had its turn. */
+  readonly nextTurn: () => Promise<void>
 }

@@ -132,6 +132,9 @@ type Judged = {
   readonly repeats: readonly (Verdict | undefined)[]
 }
 
+/** As many as take a few milliseconds. */
+const OPS_A_TURN = 500
+
 async function judgeAll(
   parts: Parts,
   draft: PushDraft,
@@ -140,7 +143,14 @@ async function judgeAll(
   const verdicts: Verdict[] = []
   const appliedById = new Map<string, Verdict>()
   let roomBytes = PUSH_BYTES_MAX
+  let ops = 0
   for (const [i, transaction] of transactions.entries()) {
+    // A push may hold 40,000 records: others come between.
+    ops += transaction.ops.length
+    if (ops >= OPS_A_TURN) {
+      ops = 0
+      await parts.nextTurn()
+    }
     const id = transaction.id === null ? undefined : recordText(transaction.id)
     const repeat = repeats[i] ?? (id === undefined ? undefined : appliedById.get(id))
     if (repeat !== undefined) {

@@ -42,6 +42,8 @@ export type RemoteOptions = ObserveOptions & {
   readonly random: (sizeBytes: number) => Uint8Array
   /** 32 bytes. Drawn anew when absent: then a restart ends all sessions. */
   readonly tokenKey?: Uint8Array
+  /** `setImmediate` where there is one; a timer of no time when absent. */
+  readonly nextTurn?: () => Promise<void>
   /** Memory for the summaries of vaults that reconcile. */
   readonly summariesBytesMax?: number
   readonly log?: (line: RequestLine) => void
@@ -95,6 +97,7 @@ export function createRemote(options: RemoteOptions): Remote {
     ...createPushRates(nowMs, limits),
     nowMs,
     random,
+    nextTurn: options.nextTurn ?? (() => new Promise((resolve) => setTimeout(resolve, 0))),
   }
   const sweep = createHistorySweep(parts)
   let isGoingDown = false
@@ -109,9 +112,13 @@ export function createRemote(options: RemoteOptions): Remote {
     isGoingDown = true
     live.close()
   }
+  /** A sweep that the store was closed under is no fault. */
+  const tellFault = (error: unknown): void => {
+    if (!isGoingDown) onFault(error)
+  }
   const beat = (): void => {
     live.beat()
-    if (!isGoingDown) sweep.beat().catch(onFault)
+    if (!isGoingDown) sweep.beat().catch(tellFault)
   }
   const admin = createAdmin(parts)
   return { app, live, admin, beat, drain, close: () => live.close() }

@@ -34,6 +34,11 @@ export type LevelOptions = {
    * meanwhile. Little for a server with many vaults; a device has one.
    */
   readonly syncKeysMax?: number
+  /**
+   * Lets others come between the parts of a long write: for a server, which has more to do
+   * meanwhile. `setImmediate` as a promise, on Node.
+   */
+  readonly nextTurn?: () => Promise<void>
   /** Makes the database from its path, for tests; the real one otherwise. */
   readonly create?: (path: string) => LevelDatabase
 }
@@ -53,6 +58,9 @@ const SYNC_KEYS_MAX = 64
 
 /** A group that holds more than this takes no further writes: it would make the first ones wait. */
 const GROUP_BYTES_MAX = 1024 * 1024
+
+/** Handing a batch over takes about 2 µs an op: what is longer lets others come between. */
+const OPS_A_TURN = 5_000
 
 /**
  * Opens the store of a folder, and creates it if it is not there.
@@ -99,6 +107,7 @@ class LevelStore implements Store {
   readonly #database: LevelDatabase
   readonly #path: string
   readonly #syncKeysMax: number
+  readonly #nextTurn: (() => Promise<void>) | undefined
   /** IndexedDB has no synchronous reads; where they exist they are ten times as fast. */
   readonly #readsSync: boolean
   /** The group that still takes writes. */
@@ -110,7 +119,9 @@ class LevelStore implements Store {
   #reopening: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
-  constructor(database: LevelDatabase, { path, syncKeysMax = SYNC_KEYS_MAX }: LevelOptions) {
+  constructor(database: LevelDatabase, options: LevelOptions) {
+    const { path, syncKeysMax = SYNC_KEYS_MAX } = options
+    this.#nextTurn = options.nextTurn
     this.#database = database
     this.#path = path
     this.#syncKeysMax = syncKeysMax
@@ -243,9 +254,11 @@ class LevelStore implements Store {
     this.#isWriting = true
     try {
       const batch = this.#database.batch()
+      let ops = 0
       for (const op of group.ops) {
         if (op.type === 'put') batch.put(op.key, this.#alone(op.value))
         else batch.del(op.key)
+        if (++ops % OPS_A_TURN === 0) await this.#nextTurn?.()
       }
       await batch.write({ sync: group.sync })
     } catch (error) {

@@ -158,7 +158,11 @@ export function recordVersion(
   writeSeq(version, TIMESTAMP_BYTES, seq)
   version[TIMESTAMP_BYTES + 8] = opIndex >> 8
   version[TIMESTAMP_BYTES + 9] = opIndex
-  new DataView(version.buffer).setUint32(SIZE_AT, sizeBytes)
+  // By hand: a view for these four bytes would cost as much as all the rest.
+  version[SIZE_AT] = sizeBytes >>> 24
+  version[SIZE_AT + 1] = sizeBytes >>> 16
+  version[SIZE_AT + 2] = sizeBytes >>> 8
+  version[SIZE_AT + 3] = sizeBytes
   return version as RecordVersion
 }
 

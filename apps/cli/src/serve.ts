@@ -4,8 +4,16 @@
  *   settings read ──▶ data folder ──▶ store ──▶ listening ──signal──▶ drained ──▶ closed
  *                                                           └──second signal──▶ ends at once
  */
-import type { Registration } from '@blindcopy/remote'
-import { createLog, type Log, type ServedRemote, serveRemote } from '@blindcopy/remote/node'
+import { AdminError, type Registration } from '@blindcopy/remote'
+import {
+  adminSocketPath,
+  createLog,
+  type Log,
+  type ServedAdmin,
+  type ServedRemote,
+  serveAdmin,
+  serveRemote,
+} from '@blindcopy/remote/node'
 import { openLevelStore, type Store } from '@blindcopy/secondary'
 import { CliError } from './cli-error.ts'
 import { type DataFolder, openDataFolder, watchToken } from './data-folder.ts'
@@ -23,6 +31,9 @@ export type ServeOptions = Flags & {
   readonly version: string
 }
 
+/** Requests that wait have their turn while a long write is handed over. */
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
 export async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   const read = await readSettings(options, terminal.env)
   if (options.printConfig) {
@@ -30,17 +41,19 @@ export async function serve(options: ServeOptions, terminal: Terminal): Promise<
     return
   }
   const folder = await openDataFolder(read.settings.data, terminal.env)
-  const store = await openLevelStore({ path: folder.vaultsPath })
+  const store = await openLevelStore({ path: folder.vaultsPath, nextTurn })
   const log = logOf(read.settings, terminal)
   const started = await start({ options, read, folder, store, log }).catch((error) =>
     closeAndThrow(store, listenError(error, read.settings)),
   )
+  const admin = await openAdmin(started.remote, { folder, env: terminal.env, log })
   const stopped = untilInterrupted(terminal)
   await welcome(started, { settings: read.settings, folder, terminal, log })
   for (const { code, message } of warningsOf(read, terminal.env)) log.warn(code, message)
   await stopped
   if (terminal.isWatched) terminal.note('\nClosing.')
   else log.info('stopping')
+  await admin?.close()
   const cutOff = await started.remote.close()
   if (cutOff > 0) log.warn('cut-off', `${cutOff} requests had not ended in time and were cut off`)
   log.info('stopped')
@@ -80,6 +93,29 @@ async function start(parts: {
     dataFolder: folder.path,
   })
   return { remote, ...opened }
+}
+
+/** A remote that cannot be administrated while it runs serves its devices all the same. */
+async function openAdmin(
+  { admin }: ServedRemote,
+  parts: {
+    readonly folder: DataFolder
+    readonly env: Terminal['env']
+    readonly log: Log
+  },
+): Promise<ServedAdmin | undefined> {
+  const { folder, env, log } = parts
+  try {
+    return await serveAdmin(admin, adminSocketPath(folder.path, env))
+  } catch (error) {
+    if (!(error instanceof AdminError)) throw error
+    const instead = 'BLINDCOPY_ADMIN_SOCKET names another path'
+    log.warn(
+      error.code,
+      `${error.message}; ${instead}; \`blindcopy remote\` works when it is stopped`,
+    )
+    return undefined
+  }
 }
 
 async function observed(

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -256,19 +257,107 @@ describe('blindcopy serve', () => {
     expect(again.token).toBe(token)
   })
 
-  it('logs requests only when asked, and nothing that names anybody', async () => {
-    const { child, url } = await serve('quiet', '--registration', 'open', '--verbose')
-    let log = ''
-    child.stderr?.setEncoding('utf8').on('data', (text) => {
-      log += text
-    })
+  it('logs each request, and nothing that names anybody', async () => {
+    const { child, url } = await serve('quiet', '--registration', 'open')
+    const log = logOf(child)
     const made = await answer(['init', '--vault', at('logged'), '--remote', url])
-    expect(log.trim().split('\n').length).toBeGreaterThan(3)
-    expect(log).not.toContain(made.vaultId)
-    expect(log).not.toContain(made.deviceId)
-    expect(JSON.parse(log.split('\n')[0] ?? '')).toMatchObject({ route: '/v1/capabilities' })
+    await expect.poll(() => log.lines().length).toBeGreaterThan(4)
+    expect(log.text()).not.toContain(made.vaultId)
+    expect(log.text()).not.toContain(made.deviceId)
+    expect(log.text()).not.toContain('address')
+    const requests = log.lines().map((line) => JSON.parse(line))
+    expect(requests).toContainEqual(expect.objectContaining({ route: '/v1/capabilities' }))
+    child.kill('SIGTERM')
+    expect(await once(child, 'exit')).toEqual([0, null])
+    expect(log.lines().map((line) => JSON.parse(line).message)).toContain('stopped')
+  })
+
+  it('takes its settings from file, variables and flags, and prints them as a file', async () => {
+    await mkdir(at('configured'), { recursive: true })
+    await writeFile(at('configured', 'remote.toml'), 'registration = "closed"\nlog-format = "off"')
+    const { child, url } = await serve('configured')
+    const log = logOf(child)
+    const refused = await run(['init', '--vault', at('closed'), '--remote', url, '--json'])
+    expect(refused.err).toContain('registration-closed')
+    expect(log.text()).toBe('')
+    const given = ['serve', '--data', at('configured'), '--quota-bytes', '1 GiB', '--print-config']
+    const printed = await run(given, '', { BLINDCOPY_METRICS: 'off' })
+    const lines = printed.out.split('\n').filter((line) => /^[a-z]/.test(line))
+    const names = ['data', 'registration', 'log-format', 'metrics', 'quota-bytes']
+    expect(lines.map((line) => line.split(' ')[0])).toEqual(names)
+    const wrong = await run(['serve', '--port', 'http', '--json'], '', { HOME: folder })
+    expect(errorOf(wrong)).toEqual({ code: 2, error: 'setting-refused' })
+    const misspelt = await run(['serve', '--quota-byte', '1', '--json'])
+    expect(errorOf(misspelt)).toEqual({ code: 2, error: 'usage' })
+    expect((await run(['serve', '--help'])).out).toContain('--quota-bytes <SIZE>')
+    expect((await run(['help', 'serve'])).out).toContain('blindcopy serve --help')
+  })
+
+  it('takes a changed token without a restart', async () => {
+    const { url, token } = await serve('rotated')
+    const made = (name: string, given: string) =>
+      run(['init', '--vault', at(name), '--remote', url, '--registration-token', given, '--json'])
+    await writeFile(at('rotated', 'registration-token'), 'another\n')
+    expect((await made('with-old', token)).err).toContain('registration-required')
+    expect((await made('with-new', 'another')).code).toBe(0)
+  })
+
+  it('warns of what is exposed, and says what to do', async () => {
+    const { child } = await serve('exposed', '--host', '0.0.0.0')
+    const log = logOf(child)
+    await expect.poll(() => log.text()).toContain('"code":"exposed"')
+    expect(log.text()).toContain('--origin https://')
+  })
+
+  it('ends on a signal though a client does not, and at once on a second', async () => {
+    for (const [drain, signals, exit] of [
+      ['200 ms', ['SIGTERM'], 0],
+      ['1 h', ['SIGINT', 'SIGTERM'], 143],
+    ] as const) {
+      const { child, url } = await serve(`ending-${exit}`, '--drain-time', drain)
+      const log = logOf(child)
+      const socket = connect(Number(new URL(url).port), '127.0.0.1')
+      socket.on('error', () => {})
+      await once(socket, 'connect')
+      const head = 'POST /v1/challenge HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n'
+      socket.write(`${head}Expect: 100-continue\r\n\r\n`)
+      await once(socket, 'data')
+      const exited = once(child, 'exit')
+      for (const signal of signals) {
+        child.kill(signal)
+        await expect.poll(() => log.text()).toContain('stopping')
+      }
+      expect(await exited).toEqual([exit, null])
+      socket.destroy()
+      if (exit === 0) expect(log.text()).toContain('"code":"cut-off"')
+    }
+  })
+
+  it('says what is wrong with its folder or its address', async () => {
+    const failed = async (...args: string[]) =>
+      errorOf(await run(['serve', '--data', at('wrong'), '--port', '0', '--json', ...args]))
+    expect(await failed('--host', '192.0.2.1')).toEqual({ code: 2, error: 'address-refused' })
+    expect(await failed('--host', 'no.invalid')).toEqual({ code: 2, error: 'address-refused' })
+    await writeFile(at('a-file'), '')
+    expect(await failed('--data', at('a-file'))).toEqual({ code: 2, error: 'usage' })
+    expect(await failed('--data', '/proc/none')).toMatchObject({ code: 1 })
+    expect(await failed('--config', at('a-file'), '--registration-token-file', at('none'))).toEqual(
+      {
+        code: 2,
+        error: 'setting-refused',
+      },
+    )
   })
 })
+
+/** What a server writes to standard error. */
+function logOf(child: ChildProcess) {
+  let text = ''
+  child.stderr?.setEncoding('utf8').on('data', (more) => {
+    text += more
+  })
+  return { text: () => text, lines: () => text.split('\n').filter((line) => line !== '') }
+}
 
 describe('what is asked for wrongly', () => {
   it.each([

@@ -2,12 +2,13 @@
  * The data folder of a remote: made closed to others, the same token again, and left as it is when
  * its database has lost the list of its files.
  */
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openLevelStore } from '@blindcopy/secondary'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openDataFolder } from './data-folder.ts'
+import { openDataFolder, watchToken } from './data-folder.ts'
+import { openRegistration } from './serve/registration.ts'
 
 let base: string
 beforeEach(async () => {
@@ -41,5 +42,103 @@ describe('openDataFolder', () => {
     await mkdir(join(base, 'vaults'))
     await writeFile(join(base, 'vaults', 'LOG'), '')
     await expect(openDataFolder(base, {})).resolves.toMatchObject({ path: base })
+  })
+})
+
+const modeOf = async (...path: string[]) => (await stat(join(base, ...path))).mode & 0o777
+
+describe('the tokens of a folder', () => {
+  it('are two, closed to others, and stay', async () => {
+    const folder = await openDataFolder(base, {})
+    const registration = await folder.registrationToken()
+    const admin = await folder.adminToken()
+    expect([registration.isNew, admin.isNew]).toEqual([true, true])
+    expect(admin.token).not.toBe(registration.token)
+    expect(admin.token).toMatch(/^[\w-]{24}$/)
+    expect(await folder.adminToken()).toEqual({ token: admin.token, isNew: false })
+    expect([await modeOf('admin-token'), await modeOf('registration-token')]).toEqual([
+      0o600, 0o600,
+    ])
+  })
+
+  it('can be changed, whole, whatever a killed change has left', async () => {
+    const folder = await openDataFolder(base, {})
+    const { token } = await folder.registrationToken()
+    await writeFile(`${folder.tokenPath}.new`, 'half', { mode: 0o644 })
+    const next = await folder.rotateRegistrationToken()
+    expect(next).not.toBe(token)
+    expect(await folder.registrationToken()).toEqual({ token: next, isNew: false })
+    expect(await modeOf('registration-token')).toBe(0o600)
+    expect((await readdir(base)).sort()).toEqual(['registration-token'])
+  })
+})
+
+describe('watchToken', () => {
+  it('reads it each time, and lets nobody in when there is none', async () => {
+    const path = join(base, 'token')
+    await writeFile(path, 'one\n')
+    const token = watchToken(path, 'zero')
+    expect(token()).toBe('one')
+    await writeFile(path, '  two  ')
+    expect(token()).toBe('two')
+    for (const gone of [() => writeFile(path, ' \n'), () => rm(path)]) {
+      await gone()
+      const [first, second] = [token(), token()]
+      expect(first).toMatch(/^[\w-]{24}$/)
+      expect(second).not.toBe(first)
+    }
+  })
+
+  it('counts as it was when it cannot be read just now', async () => {
+    const path = join(base, 'token')
+    await writeFile(path, 'one')
+    const token = watchToken(path, 'one')
+    await rm(path)
+    await mkdir(path)
+    expect(token()).toBe('one')
+  })
+})
+
+describe('openRegistration', () => {
+  const open = async (settings: Record<string, unknown>) => {
+    const folder = await openDataFolder(base, {})
+    const given = { registrationToken: undefined, registrationTokenFile: undefined, ...settings }
+    return openRegistration({ registration: 'token', ...given } as never, folder)
+  }
+
+  it('makes a token, tells where it is, and takes a changed one at once', async () => {
+    const { registration, isNewToken, tokenPath } = await open({})
+    if (registration.mode !== 'token') throw new Error('no token')
+    const first = registration.token
+    expect([isNewToken, tokenPath]).toEqual([true, join(base, 'registration-token')])
+    expect(await readFile(tokenPath ?? '', 'utf8')).toBe(`${first}\n`)
+    const next = await (await openDataFolder(base, {})).rotateRegistrationToken()
+    expect(registration.token).toBe(next)
+    expect((await open({})).isNewToken).toBe(false)
+  })
+
+  it('makes none when one is given, in a file or not, or none is asked for', async () => {
+    expect(await open({ registration: 'closed' })).toMatchObject({
+      registration: { mode: 'closed' },
+    })
+    expect((await open({ registrationToken: 'T' })).registration).toEqual({
+      mode: 'token',
+      token: 'T',
+    })
+    const path = join(base, 'secret')
+    await writeFile(path, 'one\n')
+    const { registration, tokenPath } = await open({ registrationTokenFile: path })
+    expect([registration.mode === 'token' && registration.token, tokenPath]).toEqual(['one', path])
+    await writeFile(path, 'two\n')
+    expect(registration.mode === 'token' && registration.token).toBe('two')
+    expect(await readdir(base)).toEqual(['secret'])
+  })
+
+  it('refuses a file that is not there, or holds none', async () => {
+    const path = join(base, 'secret')
+    const refused = { code: 'setting-refused', message: expect.stringContaining(path) }
+    await expect(open({ registrationTokenFile: path })).rejects.toMatchObject(refused)
+    await writeFile(path, '\n')
+    await expect(open({ registrationTokenFile: path })).rejects.toMatchObject(refused)
   })
 })

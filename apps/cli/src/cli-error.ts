@@ -26,6 +26,10 @@ export type CliErrorCode =
   | 'needs-attention'
   /** Devices of the vault have signed what contradicts each other. */
   | 'unsound'
+  /** What a remote holds, or a backup of one, does not fit together. */
+  | 'remote-unsound'
+  /** The server of a remote ended while it was asked. */
+  | 'remote-gone'
   /** The person stopped the program. */
   | 'interrupted'
 

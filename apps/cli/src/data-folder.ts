@@ -26,6 +26,7 @@ export type DataFolder = {
   /** Another one in its place. A server that runs takes it with the next vault. */
   rotateRegistrationToken(): Promise<string>
   adminToken(): Promise<Token>
+  rotateAdminToken(): Promise<string>
 }
 
 export type Env = Readonly<Record<string, string | undefined>>
@@ -54,6 +55,7 @@ export async function openDataFolder(given: string | undefined, env: Env): Promi
     registrationToken: () => onDisk(path, readOrMakeToken(tokenPath)),
     rotateRegistrationToken: () => onDisk(path, writeToken(tokenPath)),
     adminToken: () => onDisk(path, readOrMakeToken(adminTokenPath)),
+    rotateAdminToken: () => onDisk(path, writeToken(adminTokenPath)),
   }
 }
 

@@ -11,6 +11,7 @@ const SOURCES = [
   '../../../packages/secondary/src/error.ts',
   '../../../packages/vault/src/error.ts',
   '../../../packages/client/src/error.ts',
+  '../../../packages/remote/src/error.ts',
   './cli-error.ts',
 ]
 

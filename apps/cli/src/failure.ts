@@ -39,6 +39,11 @@ const USAGE: Readonly<Record<string, Outcome>> = {
     exit: 5,
     remedy: 'Run `blindcopy verify` on the other device too; `sync --reconcile` goes on from here.',
   },
+  'remote-unsound': {
+    exit: 5,
+    remedy: 'See `blindcopy remote check`, then `remote repair`; docs/remote-administration.md.',
+  },
+  'remote-gone': { exit: 1, remedy: 'See that the server runs, or is stopped, then run it again.' },
   interrupted: { exit: 130, remedy: 'What was done before it is whole and kept.' },
 }
 
@@ -72,7 +77,10 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
   },
   'not-a-remote': { exit: 4, remedy: 'Check the address, and any proxy or login page before it.' },
   'wrong-phrase': { exit: 3, remedy: 'Compare the words with your paper, and check --remote.' },
-  'wrong-vault': { exit: 2, remedy: 'Use the vault that it was made from.' },
+  'wrong-vault': {
+    exit: 2,
+    remedy: 'Use what was made from this vault; an old backup does not open with a newer key.',
+  },
   'device-revoked': {
     exit: 3,
     remedy:
@@ -80,7 +88,7 @@ const CLIENT: Readonly<Record<string, Outcome>> = {
   },
   'last-way-in': { exit: 2, remedy: 'Add another device first; then remove this one from there.' },
   'key-unknown': { exit: 3, remedy: 'Check --remote; or use the phrase, or another backup.' },
-  'key-revoked': { exit: 3, remedy: 'Use the recovery phrase, or a backup that was made later.' },
+  'key-revoked': { exit: 3, remedy: 'Use the recovery phrase, or another backup of the keys.' },
   'keychain-outdated': {
     exit: 5,
     remedy: 'Nothing was changed. Ask whoever runs the remote; the phrase still opens the vault.',
@@ -207,7 +215,26 @@ const VAULT: Readonly<Record<string, Outcome>> = {
   'shares-too-few': { exit: 2, remedy: 'Find more shares of the same set, and give all at once.' },
 }
 
+const ADMIN: Readonly<Record<string, Outcome>> = {
+  'no-such-vault': { exit: 2, remedy: 'See `blindcopy remote vaults`, and check --data.' },
+  'vault-ambiguous': { exit: 2, remedy: 'Give more digits of the id.' },
+  'vault-there': {
+    exit: 3,
+    remedy: 'It was left as it is; --replace takes it away for what the backup holds.',
+  },
+  unmendable: {
+    exit: 5,
+    remedy: 'Restore the vault from a backup with --replace, or `remote delete` it.',
+  },
+  'admin-socket-refused': {
+    exit: 1,
+    remedy: 'Name a shorter path in BLINDCOPY_ADMIN_SOCKET, for the server and for commands.',
+  },
+  'admin-socket-in-use': { exit: 1, remedy: 'Stop the other server, or name another path.' },
+}
+
 export const OUTCOMES: Readonly<Record<string, Outcome>> = {
+  ...ADMIN,
   ...STORE,
   ...VAULT,
   ...PROTOCOL,

@@ -11,6 +11,7 @@ import { addHistory } from './history-commands.ts'
 import type { ImportOptions } from './import.ts'
 import type { InitOptions } from './init.ts'
 import { addKeys } from './key-commands.ts'
+import { addRemote } from './remote-commands.ts'
 import { addRestoreTo } from './restore-command.ts'
 import type { Flags } from './serve/read-settings.ts'
 import type { SyncOptions } from './sync.ts'
@@ -35,6 +36,7 @@ export function createProgram(version: string, terminal: Terminal): Command {
     .exitOverride()
     .addHelpText('after', EXIT_CODES)
   addServe(program, terminal, version)
+  addRemote(program, terminal)
   addInit(program, terminal)
   addRestore(program, terminal)
   addRecords(program, terminal)

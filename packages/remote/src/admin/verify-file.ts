@@ -53,6 +53,18 @@ export async function verifyFile(
   return { madeMs, sizeBytes, vaults }
 }
 
+/** What the first vault of a file was when the file was made; undefined when it has none. */
+export async function peekFile(
+  source: AsyncIterable<Uint8Array>,
+): Promise<{ readonly madeMs: number; readonly manifest: Manifest } | undefined> {
+  let madeMs = 0
+  for await (const part of readRemoteFile(source)) {
+    if (part.type === 'header') madeMs = part.madeMs
+    else return part.type === 'vault' ? { madeMs, manifest: part.manifest } : undefined
+  }
+  return undefined
+}
+
 class Judging {
   readonly #manifest: Manifest
   readonly #defects = new Defects()

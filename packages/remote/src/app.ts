@@ -101,9 +101,9 @@ export type AppParts = Parts &
   }
 
 /**
- * Bodies that may be held at once, beside those of members, which have a limit of their own: so that
- * strangers crowd out no member. Those of logins are apart from keychains, of which three that never
- * end would fill all room.
+ * Bodies that may be held at once, beside those of members, which have a limit of their own: so
+ * that strangers crowd out no member. Those of logins are apart from keychains, of which three that
+ * never end would fill all room.
  */
 const KEYCHAIN_BODIES_BYTES_MAX = 192 * 1024 * 1024
 const LOGIN_BODIES_BYTES_MAX = 16 * 1024 * 1024
@@ -243,9 +243,7 @@ async function countLogin<T>({ metrics }: AppParts, login: Promise<T>): Promise<
 }
 
 function routeMembers(app: Hono, parts: AppParts, { members: budget }: Budgets): void {
-  const small: BodyBounds = { bytesMax: REQUEST_BYTES_MAX, budget }
   const append: BodyBounds = { bytesMax: KEYCHAIN_APPEND_BYTES_MAX, budget }
-  const round: BodyBounds = { bytesMax: RECONCILE_BYTES_MAX, budget }
   const large: BodyBounds = { bytesMax: PUSH_BYTES_MAX, budget }
 
   app.get('/v1/keychain', async (context) => {
@@ -285,6 +283,17 @@ function routeMembers(app: Hono, parts: AppParts, { members: budget }: Budgets):
     })
     return new Response(stream, { headers: { 'Content-Type': CONTENT_TYPE_CBOR } })
   })
+  routeReads(app, parts, budget)
+  routeCheckpoints(app, parts, budget)
+  app.get('/v1/live', () => {
+    throw new ProtocolError('malformed', 'the live route speaks WebSocket')
+  })
+}
+
+function routeReads(app: Hono, parts: AppParts, budget: BodyBudget): void {
+  const small: BodyBounds = { bytesMax: REQUEST_BYTES_MAX, budget }
+  const round: BodyBounds = { bytesMax: RECONCILE_BYTES_MAX, budget }
+
   app.post('/v1/records', async (context) => {
     const caller = await callerOf(parts, context)
     await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
@@ -313,13 +322,9 @@ function routeMembers(app: Hono, parts: AppParts, { members: budget }: Budgets):
       return cborResponse(ReconcileAnswer, await reconcile(parts, vaultId, request))
     })
   })
-  routeCheckpoints(app, parts, budget)
-  app.get('/v1/live', () => {
-    throw new ProtocolError('malformed', 'the live route speaks WebSocket')
-  })
 }
 
-function routeCheckpoints(app: Hono, parts: AppParts, budget: BodyBounds['budget']): void {
+function routeCheckpoints(app: Hono, parts: AppParts, budget: BodyBudget): void {
   app.get('/v1/checkpoints', async (context) => {
     const caller = await callerOf(parts, context)
     await checkPosition(parts, caller, parsePosition(context.req.raw.headers))

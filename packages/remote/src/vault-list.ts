@@ -2,8 +2,8 @@
  * Vault list: the vaults of a store, a page at a time, in the order of their ids.
  *
  * From vault to vault it seeks past the prefix of the one before, so that a page costs two reads a
- * vault, however large they are. Nothing is locked and nothing is cached: a vault that comes or goes
- * meanwhile is in the list or not.
+ * vault, however large they are. Nothing is locked and nothing is cached: a vault that comes or
+ * goes meanwhile is in the list or not.
  */
 import { concat, parseVaultId, VAULT_ID_BYTES, type VaultId } from '@blindcopy/protocol'
 import { remoteKeyspace, type Store } from '@blindcopy/secondary'

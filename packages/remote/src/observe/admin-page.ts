@@ -18,10 +18,6 @@ const VAULT_ID_CHARACTERS = 8
 
 export function renderAdminPage(view: AdminView): string {
   const { warnings, listed } = view
-  const state =
-    warnings.length === 0
-      ? html`<span class="state fine">All well</span>`
-      : html`<span class="state warn">Needs a look</span>`
   return String(html`<!doctype html>
 <html lang="en">
 <head>
@@ -33,7 +29,7 @@ export function renderAdminPage(view: AdminView): string {
 </head>
 <body>
 <main>
-<header><h1>Blindcopy remote</h1>${state}<span class="quiet small">as of ${formatMoment(view.nowMs)}</span></header>
+${renderHeader(view)}
 ${warnings.length === 0 ? '' : renderWarnings(warnings)}
 ${renderTotals(view)}
 ${renderHealth(view)}
@@ -44,30 +40,44 @@ ${listed === undefined ? renderCounting() : renderVaults(view, listed)}
 `)
 }
 
+function renderHeader({ warnings, nowMs }: AdminView): Markup {
+  const state =
+    warnings.length === 0
+      ? html`<span class="state fine">All well</span>`
+      : html`<span class="state warn">Needs a look</span>`
+  return html`<header>
+<h1>Blindcopy remote</h1>
+${state}
+<span class="quiet small">as of ${formatMoment(nowMs)}</span>
+</header>`
+}
+
 function renderWarnings(warnings: readonly string[]): Markup {
-  return html`<ul class="warnings" aria-label="Warnings">${warnings.map((text) => html`<li>${text}</li>`)}</ul>`
+  const items = warnings.map((text) => html`<li>${text}</li>`)
+  return html`<ul class="warnings" aria-label="Warnings">${items}</ul>`
 }
 
 function renderTotals({ listed, sockets, waiting }: AdminView): Markup {
   const totals = listed?.totals
-  const figures: [string, string][] = [
+  const figures = [
     ['Vaults', formatCount(totals?.vaults)],
     ['Records', formatCount(totals?.records)],
     ['Stored', formatBytes(totals?.bytes)],
     ['History', formatBytes(totals?.historyBytes)],
     ['Live sockets', formatCount(sockets)],
     ['Requests waiting', formatCount(waiting)],
-  ]
-  return html`<dl class="totals sheet">${figures.map(([name, figure]) => html`<div><dt>${name}</dt><dd>${figure}</dd></div>`)}</dl>`
+  ].map(([name, figure]) => html`<div><dt>${name}</dt><dd>${figure}</dd></div>`)
+  return html`<dl class="totals sheet">${figures}</dl>`
 }
 
 function renderHealth(view: AdminView): Markup {
-  const { registration, origins, version, upMs, nowMs, isReady } = view
+  const { registration, version, upMs, nowMs, isReady } = view
+  const origins = view.origins.map((origin) => html`<li>${origin}</li>`)
   return html`<section aria-labelledby="health">
 <div class="above"><h2 id="health">Health</h2></div>
 <dl class="facts sheet">
 <dt>Disk</dt><dd>${renderDisk(view)}</dd>
-<dt>Origins</dt><dd><ul>${origins.map((origin) => html`<li>${origin}</li>`)}</ul></dd>
+<dt>Origins</dt><dd><ul>${origins}</ul></dd>
 <dt>Store</dt><dd>${isReady ? 'answers' : 'does not answer, or the remote is going down'}</dd>
 <dt>New vaults</dt><dd>${REGISTRATION[registration]}</dd>
 <dt>Running</dt><dd>${formatSpan(upMs)}, since ${formatMoment(nowMs - upMs)}</dd>
@@ -86,63 +96,91 @@ function renderDisk({ disk }: AdminView): Markup {
   if (disk === undefined) return html`unknown`
   const { storeBytes, freeBytes, sizeBytes } = disk
   const used = sizeBytes === 0 ? 0 : 1 - freeBytes / sizeBytes
-  const text = `${formatBytes(freeBytes)} free of ${formatBytes(sizeBytes)}; ${formatBytes(storeBytes)} stored`
-  return html`${text}${renderBar(used, `${formatShare(used)} of the disk is used`)}`
+  const room = `${formatBytes(freeBytes)} free of ${formatBytes(sizeBytes)}`
+  const bar = renderBar(used, `${formatShare(used)} of the disk is used`)
+  return html`${room}; ${formatBytes(storeBytes)} stored${bar}`
 }
 
 function renderCounting(): Markup {
-  return html`<section aria-labelledby="vaults">
-<div class="above"><h2 id="vaults">Vaults</h2></div>
-<p class="quiet">The vaults are being counted. Load the page again in a moment.</p>
-</section>`
+  const text = 'The vaults are being counted. Load the page again in a moment.'
+  return renderSection(html``, html`<p class="quiet">${text}</p>`)
 }
 
 function renderVaults(view: AdminView, listed: ListedVaults): Markup {
-  const { rows, totals, remembered } = listed
+  const { rows, totals, remembered, countedMs } = listed
   if (rows.length === 0) {
-    return html`<section aria-labelledby="vaults">
-<div class="above"><h2 id="vaults">Vaults</h2></div>
-<p class="quiet">There is none yet. The first device that is connected creates one.</p>
-</section>`
+    const text = 'There is none yet. The first device that is connected creates one.'
+    return renderSection(html``, html`<p class="quiet">${text}</p>`)
   }
+  const all = formatCount(totals.vaults)
   const shown =
-    remembered < totals.vaults
-      ? `the ${formatCount(remembered)} largest of ${formatCount(totals.vaults)}`
-      : formatCount(totals.vaults)
-  return html`<section aria-labelledby="vaults">
-<div class="above"><h2 id="vaults">Vaults</h2><span class="quiet small">${shown}, counted ${formatAgo(listed.countedMs, view.nowMs)}</span>${renderSorts(listed)}</div>
-<table class="sheet">
-<thead><tr><th scope="col">Vault</th><th scope="col">Records</th><th scope="col">Size</th><th scope="col">History</th><th scope="col">Devices</th><th scope="col">Sockets</th><th scope="col">Last push</th><th scope="col">Quota used</th></tr></thead>
+    remembered < totals.vaults ? `the ${formatCount(remembered)} largest of ${all}` : all
+  const heads = COLUMNS.map((name) => html`<th scope="col">${name}</th>`)
+  return renderSection(
+    html`<span class="quiet small">${shown}, counted ${formatAgo(countedMs, view.nowMs)}</span>
+${renderSorts(listed)}`,
+    html`<table class="sheet">
+<thead><tr>${heads}</tr></thead>
 <tbody>
 ${rows.map((row) => renderRow(row, view.nowMs))}
 </tbody>
 </table>
-${renderPages(listed)}
+${renderPages(listed)}`,
+  )
+}
+
+function renderSection(beside: Markup, content: Markup): Markup {
+  return html`<section aria-labelledby="vaults">
+<div class="above"><h2 id="vaults">Vaults</h2>${beside}</div>
+${content}
 </section>`
 }
 
 const SORT_NAMES = { size: 'Size', quota: 'Quota', push: 'Last push', age: 'Oldest' } as const
 
 function renderSorts({ sort }: ListedVaults): Markup {
-  return html`<nav class="small" aria-label="Order"><span class="quiet">Order</span>${VAULT_SORTS.map(
-    (other) =>
-      html`<a href="?sort=${other}"${other === sort ? raw(' aria-current="true"') : ''}>${SORT_NAMES[other]}</a>`,
-  )}</nav>`
+  const links = VAULT_SORTS.map((other) => {
+    const current = other === sort ? raw(' aria-current="true"') : ''
+    return html`<a href="?sort=${other}"${current}>${SORT_NAMES[other]}</a>`
+  })
+  return html`<nav class="small" aria-label="Order"><span class="quiet">Order</span>${links}</nav>`
 }
+
+const COLUMNS = [
+  'Vault',
+  'Records',
+  'Size',
+  'History',
+  'Devices',
+  'Sockets',
+  'Last push',
+  'Quota used',
+] as const
 
 function renderRow(row: VaultRow, nowMs: number): Markup {
   const { vaultId, records, bytes, historyBytes, devices, sockets, pushedMs, quota, use } = row
-  const name = formatVaultId(vaultId).slice(0, VAULT_ID_CHARACTERS)
-  const pushed = pushedMs === 0 ? 'never' : formatAgo(pushedMs, nowMs)
-  const label = `${formatShare(use)} of ${formatBytes(quota.bytesMax)} and ${formatCount(quota.recordsMax)} records`
-  return html`<tr><td data-label="Vault"><code>${name}</code></td><td data-label="Records">${formatCount(records)}</td><td data-label="Size">${formatBytes(bytes)}</td><td data-label="History">${formatBytes(historyBytes)}</td><td data-label="Devices">${formatCount(devices)}</td><td data-label="Sockets">${formatCount(sockets)}</td><td data-label="Pushed">${pushed}</td><td data-label="Quota"><span class="used">${renderBar(use, label)}<span>${formatShare(use)}</span></span></td></tr>
+  const share = formatShare(use)
+  const of = `${formatBytes(quota.bytesMax)} and ${formatCount(quota.recordsMax)} records`
+  const bar = renderBar(use, `${share} of ${of}`)
+  return html`<tr>
+<td><code>${formatVaultId(vaultId).slice(0, VAULT_ID_CHARACTERS)}</code></td>
+<td data-label="Records">${formatCount(records)}</td>
+<td data-label="Size">${formatBytes(bytes)}</td>
+<td data-label="History">${formatBytes(historyBytes)}</td>
+<td data-label="Devices">${formatCount(devices)}</td>
+<td data-label="Sockets">${formatCount(sockets)}</td>
+<td data-label="Pushed">${pushedMs === 0 ? 'never' : formatAgo(pushedMs, nowMs)}</td>
+<td data-label="Quota"><span class="used">${bar}<span>${share}</span></span></td>
+</tr>
 `
 }
 
 function renderBar(share: number, label: string): Markup {
   const level = share >= 1 ? ' full' : share >= NEAR_QUOTA ? ' near' : ''
   const width = Math.min(100, Math.max(0, share * 100)).toFixed(1)
-  return html`<svg class="bar${level}" role="img" aria-label="${label}" viewBox="0 0 100 6" preserveAspectRatio="none"><title>${label}</title><rect width="${width}" height="6"></rect></svg>`
+  const box = raw('viewBox="0 0 100 6" preserveAspectRatio="none"')
+  return html`<svg class="bar${level}" role="img" aria-label="${label}" ${box}>
+<title>${label}</title><rect width="${width}" height="6"></rect></svg>`
 }
 
 function formatShare(share: number): string {
@@ -156,5 +194,11 @@ function renderPages({ page, pages, sort }: ListedVaults): Markup {
     to < 1 || to > pages || to === page
       ? html`<span class="quiet">${text}</span>`
       : html`<a href="?sort=${sort}&amp;page=${to}">${text}</a>`
-  return html`<nav class="pages small" aria-label="Pages"><span class="quiet">Page ${page} of ${formatCount(pages)}</span>${link(1, 'First')}${link(page - 1, 'Previous')}${link(page + 1, 'Next')}${link(pages, 'Last')}</nav>`
+  return html`<nav class="pages small" aria-label="Pages">
+<span class="quiet">Page ${page} of ${formatCount(pages)}</span>
+${link(1, 'First')}
+${link(page - 1, 'Previous')}
+${link(page + 1, 'Next')}
+${link(pages, 'Last')}
+</nav>`
 }

@@ -32,7 +32,9 @@ header .quiet { margin-left: auto; }
   display: inline-flex; align-items: center; gap: .4rem; padding: .1rem .6rem; border-radius: 1rem;
   border: 1px solid var(--line); background: var(--sheet); font-size: .85rem; font-weight: 600;
 }
-.state::before { content: ""; width: .55rem; height: .55rem; border-radius: 50%; background: currentColor; }
+.state::before {
+  content: ""; width: .55rem; height: .55rem; border-radius: 50%; background: currentColor;
+}
 .state.fine { color: var(--fine); }
 .state.warn { color: var(--warn); }
 .warnings {
@@ -42,29 +44,50 @@ header .quiet { margin-left: auto; }
 .warnings li + li { margin-top: .4rem; padding-top: .4rem; border-top: 1px solid var(--warn-line); }
 section { margin-top: 1.25rem; }
 .sheet { background: var(--sheet); border: 1px solid var(--line); border-radius: .6rem; }
-.totals { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); margin: 1.25rem 0 0; overflow: hidden; }
+.totals {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr));
+  margin: 1.25rem 0 0; overflow: hidden;
+}
 .totals div { padding: .8rem 1rem; box-shadow: 1px 1px 0 var(--line); }
 .totals dt { color: var(--quiet); font-size: .85rem; }
-.totals dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums; line-height: 1.3; }
-.facts { display: grid; grid-template-columns: 6.5rem 1fr 6.5rem 1fr; margin: 0; padding: .4rem 1rem; }
+.totals dd {
+  margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums;
+  line-height: 1.3;
+}
+.facts {
+  display: grid; grid-template-columns: 6.5rem 1fr 6.5rem 1fr; margin: 0; padding: .4rem 1rem;
+}
 .facts dt, .facts dd { margin: 0; padding: .5rem .75rem .5rem 0; }
 .facts dt { color: var(--quiet); }
 .facts dt:nth-of-type(n+3), .facts dd:nth-of-type(n+3) { border-top: 1px solid var(--faint); }
 .facts dd { overflow-wrap: anywhere; }
 .facts ul { list-style: none; margin: 0; padding: 0; }
-.bar { display: block; width: 100%; height: .4rem; border-radius: .2rem; overflow: hidden; background: var(--line); }
+.bar {
+  display: block; width: 100%; height: .4rem; border-radius: .2rem; overflow: hidden;
+  background: var(--line);
+}
 .bar rect { fill: var(--accent); }
 .bar.near rect { fill: var(--warn); }
 .bar.full rect { fill: var(--full); }
 .facts .bar { max-width: 24rem; margin-top: .4rem; }
-.above { display: flex; flex-wrap: wrap; align-items: baseline; gap: .25rem 1rem; margin-bottom: .6rem; }
+.above {
+  display: flex; flex-wrap: wrap; align-items: baseline; gap: .25rem 1rem; margin-bottom: .6rem;
+}
 nav { display: flex; flex-wrap: wrap; gap: .25rem .9rem; }
 .above nav { margin-left: auto; }
 a { color: var(--accent); text-underline-offset: .2em; }
 a[aria-current] { color: var(--text); font-weight: 600; text-decoration: none; }
-table { width: 100%; border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums; }
-th { text-align: right; font-size: .85rem; font-weight: 500; color: var(--quiet); padding: .6rem .75rem; white-space: nowrap; }
-td { text-align: right; padding: .6rem .75rem; border-top: 1px solid var(--faint); white-space: nowrap; }
+table {
+  width: 100%; border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums;
+}
+th {
+  text-align: right; font-size: .85rem; font-weight: 500; color: var(--quiet);
+  padding: .6rem .75rem; white-space: nowrap;
+}
+td {
+  text-align: right; padding: .6rem .75rem; border-top: 1px solid var(--faint);
+  white-space: nowrap;
+}
 th:first-child, td:first-child { text-align: left; padding-left: 1rem; }
 th:last-child, td:last-child { text-align: left; padding-right: 1rem; width: 16%; min-width: 8rem; }
 code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
@@ -87,7 +110,8 @@ footer { margin-top: 1.5rem; }
   tr { display: grid; grid-template-columns: 1fr 1fr; gap: .15rem 1.25rem; padding: .75rem 1rem; }
   tbody tr + tr { border-top: 1px solid var(--line); }
   td, td:first-child, td:last-child {
-    display: flex; justify-content: space-between; gap: .5rem; border: 0; padding: 0; width: auto; min-width: 0;
+    display: flex; justify-content: space-between; gap: .5rem; border: 0; padding: 0;
+    width: auto; min-width: 0;
   }
   td::before { content: attr(data-label); color: var(--quiet); }
   td:first-child, td:last-child { grid-column: 1 / -1; }

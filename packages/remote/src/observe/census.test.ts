@@ -102,7 +102,7 @@ describe('createCensus', () => {
     expect(steps()).toBe(8)
   })
 
-  it('gives the last one at once where a walk is long, and walks for a part of the time', async () => {
+  it('gives the last one at once where a walk is long, and seldom walks then', async () => {
     const state = await realState()
     const clock = { ms: 0 }
     const { store, steps } = watched(await storeWith([state, state, state]))

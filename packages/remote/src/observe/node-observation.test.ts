@@ -16,7 +16,8 @@ describe('countTraffic', () => {
     const talk = (isKept: boolean) =>
       new Promise<{ sent: number; received: number; end: () => void }>((resolve, reject) => {
         const socket = connect(port, '127.0.0.1')
-        const request = `GET / HTTP/1.1\r\nHost: a\r\nConnection: ${isKept ? 'keep-alive' : 'close'}\r\n\r\n`
+        const connection = isKept ? 'keep-alive' : 'close'
+        const request = `GET / HTTP/1.1\r\nHost: a\r\nConnection: ${connection}\r\n\r\n`
         let received = 0
         socket.on('error', reject)
         socket.on('data', (chunk) => {

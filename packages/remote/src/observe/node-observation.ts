@@ -1,5 +1,6 @@
 /**
- * Node observation: what only the machine can tell: bytes of connections, the data folder, the disk.
+ * Node observation: what only the machine can tell: bytes of connections, the data folder and its
+ * disk.
  */
 import { readdir, stat, statfs } from 'node:fs/promises'
 import type { Server } from 'node:http'

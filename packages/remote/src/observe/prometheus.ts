@@ -151,12 +151,27 @@ function countSockets(registry: Registry): Pick<Metrics, 'socketClosed'> {
 
 type Reading = Facts & { readonly value: () => number | undefined | Promise<number | undefined> }
 
+type Current = { readonly current: Partial<Gauges> }
+
 /** What is not counted along but read when somebody asks. */
-function registerGauges(registry: Registry, gauges: { readonly current: Partial<Gauges> }): void {
-  const disk = () => gauges.current.disk?.()
-  const totals = () => gauges.current.totals?.()
+function registerGauges(registry: Registry, gauges: Current): void {
   const traffic = () => gauges.current.traffic?.()
-  const readings: readonly Reading[] = [
+  const readings = [...readWork(gauges), ...readDisk(gauges), ...readTotals(gauges)]
+  for (const reading of readings) registerGauge(registry, reading)
+  registerSum(registry, {
+    name: 'network_received_bytes_total',
+    help: 'Bytes of all connections, heads and frames included.',
+    value: () => traffic()?.receivedBytes,
+  })
+  registerSum(registry, {
+    name: 'network_sent_bytes_total',
+    help: 'Bytes of all connections, heads and frames included.',
+    value: () => traffic()?.sentBytes,
+  })
+}
+
+function readWork(gauges: Current): Reading[] {
+  return [
     {
       name: 'live_sockets',
       help: 'Live sockets that are open.',
@@ -172,6 +187,12 @@ function registerGauges(registry: Registry, gauges: { readonly current: Partial<
       help: 'Bodies of requests that are held in memory.',
       value: () => gauges.current.bodyBytes?.(),
     },
+  ]
+}
+
+function readDisk(gauges: Current): Reading[] {
+  const disk = () => gauges.current.disk?.()
+  return [
     {
       name: 'disk_store_bytes',
       help: 'The data folder.',
@@ -187,6 +208,12 @@ function registerGauges(registry: Registry, gauges: { readonly current: Partial<
       help: 'The whole of that file system.',
       value: async () => (await disk())?.sizeBytes,
     },
+  ]
+}
+
+function readTotals(gauges: Current): Reading[] {
+  const totals = () => gauges.current.totals?.()
+  return [
     { name: 'vaults', help: 'Vaults.', value: async () => (await totals())?.vaults },
     {
       name: 'vaults_near_quota',
@@ -214,17 +241,6 @@ function registerGauges(registry: Registry, gauges: { readonly current: Partial<
       value: async () => (await totals())?.historyBytes,
     },
   ]
-  for (const reading of readings) registerGauge(registry, reading)
-  registerSum(registry, {
-    name: 'network_received_bytes_total',
-    help: 'Bytes of all connections, heads and frames included.',
-    value: () => traffic()?.receivedBytes,
-  })
-  registerSum(registry, {
-    name: 'network_sent_bytes_total',
-    help: 'Bytes of all connections, heads and frames included.',
-    value: () => traffic()?.sentBytes,
-  })
 }
 
 function registerGauge(registry: Registry, { name, help, value }: Reading): void {

@@ -11,14 +11,8 @@ import { openLevelStore } from '@blindcopy/secondary'
 import type { Hono } from 'hono'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import { helloOf } from '../../packages/remote/src/live.fixture.ts'
-import { type ServedRemote, serveRemote } from '../../packages/remote/src/node.ts'
-import {
-  ADMIN_TOKEN,
-  bearer,
-  parseExposition,
-  type Series,
-} from '../../packages/remote/src/observe/observe.fixture.ts'
+import { helloOf } from '../live.fixture.ts'
+import { type ServedRemote, serveRemote } from '../node.ts'
 import {
   type Bench,
   Device,
@@ -27,7 +21,8 @@ import {
   must,
   ORIGIN,
   record,
-} from '../../packages/remote/src/remote.fixture.ts'
+} from '../remote.fixture.ts'
+import { ADMIN_TOKEN, bearer, parseExposition, type Series } from './observe.fixture.ts'
 
 const VAULTS = 6
 const PUSHES = 25

@@ -18,7 +18,11 @@ import { listVaults, walkVaults } from './vault-list.ts'
 const idBytes = fc.uint8Array({ minLength: 32, maxLength: 32 })
 const VALUE = new Uint8Array([1])
 
-async function put(store: Store, keys: readonly Uint8Array[], value = VALUE): Promise<void> {
+async function put(
+  store: Store,
+  keys: readonly Uint8Array[],
+  value: Uint8Array = VALUE,
+): Promise<void> {
   const batch = keys.map((key): StoreOp => ({ type: 'put', key, value }))
   await store.write(batch, { sync: false })
 }

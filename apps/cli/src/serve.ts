@@ -194,7 +194,7 @@ function listenError(error: unknown, { host, port }: Settings): unknown {
       return refused(
         'address-refused',
         port < PORT_OF_ADMINISTRATOR
-          ? `port ${port} is for programs of the administrator: take one of 1024 or above, and let a reverse proxy have ${port}`
+          ? `port ${port} is the administrator's: take one from 1024 on, and put a proxy on ${port}`
           : `this system does not let this program listen on port ${port} of ${host}`,
       )
     case 'EADDRNOTAVAIL':

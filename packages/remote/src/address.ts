@@ -7,8 +7,8 @@
  *   saw; only when c is one too is b; and so on. The first that is not trusted is the client. What
  *   stands to the left of it was said by the client itself, and counts for nothing.
  *
- * A hop that is no address ends the walk at the proxy that passed it on. Addresses have one spelling:
- * IPv4 in IPv6 is IPv4, and zones are cut off.
+ * A hop that is no address ends the walk at the proxy that passed it on. Addresses have one
+ * spelling: IPv4 in IPv6 is IPv4, and zones are cut off.
  */
 import ipaddr from 'ipaddr.js'
 
@@ -108,7 +108,7 @@ function withoutPort(text: string): string {
 function parseAddress(text: string): Address | undefined {
   if (text.length > HOP_CHARACTERS_MAX) return undefined
   const [plain = ''] = text.split('%')
-  // Only four plain numbers: 010.1 and 0x7f000001 are addresses to some programs, and others to ours.
+  // Only four plain numbers: 010.1 and 0x7f000001 are other addresses to other programs.
   if (!plain.includes(':')) {
     return ipaddr.IPv4.isValidFourPartDecimal(plain) ? ipaddr.IPv4.parse(plain) : undefined
   }

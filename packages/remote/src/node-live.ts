@@ -4,8 +4,8 @@
  *   open ──every third of the silence──▶ pinged ──pong, or anything──▶ open
  *                                          └── nothing for the whole silence ──▶ terminated
  *
- * A device that has lost its line says nothing, and its half-open socket would be held for hours; one
- * that reads nothing gets no ping, so answers none, and ends the same way.
+ * A device that has lost its line says nothing, and its half-open socket would be held for hours;
+ * one that reads nothing gets no ping, so answers none, and ends the same way.
  */
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'

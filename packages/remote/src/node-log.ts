@@ -41,7 +41,7 @@ export type Log = {
 }
 
 const STDERR = 2
-/** What waits for a reader of the log that does not read. More is dropped: a log must not take all. */
+/** What waits for a reader of the log that does not read. More is dropped: it must not take all. */
 const WAITING_BYTES_MAX = 4 * 1024 * 1024
 const FRAMES_MAX = 8
 /** Asked every few seconds by machines: of no interest unless something is looked for. */

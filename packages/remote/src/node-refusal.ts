@@ -1,6 +1,6 @@
 /**
- * Node refusal: what Node itself refuses before the app sees a request is answered like all else, as
- * a problem with a code. Without this, broken requests would be told apart from refused ones by
+ * Node refusal: what Node itself refuses before the app sees a request is answered like all else,
+ * as a problem with a code. Without this, broken requests would be told apart from refused ones by
  * bare answers of Node's, of its WebSocket library's and of its adapter's.
  *
  *   no HTTP, two lengths, no host, a target that is no URL   malformed

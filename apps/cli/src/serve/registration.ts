@@ -1,6 +1,6 @@
 /**
- * Who may create a vault at this remote, by its settings: with a token that was given, that stands in
- * a file of its owner's, or that was made here. A file is read anew for each new vault.
+ * Who may create a vault at this remote, by its settings: with a token that was given, that stands
+ * in a file of its owner's, or that was made here. A file is read anew for each new vault.
  */
 import { readFile } from 'node:fs/promises'
 import type { Registration } from '@blindcopy/remote'

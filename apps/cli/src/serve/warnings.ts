@@ -37,7 +37,7 @@ function exposure({ settings: { host, origin } }: ReadSettings): Warning[] {
   }
   const bare = origin.find((one) => one.startsWith('http:') && !isLoopback(new URL(one).hostname))
   if (bare === undefined) return []
-  const message = `${bare} is an address without TLS: whoever is on the way can take over a session. Use https`
+  const message = `${bare} has no TLS: whoever is on the way can take over a session. Use https`
   return [{ code: 'exposed', message }]
 }
 
@@ -54,8 +54,12 @@ function proxies({ settings: { trustProxy } }: ReadSettings): Warning[] {
 
 function openFile({ file }: ReadSettings): Warning[] {
   if (file === undefined || !file.isOpen || !file.valueByName.has('registration-token')) return []
-  const message = `others may read ${file.path}, which holds the registration token: chmod 600 it, or use registration-token-file`
-  return [{ code: 'open-file', message }]
+  return [
+    {
+      code: 'open-file',
+      message: `others may read ${file.path}, which holds the registration token: chmod 600 it, or use registration-token-file`,
+    },
+  ]
 }
 
 /** A variable that is nearly one of ours counts for nothing, and nobody would see it. */

@@ -176,7 +176,13 @@ describe('a wrong setting', () => {
       await write(line)
       expect((await refusal())[0], line).toBe('setting-refused')
     }
-    for (const line of ['origin = [1]', 'drain-time = 10', 'origin = 3', 'port = nan', 'host = {}']) {
+    for (const line of [
+      'origin = [1]',
+      'drain-time = 10',
+      'origin = 3',
+      'port = nan',
+      'host = {}',
+    ]) {
       expect((await refusal({ config: await write(line, 'b.toml') }))[0], line).toBe(
         'setting-refused',
       )

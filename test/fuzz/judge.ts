@@ -57,7 +57,7 @@ export function judgeHeard(
   { min, max, isHead = false }: { min: number; max: number; isHead?: boolean },
 ): Judged {
   must(heard.end !== 'late', 'no end in time: it hangs')
-  const { answers, rest } = readAnswers(heard.bytes, isHead)
+  const { answers, rest } = readAsAsked(heard.bytes, isHead)
   must(
     rest.length === 0 || heard.end === 'reset',
     `bytes that are no answer: ${rest.toString('latin1', 0, 80)}`,
@@ -68,6 +68,12 @@ export function judgeHeard(
   )
   const codes = answers.map((answer) => (isHead ? headCode(answer) : judgeAnswer(answer)))
   return { codes, answers }
+}
+
+/** Who was not understood to ask for a head alone gets a body with it. */
+function readAsAsked(bytes: Buffer, isHead: boolean): ReturnType<typeof readAnswers> {
+  const read = readAnswers(bytes, isHead)
+  return isHead && read.rest.length > 0 ? readAnswers(bytes) : read
 }
 
 /** Without a body there is only the status to judge. */

@@ -73,8 +73,9 @@ export function readFrames(bytes: Buffer): { frames: Received[]; rest: Buffer } 
   return { frames, rest }
 }
 
-/** RFC 6455 7.4.1 and its registry: what a remote may close with. */
-const CLOSE_CODES = new Set([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1013])
+/** RFC 6455, section 7.4: what may stand in a close; one that was sent comes back as it is. */
+const isCloseCode = (code: number): boolean =>
+  (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) || (code >= 3000 && code < 5000)
 
 /**
  * All that came after the handshake: pongs, frames that follow the schema, at most one refusal, and
@@ -91,7 +92,7 @@ export function judgeFrames(frames: readonly Received[]): {
   for (const { opcode, payload } of frames) {
     must(closeCode === undefined, 'a frame comes after the close')
     if (opcode === 8) {
-      closeCode = payload.length < 2 ? 1005 : payload.readUInt16BE(0)
+      closeCode = payload.length < 2 ? 1000 : payload.readUInt16BE(0)
       continue
     }
     if (opcode === 10 || opcode === 9) continue
@@ -103,7 +104,7 @@ export function judgeFrames(frames: readonly Received[]): {
   }
   const isKnown = refusal === undefined || refusal in STATUS_BY_CODE
   must(isKnown && refusal !== 'internal', `a refusal of code ${refusal}`)
-  must(closeCode === undefined || CLOSE_CODES.has(closeCode), `closed with ${closeCode}`)
+  must(closeCode === undefined || isCloseCode(closeCode), `closed with ${closeCode}`)
   return { refusal, closeCode, kinds }
 }
 

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { createMemoryStore } from '@blindcopy/secondary'
-import { LIMITS_DEFAULT } from '../../packages/remote/src/limits.ts'
+import { LIMITS_DEFAULT, type RemoteLimits } from '../../packages/remote/src/limits.ts'
 import { type ServedRemote, serveRemote } from '../../packages/remote/src/node.ts'
 import {
   type Bench,
@@ -55,7 +55,7 @@ export type Stored = ReadonlyMap<string, string>
 /** The honest device is counted by an address of its own. */
 const HONEST_ADDRESS = '127.0.0.2'
 
-export async function openTarget(): Promise<Target> {
+export async function openTarget(limits: Partial<RemoteLimits> = {}): Promise<Target> {
   const store = createMemoryStore()
   const clock = { ms: START_MS }
   const faults: unknown[] = []
@@ -65,7 +65,7 @@ export async function openTarget(): Promise<Target> {
     origins: [ORIGIN],
     nowMs: () => clock.ms,
     onFault: (error) => faults.push(error),
-    limits: LIMITS,
+    limits: { ...LIMITS, ...limits },
   })
   const bench = benchOver(served, { store, clock, faults })
   const { attacker, revoked, expiredToken } = await openAttacker(bench)

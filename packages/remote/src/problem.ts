@@ -18,6 +18,12 @@ export function toRefusal(error: unknown): ProtocolError {
   if (error instanceof StoreError && error.code === 'store-full') {
     return new ProtocolError('storage-full', 'the disk of the remote is full: nothing was stored')
   }
+  if (error instanceof StoreError && error.code === 'store-read-only') {
+    return new ProtocolError(
+      'storage-full',
+      'the disk of the remote takes no writes: nothing was stored',
+    )
+  }
   return new ProtocolError('internal', 'the remote failed; nothing was lost: try again later')
 }
 

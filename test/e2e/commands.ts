@@ -18,11 +18,13 @@ export const COMMAND: string = join(
   'blindcopy.js',
 )
 
+export type Env = Readonly<Record<string, string>>
+
 export type Result = { readonly code: number | null; readonly out: string; readonly err: string }
 
 /** Runs a command to its end, whatever that is. */
-export async function run(args: readonly string[], input = ''): Promise<Result> {
-  const { child } = startProcess(process.execPath, [COMMAND, ...args])
+export async function run(args: readonly string[], input = '', env: Env = {}): Promise<Result> {
+  const { child } = startProcess(process.execPath, [COMMAND, ...args], env)
   const [out, err]: [Buffer[], Buffer[]] = [[], []]
   child.stdout?.on('data', (chunk: Buffer) => out.push(chunk))
   child.stderr?.on('data', (chunk: Buffer) => err.push(chunk))
@@ -32,8 +34,8 @@ export async function run(args: readonly string[], input = ''): Promise<Result> 
 }
 
 /** What a command prints; a code other than 0 is a failure of the test. */
-export async function done(args: readonly string[], input = ''): Promise<string> {
-  const { code, out, err } = await run(args, input)
+export async function done(args: readonly string[], input = '', env: Env = {}): Promise<string> {
+  const { code, out, err } = await run(args, input, env)
   expect(code, `${args.join(' ')}: ${err}`).toBe(0)
   return out
 }
@@ -42,8 +44,9 @@ export async function done(args: readonly string[], input = ''): Promise<string>
 export async function objects(
   args: readonly string[],
   input = '',
+  env: Env = {},
 ): Promise<Record<string, unknown>[]> {
-  const out = await done([...args, '--json'], input)
+  const out = await done([...args, '--json'], input, env)
   const lines = out.split('\n').filter((line) => line !== '')
   return lines.map((line) => JSON.parse(line) as Record<string, unknown>)
 }
@@ -54,6 +57,25 @@ export async function refusal(
   const { code: exit, err } = await run([...args, '--json'])
   const last = err.trim().split('\n').at(-1) ?? ''
   return { exit, code: (JSON.parse(last) as { error: { code: string } }).error.code }
+}
+
+export type Refused = {
+  readonly exit: number | null
+  readonly code: string
+  readonly message: string
+  readonly remedy: string
+}
+
+/** What a command says that fails, all of it. */
+export async function refused(
+  args: readonly string[],
+  input = '',
+  env: Env = {},
+): Promise<Refused> {
+  const { code: exit, out, err } = await run([...args, '--json'], input, env)
+  expect(exit, out).not.toBe(0)
+  const last = err.trim().split('\n').at(-1) ?? ''
+  return { exit, ...(JSON.parse(last) as { error: Omit<Refused, 'exit'> }).error }
 }
 
 export type Served = Started & { readonly url: string; readonly registrationToken: string }
@@ -68,7 +90,12 @@ export async function serve(
   const args = ['serve', '--json', '--data', folder, '--port', port, ...given]
   const started = startProcess(process.execPath, [COMMAND, ...args])
   const lines = createInterface({ input: started.child.stdout as NodeJS.ReadableStream })
-  const [line] = (await once(lines, 'line')) as [string]
+  const line = await Promise.race([
+    once(lines, 'line').then(([first]) => first as string),
+    once(started.child, 'exit').then(() => {
+      throw new Error(`the remote ended: ${started.output()}`)
+    }),
+  ])
   const { url, registrationToken = REGISTRATION_TOKEN } = JSON.parse(line) as {
     url: string
     registrationToken?: string

@@ -9,28 +9,48 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { SyncStatus } from '@blindcopy/client'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 
 export const REGISTRATION_TOKEN = 'let-me-in'
+
+/** What the set-up of a whole file has started: `afterAll(endStarted)` ends it. */
+const startedBefore: (() => unknown)[] = []
+
+export async function endStarted(): Promise<void> {
+  for (const end of startedBefore.splice(0).reverse()) await end()
+}
+
+function whenFinished(end: () => unknown): void {
+  if (expect.getState().currentTestName === undefined) startedBefore.push(end)
+  else
+    onTestFinished(async () => {
+      await end()
+    })
+}
 
 /** A folder that is removed after the test. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'blindcopy-test-'))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  whenFinished(() => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
 
 export type Started = { readonly child: ChildProcess; readonly output: () => string }
 
 /** Runs a script of this folder, or a command, and keeps all it says. */
-export function startProcess(command: string, args: readonly string[]): Started {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+export function startProcess(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Started {
+  const stdio = ['pipe', 'pipe', 'pipe'] as const
+  const child = spawn(command, args, { stdio: [...stdio], env: { ...process.env, ...env } })
   const chunks: Buffer[] = []
   child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
   child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk))
   // A process that was killed reads no more.
   child.stdin.on('error', () => undefined)
-  onTestFinished(() => kill(child))
+  whenFinished(() => kill(child))
   return { child, output: () => Buffer.concat(chunks).toString('utf8') }
 }
 

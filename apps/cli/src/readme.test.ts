@@ -61,6 +61,11 @@ describe('the README', () => {
       for (const part of command.commands) {
         expectRow(command.name(), part.options)
         expect(README).toMatch(new RegExp(`\`${command.name()} \\[?${part.name()}[\\]\` ]`))
+        for (const last of part.commands) {
+          expectRow(`${command.name()} ${part.name()}`, last.options)
+          const names = README.match(new RegExp(`\`${command.name()} ${part.name()} [a-z|-]+`, 'g'))
+          expect(names?.join('|').split(/[ |]/), last.name()).toContain(last.name())
+        }
       }
     }
     for (const { exit } of Object.values(OUTCOMES)) {

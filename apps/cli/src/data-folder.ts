@@ -52,9 +52,9 @@ export async function openDataFolder(given: string | undefined, env: Env): Promi
     vaultsPath,
     tokenPath,
     adminTokenPath,
-    registrationToken: () => onDisk(path, readOrMakeToken(tokenPath)),
-    rotateRegistrationToken: () => onDisk(path, writeToken(tokenPath)),
-    adminToken: () => onDisk(path, readOrMakeToken(adminTokenPath)),
+    registrationToken: () => onDisk(tokenPath, readOrMakeToken(tokenPath)),
+    rotateRegistrationToken: () => onDisk(tokenPath, writeToken(tokenPath)),
+    adminToken: () => onDisk(adminTokenPath, readOrMakeToken(adminTokenPath)),
     rotateAdminToken: () => onDisk(path, writeToken(adminTokenPath)),
   }
 }
@@ -148,9 +148,8 @@ async function onDisk<T>(path: string, job: Promise<T>): Promise<T> {
   } catch (cause) {
     const { code = '' } = cause as NodeJS.ErrnoException
     if (/^(EACCES|EPERM|EROFS)$/.test(code)) {
-      throw new StoreError('store-read-only', `the data folder ${path} cannot be written`, {
-        cause,
-      })
+      const why = `this program may not read or write ${path}: is it run by another user?`
+      throw new StoreError('store-read-only', why, { cause })
     }
     if (/^(ENOSPC|EDQUOT|EFBIG)$/.test(code)) {
       throw new StoreError('store-full', `the disk of ${path} is full`, { cause })
@@ -158,8 +157,6 @@ async function onDisk<T>(path: string, job: Promise<T>): Promise<T> {
     if (/^(EEXIST|ENOTDIR)$/.test(code)) {
       throw new CliError('usage', `--data ${path} is a file, or leads through one`, { cause })
     }
-    throw new StoreError('store-failed', `the data folder ${path} cannot be used (${code})`, {
-      cause,
-    })
+    throw new StoreError('store-failed', `${path} cannot be used (${code})`, { cause })
   }
 }

@@ -27,10 +27,9 @@ export async function readSettingsFile(
 ): Promise<SettingsFile | undefined> {
   const path = named ?? join(dataPath, SETTINGS_FILE_NAME)
   const read = await contentOf(path).catch((cause: NodeJS.ErrnoException) => {
-    // A data folder that is none is told where it is opened.
-    if (named === undefined && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')) {
-      return undefined
-    }
+    // A data folder that is none, or closed to us, is told where it is opened.
+    const isFolder = cause.syscall === 'stat' || cause.code === 'ENOENT'
+    if (named === undefined && isFolder) return undefined
     if (cause instanceof CliError) throw cause
     throw new CliError('unreadable', `cannot read the settings in ${path} (${cause.code})`, {
       cause,

@@ -30,6 +30,7 @@ import {
 } from '@blindcopy/vault'
 import { candidateKeychain } from '../carry/carrier.ts'
 import { codeOf } from '../error.ts'
+import { putRestoring } from '../local/restoring.ts'
 import type { Platform } from '../platform.ts'
 import { logIn } from '../sync/session.ts'
 import type { Transport } from '../sync/transport.ts'
@@ -75,7 +76,8 @@ export async function restoreBackupBy(
   const { remote, entries } = await joinAt(transport, checked, { ...joining, alone })
   const { vaultId } = checked.keychain
   const { keyStore } = options
-  const written = { vaultId, remote: remoteUrl, entries, device, passphrase, keyStore }
+  const initial = [putRestoring(checked.digest)]
+  const written = { vaultId, remote: remoteUrl, entries, device, passphrase, keyStore, initial }
   const vault = await writeVault(platform, folder, written)
   try {
     const report = await vault.backup.take(backup, { onProgress })

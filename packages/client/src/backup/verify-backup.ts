@@ -14,6 +14,7 @@ import {
   formatHex,
   formatMemberId,
   formatVaultId,
+  type Hash,
   isTombstone,
   type Keychain,
   type RecordId,
@@ -83,6 +84,7 @@ export const UNOPENED_LISTED_MAX = 100
 export type CheckedBackup = BackupCheck & {
   readonly keychain: Keychain
   readonly entries: readonly Uint8Array[]
+  readonly digest: Hash
 }
 
 type Look = (envelopes: readonly Envelope[]) => void | Promise<void>
@@ -119,7 +121,8 @@ export async function checkBackup(
   })
   if (keychain === undefined) throw BACKUP.damaged('it has no list of devices', {})
   checkMaker(BACKUP, checked, keychain)
-  return { ...factsOf(checked, keychain), deleted, keychain, entries: checked.entries }
+  const { entries, end } = checked
+  return { ...factsOf(checked, keychain), deleted, keychain, entries, digest: end[1] }
 }
 
 function factsOf(
@@ -171,7 +174,12 @@ export async function verifyBackup(
   source: BackupSource,
   options: VerifyOptions = {},
 ): Promise<BackupCheck> {
-  const { keychain: _keychain, entries: _entries, ...check } = await checkBackup(source, options)
+  const {
+    keychain: _keychain,
+    entries: _entries,
+    digest: _digest,
+    ...check
+  } = await checkBackup(source, options)
   return check
 }
 
@@ -230,7 +238,7 @@ export async function verifyBackupWith(
         }
       },
     })
-    const { keychain: _keychain, entries: _entries, ...check } = checked
+    const { keychain: _keychain, entries: _entries, digest: _digest, ...check } = checked
     return { ...check, ...tally.opening }
   } finally {
     keyring?.wipe()
@@ -274,7 +282,7 @@ export async function drillBackup(
     }
   }
   const checked = await checkBackup(source, { ...options, vaultId, look: () => look })
-  const { keychain, entries, ...check } = checked
+  const { keychain, entries, digest: _digest, ...check } = checked
   const { count: heldCount } = await scanHeld(local.state)
   return {
     ...check,

@@ -15,6 +15,8 @@ import {
   ProtocolError,
 } from '@blindcopy/protocol'
 import { ClientError, codeOf } from '../error.ts'
+import { endRestoring, isRestoring } from '../local/restoring.ts'
+import type { CarriedIntake } from './carried.ts'
 import { heldEnvelopes, scanHeld } from './carried-source.ts'
 import {
   type CarriedReport,
@@ -107,10 +109,12 @@ export async function takeFile(
   const { source, onProgress } = options
   const { vaultId, membership } = carrier
   const checked = await readWholeFile(form, source(), { vaultId })
-  checkMaker(form, checked, candidateOf(form, membership.keychain, checked.entries))
-  await takeKeychain(carrier, checked.entries)
   const [total, digest] = checked.end
-  const report = await withIntake(carrier, async (intake) => {
+  const candidate = candidateOf(form, membership.keychain, checked.entries)
+  const isRestore = await isRestoring(carrier.local.state.store, digest)
+  if (!isRestore) checkMaker(form, checked, candidate)
+  await takeKeychain(carrier, checked.entries)
+  const taking = async (intake: CarriedIntake): Promise<{ sent: number }> => {
     let done = 0
     const reading = new FileReading(form, vaultId)
     for await (const message of reading.messages(source())) {
@@ -124,7 +128,9 @@ export async function takeFile(
       throw form.damaged(what, {})
     }
     return { sent: 0 }
-  })
+  }
+  const report = await withIntake(carrier, taking, { isRestore })
+  if (isRestore) await endRestoring(carrier.local.state)
   return { ...report, count: total, madeMs: checked.header.madeMs }
 }
 

@@ -74,6 +74,7 @@ export class CarriedIntake {
   readonly #local: LocalSecondary
   readonly #open: OpenArrival
   readonly #fileMeetings: FileMeetings
+  readonly #isRestore: boolean
   /** The greatest version of each author that was taken; it counts once all of it came. */
   readonly #seen = new Map<string, Timestamp>()
 
@@ -81,7 +82,10 @@ export class CarriedIntake {
     readonly local: LocalSecondary
     readonly open: OpenArrival
     readonly fileMeetings: FileMeetings
+    /** What it brings is what the vault is made of: nothing of it comes too late. */
+    readonly isRestore?: boolean
   }) {
+    this.#isRestore = options.isRestore ?? false
     this.#local = options.local
     this.#open = options.open
     this.#fileMeetings = options.fileMeetings
@@ -157,7 +161,7 @@ export class CarriedIntake {
     // Who wrote them honestly seals them again and sends them.
     const arrivals = judgeEpochs(batch, {
       arrivals: brought,
-      closedBelow: state.closedBelow,
+      closedBelow: this.#isRestore && !isAside ? 0 : state.closedBelow,
     }).filter(isOpened)
     this.counts.unopened += brought.length - arrivals.length
     const context = await contextOf(state, batch, arrivals)

@@ -54,8 +54,9 @@ export type CarriedReport = {
 export async function withIntake(
   carrier: Carrier,
   work: (intake: CarriedIntake) => Promise<{ readonly sent: number }>,
+  options: { readonly isRestore: boolean } = { isRestore: false },
 ): Promise<CarriedReport> {
-  const intake = new CarriedIntake(carrier)
+  const intake = new CarriedIntake({ ...carrier, ...options })
   let conflicts = 0
   const end = carrier.local.onConflict(({ kind }) => {
     if (kind !== 'merged') conflicts++

@@ -4,7 +4,7 @@
  * folder a vault last: what fails half-way leaves no vault behind.
  */
 import type { VaultId } from '@blindcopy/protocol'
-import { keychainKey, type Store, StoreError } from '@blindcopy/secondary'
+import { keychainKey, type Store, StoreError, type StoreOp } from '@blindcopy/secondary'
 import { type DeviceKeys, generateDeviceKeys } from '@blindcopy/vault'
 import type { Tabs } from '../browser/tabs.ts'
 import { ClientError, codeOf } from '../error.ts'
@@ -139,6 +139,8 @@ export async function writeVault(
     passphrase?: string | undefined
     keyStore?: KeyStore | undefined
     registrationToken?: string | undefined
+    /** What the vault must know from its first moment. */
+    initial?: readonly StoreOp[] | undefined
   },
 ): Promise<Vault> {
   const { vaultId, device } = parts
@@ -189,6 +191,7 @@ async function fillFolder(
     keeper: DeviceKeyKeeper
     tabs: Tabs | undefined
     registrationToken?: string | undefined
+    initial?: readonly StoreOp[] | undefined
   },
 ): Promise<Vault> {
   const { vaultId, remote, entries, device, keeper, tabs, registrationToken } = parts
@@ -197,7 +200,7 @@ async function fillFolder(
     const keychain = entries.map(
       (value, i) => ({ type: 'put', key: keychainKey(i), value }) as const,
     )
-    await store.write(keychain, { sync: true })
+    await store.write([...keychain, ...(parts.initial ?? [])], { sync: true })
   } catch (error) {
     await store.close()
     throw error

@@ -28,6 +28,7 @@ import {
   parseCheckpoint,
   validateKeychain,
 } from '@blindcopy/protocol'
+import type { StoreOp } from '@blindcopy/secondary'
 import {
   type DeviceKeys,
   generateDeviceKeys,
@@ -43,6 +44,7 @@ import {
   verifySignature,
 } from '@blindcopy/vault'
 import { ClientError, codeOf } from '../../error.ts'
+import { putExpected } from '../../local/checkpoint-store.ts'
 import type { Platform } from '../../platform.ts'
 import { logIn } from '../../sync/session.ts'
 import { createHttpTransport, formatRemoteUrl } from '../../transport/http-transport.ts'
@@ -80,10 +82,9 @@ export async function join(platform: Platform, options: JoinOptions): Promise<Va
     const { vaultId, entries } = await fetchKeychain(joining, invite, approve)
     const { remote } = address
     const { passphrase, keyStore } = options
-    const parts = { vaultId, remote, entries, device, passphrase, keyStore }
-    const vault = await writeVault(platform, folder, parts)
-    await expectCheckpoint(vault, approve)
-    return vault
+    const initial = expected(approve)
+    const parts = { vaultId, remote, entries, device, passphrase, keyStore, initial }
+    return await writeVault(platform, folder, parts)
   } catch (error) {
     device.wipe()
     throw error
@@ -93,15 +94,8 @@ export async function join(platform: Platform, options: JoinOptions): Promise<Va
 }
 
 /** The log that the remote serves must contain what the inviter has seen of it. */
-async function expectCheckpoint(vault: Vault, { checkpoint }: PairingApprove): Promise<void> {
-  if (checkpoint === null) return
-  try {
-    await vault.checkpoints.expectCheckpoint(checkpoint)
-  } catch (error) {
-    await vault.close()
-    throw error
-  }
-}
+const expected = ({ checkpoint }: PairingApprove): StoreOp[] =>
+  checkpoint === null ? [] : [putExpected(parseCheckpoint(checkpoint))]
 
 type Address = {
   readonly remote: string

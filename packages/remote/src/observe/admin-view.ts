@@ -40,7 +40,7 @@ export type ListedVaults = {
 }
 
 export type VaultRow = VaultUse & {
-  /** Undefined of a keychain too long to be read for this. */
+  /** Undefined of a keychain that is too long to be read for this, or that cannot be read. */
   readonly devices: number | undefined
   readonly sockets: number
 }
@@ -132,7 +132,8 @@ async function devicesOf(
   { vaultId, keychainBytes }: { readonly vaultId: VaultId; readonly keychainBytes: number },
 ): Promise<number | undefined> {
   if (keychainBytes > KEYCHAIN_BYTES_MAX) return undefined
-  const vault = await vaults.read(vaultId)
+  // A damaged vault, or one that many wait for, must not take the page away.
+  const vault = await vaults.read(vaultId).catch(() => undefined)
   return vault === undefined ? undefined : countDevices(vault.keychain)
 }
 

@@ -123,6 +123,8 @@ describe('createPrometheus', () => {
       'blindcopy_logins_total{outcome="wrong"}',
       'blindcopy_transactions_total{verdict="refused"}',
       'blindcopy_ops_total{outcome="stale"}',
+      'blindcopy_refusals_total{code="internal"}',
+      'blindcopy_refusals_total{code="storage-full"}',
     ]) {
       expect(series.get(name)).toBe(0)
     }

@@ -4,6 +4,7 @@
  *
  * docs/observability.md lists every name; prometheus.test.ts keeps list and registry the same.
  */
+import type { ProtocolErrorCode } from '@blindcopy/protocol'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Gauges, Metrics } from './metrics.ts'
 
@@ -13,6 +14,12 @@ const COMMIT_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2
 const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 /** These stand at 0 from the start, so that the first one of a kind is seen as an increase. */
 const VERDICTS = ['applied', 'repeated', 'conflict', 'refused']
+const ALERTED_CODES: readonly ProtocolErrorCode[] = [
+  'internal',
+  'storage-full',
+  'quota-exceeded',
+  'too-many-requests',
+]
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'])
 /** Counted when somebody asks: prom-client wants a value, and there is none. */
 const UNKNOWN = Number.NaN
@@ -71,6 +78,7 @@ function countRequests(
     'outcome',
   ])
   for (const outcome of ['right', 'wrong']) logins.inc({ outcome }, 0)
+  for (const code of ALERTED_CODES) refusals.inc({ code }, 0)
   const adminRefusals = counter(registry, {
     name: 'admin_refusals_total',
     help: 'Wrong admin tokens.',

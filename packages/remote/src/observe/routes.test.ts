@@ -1,5 +1,6 @@
 /** Who may see health, numbers and the admin page, and what hostile requests leave behind. */
-import { createMemoryStore } from '@blindcopy/secondary'
+import { formatVaultId, parseVaultId } from '@blindcopy/protocol'
+import { createMemoryStore, remoteKeyspace } from '@blindcopy/secondary'
 import { describe, expect, it } from 'vitest'
 import { ask, openBench, openVault, random } from '../remote.fixture.ts'
 import { ADMIN_TOKEN, basic, bearer, openObserved, scrape } from './observe.fixture.ts'
@@ -122,6 +123,36 @@ describe.each(BEHIND)('%s', (path) => {
     const bench = openObserved()
     bench.remote.drain()
     expect(await statusOf(bench, bearer())).toBe(200)
+  })
+})
+
+describe('a remote that shows only one of the two', () => {
+  it('has the other not', async () => {
+    const shown = async (shows: { metrics: boolean; adminPage: boolean }) => {
+      const { app } = openObserved({ shows }).remote
+      const answers = BEHIND.map(async (path) => (await app.request(path, bearer())).status)
+      return Promise.all(answers)
+    }
+    expect(await shown({ metrics: true, adminPage: false })).toEqual([200, 404])
+    expect(await shown({ metrics: false, adminPage: true })).toEqual([404, 200])
+  })
+})
+
+describe('/admin', () => {
+  it('shows the vaults that it can read, and those that are damaged', async () => {
+    const metrics = createPrometheus({ isOfProcess: false })
+    const { bench, chain } = await openVault({ adminToken: ADMIN_TOKEN, metrics })
+    const key = remoteKeyspace(chain.vaultId).keychainEntry(0)
+    await bench.store.write([{ type: 'put', key, value: random(60) }], { sync: false })
+    const broken = remoteKeyspace(parseVaultId(random(32))).state
+    await bench.store.write([{ type: 'put', key: broken, value: random(9) }], { sync: false })
+    bench.restart()
+    const answer = await bench.remote.app.request('/admin', bearer())
+    expect(answer.status).toBe(200)
+    const text = await answer.text()
+    expect(text).toContain(formatVaultId(chain.vaultId).slice(0, 8))
+    expect(text).toContain('<td data-label="Devices">–</td>')
+    expect(text).toContain('The state of 1 vault cannot be read')
   })
 })
 

@@ -107,6 +107,7 @@ describe('checkLayers', () => {
       ['pino', 'packages/remote/src/node-log.ts', 'packages/remote/src/app.ts'],
       ['ipaddr.js', 'packages/remote/src/address.ts', 'packages/remote/src/app.ts'],
       ['smol-toml', 'apps/cli/src/serve/settings-file.ts', 'apps/cli/src/kit.ts'],
+      ['prom-client', 'packages/remote/src/observe/prometheus.ts', 'packages/remote/src/app.ts'],
       ['commander', 'apps/cli/src/main.ts', 'packages/client/src/a.ts'],
       ['cli-progress', 'apps/cli/src/a/b.ts', 'apps/web/src/a.ts'],
     ])('keeps %s in %s and out of %s', (specifier, inside, outside) => {

@@ -68,6 +68,7 @@ const FUNNELS: readonly { readonly name: RegExp; readonly where: RegExp }[] = [
   { name: /^pino$/, where: /^packages\/remote\/src\/node-log\.ts$/ },
   { name: /^ipaddr\.js$/, where: /^packages\/remote\/src\/address\.ts$/ },
   { name: /^smol-toml$/, where: /^apps\/cli\/src\/serve\// },
+  { name: /^prom-client$/, where: /^packages\/remote\/src\/observe\/prometheus\.ts$/ },
   { name: /^(commander|cli-progress)$/, where: /^apps\/cli\// },
 ]
 

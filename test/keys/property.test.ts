@@ -65,6 +65,7 @@ class Crew {
   readonly all: Crewman[] = []
   #recoveryPhrase = ''
   #count = 0
+  #isWiped = false
 
   constructor(seed: number) {
     this.world = makeWorld(seed)
@@ -86,7 +87,7 @@ class Crew {
 
   async act(one: Act): Promise<void> {
     if (one.type === 'wait') return passMinutes(this.world)
-    if (one.type === 'wipe') return this.world.restartRemote({ store: createMemoryStore() })
+    if (one.type === 'wipe') return this.#wipe()
     const crewman = this.all[one.at % this.all.length] as Crewman
     switch (one.type) {
       case 'write':
@@ -118,6 +119,16 @@ class Crew {
     } else {
       wroteLate.push(key)
     }
+  }
+
+  /**
+   * Once: what a device took before it had closed an epoch it passes on, as its own, to the next
+   * remote that has nothing.
+   */
+  #wipe(): void {
+    if (this.#isWiped) return
+    this.#isWiped = true
+    this.world.restartRemote({ store: createMemoryStore() })
   }
 
   /** One record of all; who was taken out writes it too. */
@@ -157,6 +168,8 @@ class Crew {
     this.world.clock.ms += 5
     await held.vault.keys.revoke([idOf(whom.held)])
     whom.lastEpoch = held.vault.keys.status().epoch - 1
+    // As with live sync: it has closed the epoch once its cursor has passed the entry.
+    await this.#sync(by)
   }
 
   /**

@@ -32,7 +32,7 @@ import type { RewriteKeys } from './rewrite.ts'
 const REWRITTEN =
   'a record that another device could not open was written again from this one, its content unchanged'
 /** In one transaction. */
-const AT_ONCE = 100
+export const REWRITTEN_AT_ONCE = 100
 
 const rewrittenKey = (recordId: RecordId): Uint8Array => metaKey(`rewritten.${formatHex(recordId)}`)
 
@@ -107,11 +107,7 @@ async function rewrite(
   keys: RewriteKeys,
   { pairs, syncId }: { pairs: readonly Uint8Array[]; syncId: SyncId },
 ): Promise<number> {
-  const done = await state.store.getMany(pairs.map((pair) => rewrittenKey(recordIdOf(pair))))
-  const open = pairs.filter((_, i) => {
-    const under = done[i]
-    return under === undefined || !equalBytes(under, syncId)
-  })
+  const open = await notRewritten(state, pairs, syncId)
   const batch = await state.readRows(open.map(recordIdOf))
   const drafts: Draft[] = []
   for (const pair of open) {
@@ -122,13 +118,11 @@ async function rewrite(
     const envelope = await state.store.get(versionKey(recordIdOf(pair), timestamp))
     const draft = draftOf(keys, pair, envelope as Envelope | undefined)
     if (draft !== undefined) drafts.push(draft)
-    if (drafts.length === AT_ONCE) break
+    if (drafts.length === REWRITTEN_AT_ONCE) break
   }
   if (drafts.length === 0) return 0
   // Marked first: a version that is lost in between is better than one that is written for ever.
-  const marks = drafts.map(
-    ({ recordId }): StoreOp => ({ type: 'put', key: rewrittenKey(recordId), value: syncId }),
-  )
+  const marks = drafts.map(({ recordId }) => markRewritten(recordId, syncId))
   const notices = state.withNotice({ code: 'record-rewritten', message: REWRITTEN })
   await state.writeOps(marks, { notices })
   // One transaction each: none may wait for another that conflicts.
@@ -136,8 +130,27 @@ async function rewrite(
   return drafts.length
 }
 
-/** Undefined when it does not open here either. */
-function draftOf(
+export const markRewritten = (recordId: RecordId, syncId: SyncId): StoreOp => ({
+  type: 'put',
+  key: rewrittenKey(recordId),
+  value: syncId,
+})
+
+/** Those whose records were not written again under this SyncId. Inside `run`. */
+export async function notRewritten(
+  state: LocalState,
+  pairs: readonly Uint8Array[],
+  syncId: SyncId,
+): Promise<Uint8Array[]> {
+  const done = await state.store.getMany(pairs.map((pair) => rewrittenKey(recordIdOf(pair))))
+  return pairs.filter((_, i) => {
+    const under = done[i]
+    return under === undefined || !equalBytes(under, syncId)
+  })
+}
+
+/** The same content as another version. Undefined when it does not open here either. */
+export function draftOf(
   keys: RewriteKeys,
   pair: Uint8Array,
   envelope: Envelope | undefined,

@@ -21,6 +21,7 @@ import {
 import { codeOf } from '../error.ts'
 import type { LogStep } from '../local/arrival.ts'
 import { type OwnCheckpoint, putOwn, readHeard, readOwn } from '../local/checkpoint-store.ts'
+import { hasForwards } from '../local/forwarding.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import { NOTHING_UNOPENED, readUnopened, type Unopened } from '../local/unopened.ts'
 import { CheckpointBench } from './checkpoint-bench.ts'
@@ -203,9 +204,10 @@ export class CheckpointDesk {
     }
   }
 
-  /** Writes again what another device could not open. */
-  async repair(): Promise<void> {
-    await this.#checkpoints?.rewriteNamed()
+  /** Writes again what another device could not open. Returns whether some is to be passed on. */
+  async repair(): Promise<boolean> {
+    const count = (await this.#checkpoints?.rewriteNamed()) ?? 0
+    return count > 0 && hasForwards(this.#options.local.state.store)
   }
 
   /** Signs what is held here, if that is due. `pull` reaches the head, null if the sets differ. */

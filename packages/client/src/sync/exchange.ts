@@ -207,7 +207,7 @@ export class Exchange {
       const problem = headProblem(this.#local, remoteSet)
       const atHead = { isAtHead: true, stated: problem === null ? remoteSet : null }
       const judged = await this.#checkpoints.judge(this.#data(), atHead)
-      if (mayPush) await this.#checkpoints.repair()
+      if (mayPush && (await this.#checkpoints.repair())) this.#hasForwards = true
       const nowMs = this.#timers.nowMs()
       this.#hasMismatch = this.#headWatch.mustHeal(problem !== null, { nowMs, mayPush })
       if (!this.#hasMismatch) await this.#events.onSynced()
@@ -239,7 +239,7 @@ export class Exchange {
     const judged = await this.#checkpoints.judge(this.#data(), { isAtHead: false, stated: null })
     this.#noteJudged(judged)
     if (judged.mustPull || judged.mustHeal || !mayPush) return
-    await this.#checkpoints.repair()
+    if (await this.#checkpoints.repair()) this.#hasForwards = true
     await this.#checkpoints.give(this.#data(), () => this.#checkHead())
     this.#events.onCounts()
   }

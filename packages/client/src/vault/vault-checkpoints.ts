@@ -26,6 +26,7 @@ import {
 } from '../local/checkpoint-store.ts'
 import type { PairHash } from '../local/keyed-set.ts'
 import { putLateAside } from '../local/late-named.ts'
+import { restoreUnderLate } from '../local/late-over.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'
 import { rewriteNamed } from '../local/rewrite-named.ts'
 import type { CheckpointIdentity } from '../sync/identity.ts'
@@ -95,7 +96,12 @@ export function checkpointIdentityOf(
   return {
     keychain: () => membership.keychain,
     verify: verifySignature,
-    rewriteNamed: () => rewriteNamed(local.state, local.keys, membership.keychain),
+    rewriteNamed: async () => {
+      const { state, keys } = local
+      const { keychain } = membership
+      const named = await rewriteNamed(state, keys, keychain)
+      return named + (await restoreUnderLate(state, keys, keychain))
+    },
     putLateAside: () => putLateAside(local.state, local.keys, membership.keychain),
   }
 }

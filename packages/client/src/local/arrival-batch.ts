@@ -27,7 +27,7 @@ const COPIED =
 export const TORN =
   'a transaction of another device arrived in parts only: what came of it is shown'
 
-/** Writes a batch of arrivals with what they change beside the rows, and what they make together. */
+/** Writes a batch of arrivals, what they change beside the rows, and what they make together. */
 export async function writeArrivals(
   state: LocalState,
   batch: RowBatch,

@@ -2,8 +2,8 @@
  * Late by name: versions that another active device lists as of a closed epoch, and that are shown
  * here. A device that was there when the epoch ended knows that they came too late; one that joined
  * afterwards took them in good faith, for in what it was shown they may stand before the end. So it
- * puts them aside as well, and all devices show the same. Whoever wrote one, if it is still a member,
- * writes it again (rewrite-named.ts).
+ * puts them aside as well, and all devices show the same. Whoever wrote one, if it is still a
+ * member, writes it again (rewrite-named.ts).
  */
 import {
   type Envelope,

@@ -4,8 +4,8 @@
  * and has the spoiled one as its base, so that a newer write of anybody wins over it. Once per
  * record and SyncId: a remote that spoils it again must not have it written for ever.
  *
- * A version that any device lists as of a closed epoch is written again by the device that wrote it,
- * and by nobody else: on all others it is put aside (late-named.ts).
+ * A version that any device lists as of a closed epoch is written again by the device that wrote
+ * it, and by nobody else: on all others it is put aside (late-named.ts).
  */
 import {
   type Checkpoint,

@@ -1,7 +1,7 @@
 /**
  * Standing: what this device's place in the vault lets it do (design 14). One that the keychain has
- * taken out stops by name; one whose newest keys a member has spoiled goes on taking what comes, and
- * sends nothing until another device has rotated them.
+ * taken out stops by name; one whose newest keys a member has spoiled goes on taking what comes,
+ * and sends nothing until another device has rotated them.
  */
 import { ClientError, codeOf } from '../error.ts'
 import type { LocalSecondary } from '../local/local-secondary.ts'

@@ -173,7 +173,8 @@ export class Membership {
 
   /**
    * Follows served entries; returns what is to be stored, with its places: also what was taken
-   * before, if that write failed. Throws `keychain-forked` or `keychain-invalid`, and takes nothing.
+   * before, if that write failed. Throws `keychain-forked` or `keychain-invalid`, and then it takes
+   * nothing.
    */
   take(entries: readonly Uint8Array[]): TakenEntries {
     const { keychain, added, replaced } = mergeKeychain(this.#keychain, entries, verifySignature)

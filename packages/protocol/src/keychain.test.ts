@@ -7,16 +7,19 @@ import { type Hash, parseHash, vaultIdOf } from './ids.ts'
 import {
   add,
   after,
+  append,
   device,
   entry,
   epoch,
   extended,
   genesis,
   good,
+  grow,
   keychain,
   keysOf,
   random,
   refuses,
+  revoke,
   root,
   START,
   vaultId,
@@ -25,13 +28,19 @@ import {
 import {
   extendKeychain,
   findMember,
+  type Keychain,
   keychainHead,
   newestEpoch,
   signingKeyOf,
   validateKeychain,
 } from './keychain.ts'
 import { HASH_NONE, parseKeychainEntry } from './keychain-entry.ts'
-import { KEYCHAIN_BYTES_MAX, KEYCHAIN_ENTRIES_MAX } from './limits.ts'
+import {
+  KEYCHAIN_BYTES_MAX,
+  KEYCHAIN_BYTES_RESERVED,
+  KEYCHAIN_ENTRIES_MAX,
+  KEYCHAIN_ENTRIES_RESERVED,
+} from './limits.ts'
 
 describe('validateKeychain', () => {
   it('reads members, epochs and hashes out of a good chain', () => {
@@ -166,22 +175,50 @@ describe('extendKeychain', () => {
     refuses(() => extended(genesis(), device), /not signed by the root/)
   })
 
+  /** As if it had so many entries; the last of them are real. */
+  const long = (chain: Keychain, length: number): Keychain => ({
+    ...chain,
+    hashes: new Array<Hash>(length).fill(keychainHead(chain)),
+  })
+
   it('refuses one entry more than the limit', () => {
-    const hashes = new Array<Hash>(KEYCHAIN_ENTRIES_MAX - 1).fill(keychainHead(keychain))
-    const payload = add(keysOf(5))
-    const almost = { ...keychain, hashes }
-    const last = entry(after(almost), device, payload)
-    const full = extendKeychain(almost, [last], verifyEd25519)
-    expect(full.hashes).toHaveLength(KEYCHAIN_ENTRIES_MAX)
-    const beyond = entry(after(full), device, add(keysOf(6)))
-    refuses(() => extendKeychain(full, [beyond], verifyEd25519), /too many entries/)
+    const almost = long(keychain, KEYCHAIN_ENTRIES_MAX - KEYCHAIN_ENTRIES_RESERVED - 1)
+    const full = grow(almost, [device, add(keysOf(5))])
+    expect(full.hashes).toHaveLength(KEYCHAIN_ENTRIES_MAX - KEYCHAIN_ENTRIES_RESERVED)
+    refuses(() => grow(full, [device, add(keysOf(6))]), /too many entries/)
+    refuses(() => grow(full, [device, epoch(2, [device, keysOf(5)])]), /too many entries/)
+  })
+
+  it('leaves room behind it for revocations, their epochs and the root, up to the last entry', () => {
+    const sealed = [1]
+    const pair = grow(keychain, [device, add(keysOf(5))])
+    const full = long(pair, KEYCHAIN_ENTRIES_MAX - 3)
+    const settled = grow(
+      full,
+      [device, revoke(keysOf(5))],
+      [device, epoch(2, [device], { sealed })],
+    )
+    expect(settled.hashes).toHaveLength(KEYCHAIN_ENTRIES_MAX - 1)
+    const last = grow(settled, [root, add(keysOf(6))])
+    expect(last.hashes).toHaveLength(KEYCHAIN_ENTRIES_MAX)
+    const next = epoch(3, [device, keysOf(6)], { sealed: [2] })
+    refuses(() => grow(last, [root, next]), /too many entries/)
+    refuses(() => append(last, [device, revoke(keysOf(6))]), /too many entries/)
   })
 
   it('refuses one byte more than the limit', () => {
-    const bytes = entry(after(keychain), device, add(keysOf(5)))
-    const almost = { ...keychain, sizeBytes: KEYCHAIN_BYTES_MAX - bytes.length }
-    expect(extendKeychain(almost, [bytes], verifyEd25519).sizeBytes).toBe(KEYCHAIN_BYTES_MAX)
-    const beyond = { ...keychain, sizeBytes: KEYCHAIN_BYTES_MAX - bytes.length + 1 }
-    refuses(() => extendKeychain(beyond, [bytes], verifyEd25519), /too large/)
+    for (const [signer, reserved] of [
+      [device, KEYCHAIN_BYTES_RESERVED],
+      [root, 0],
+    ] as const) {
+      const bytes = entry(after(keychain), signer, add(keysOf(5)))
+      const sizeBytes = KEYCHAIN_BYTES_MAX - reserved - bytes.length
+      const almost = { ...keychain, sizeBytes }
+      expect(extendKeychain(almost, [bytes], verifyEd25519).sizeBytes).toBe(
+        sizeBytes + bytes.length,
+      )
+      const beyond = { ...keychain, sizeBytes: sizeBytes + 1 }
+      refuses(() => extendKeychain(beyond, [bytes], verifyEd25519), /too large/)
+    }
   })
 })

@@ -17,7 +17,12 @@ import {
   parseKeychainEntry,
 } from './keychain-entry.ts'
 import { applyEntry, invalid } from './keychain-rules.ts'
-import { KEYCHAIN_BYTES_MAX, KEYCHAIN_ENTRIES_MAX } from './limits.ts'
+import {
+  KEYCHAIN_BYTES_MAX,
+  KEYCHAIN_BYTES_RESERVED,
+  KEYCHAIN_ENTRIES_MAX,
+  KEYCHAIN_ENTRIES_RESERVED,
+} from './limits.ts'
 import { checkSignature, keychainSignedBytes, type VerifySignature } from './signature.ts'
 
 export type PayloadOf<Type extends KeychainPayload['type']> = Extract<
@@ -187,8 +192,7 @@ function appendEntry(keychain: Keychain, bytes: Uint8Array, verify: VerifySignat
   if (!equalBytes(entry.previous, keychainHead(keychain))) {
     invalid('an entry does not follow the one before it')
   }
-  if (keychain.hashes.length >= KEYCHAIN_ENTRIES_MAX) invalid('it has too many entries')
-  if (keychain.sizeBytes + bytes.length > KEYCHAIN_BYTES_MAX) invalid('it is too large')
+  checkRoom(keychain, entry, bytes)
   if (keychain.replaced.has(formatHex(entry.hash))) invalid('an entry was replaced before')
   checkEntrySignature(keychain, entry, verify)
   const next = {
@@ -198,6 +202,20 @@ function appendEntry(keychain: Keychain, bytes: Uint8Array, verify: VerifySignat
     sizeBytes: keychain.sizeBytes + bytes.length,
   }
   return applyEntry(next, entry, verify)
+}
+
+/** A stolen device that fills the list must not keep itself from being revoked by that. */
+function checkRoom(
+  keychain: Keychain,
+  { payload, signer }: KeychainEntry,
+  bytes: Uint8Array,
+): void {
+  const isOfRoot = equalBytes(signer, keychain.root.memberId)
+  const takesOut = payload.type === 'member-revoke' || keychain.unsettled > 0
+  const [entries, sizeBytes] =
+    isOfRoot || takesOut ? [0, 0] : [KEYCHAIN_ENTRIES_RESERVED, KEYCHAIN_BYTES_RESERVED]
+  if (keychain.hashes.length + entries >= KEYCHAIN_ENTRIES_MAX) invalid('it has too many entries')
+  if (keychain.sizeBytes + sizeBytes + bytes.length > KEYCHAIN_BYTES_MAX) invalid('it is too large')
 }
 
 function checkEntrySignature(

@@ -22,6 +22,9 @@ export const KEYCHAIN_BYTES_MAX: number = 64 * MIB
 /** The body of one append: a branch of the root's may have an entry of 1 MiB, and others. */
 export const KEYCHAIN_APPEND_BYTES_MAX: number = 4 * MIB
 export const KEYCHAIN_ENTRIES_MAX = 10_000
+/** What is left of both for revocations, their epochs and the root: nobody may use it up. */
+export const KEYCHAIN_ENTRIES_RESERVED = 500
+export const KEYCHAIN_BYTES_RESERVED: number = 8 * MIB
 /** By one member; entries signed by the root are not counted. */
 export const KEYCHAIN_APPENDS_A_DAY_MAX = 100
 export const RECORDS_BY_ID_MAX = 1_000

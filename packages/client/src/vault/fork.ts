@@ -24,6 +24,7 @@ import {
   openablePart,
   type ReviewedMember,
   type ReviewMembers,
+  roomyPart,
 } from './member-review.ts'
 import { checkRecovery, openRecovery } from './recovery-source.ts'
 import type { KeysDesk } from './vault-keys.ts'
@@ -72,7 +73,7 @@ function writeBranch(
   const { root, served, keep } = fork
   const branches = [membership.keychain, served]
   const keptIds = keep.map((id) => findInAny(branches, id))
-  const common = openablePart(commonKeychain(membership.keychain, served), root)
+  const common = openablePart(roomyPart(commonKeychain(membership.keychain, served)), root)
   const base = beforeRevocation(common, keptIds)
   const { nowMs, random } = platform
   const branch = { root, base, branches, keep: keptIds, nowMs: nowMs(), random }

@@ -9,6 +9,9 @@ import {
   equalBytes,
   findRevoked,
   formatMemberId,
+  KEYCHAIN_APPEND_BYTES_MAX,
+  KEYCHAIN_BYTES_MAX,
+  KEYCHAIN_ENTRIES_MAX,
   type Keychain,
   type Member,
   type MemberId,
@@ -61,7 +64,7 @@ export function judgeMembers(
       return kept.map((id) => findListed(keychain, id))
     },
     after(keep) {
-      const part = isRoot ? openablePart(keychain, keys) : keychain
+      const part = isRoot ? openablePart(roomyPart(keychain), keys) : keychain
       const spoiled = part === keychain ? undefined : part
       if (keep === undefined) {
         return { keep: idsOf(active), revoke: [], base: spoiled }
@@ -90,6 +93,19 @@ export function beforeRevocation(keychain: Keychain, memberIds: readonly MemberI
   const back = memberIds.flatMap((memberId) => findRevoked(keychain, memberId) ?? [])
   if (back.length === 0) return keychain
   return settledBefore(keychain, Math.min(...back.map(({ revokedIndex }) => revokedIndex)))
+}
+
+/** For all that a restore may append: this device, revocations, and an epoch. */
+const ROOM_ENTRIES = 8
+const ROOM_BYTES = KEYCHAIN_APPEND_BYTES_MAX
+
+/** A part of a keychain that the root can go on from: half of one that a member has filled up. */
+export function roomyPart(keychain: Keychain): Keychain {
+  const { hashes, sizeBytes } = keychain
+  const isFull =
+    hashes.length + ROOM_ENTRIES > KEYCHAIN_ENTRIES_MAX ||
+    sizeBytes + ROOM_BYTES > KEYCHAIN_BYTES_MAX
+  return isFull ? roomyPart(settledBefore(keychain, Math.ceil(hashes.length / 2))) : keychain
 }
 
 /**

@@ -129,6 +129,30 @@ describe('POST /v1/vaults, of a vault that is here', () => {
     expect(await dump(bench.store)).toEqual(before)
   })
 
+  it('of a long chain lets others have their turn, when it is new and when it is offered', async () => {
+    const turns = { count: 0 }
+    const nextTurn = async (): Promise<void> => {
+      turns.count++
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    const bench = openBench({ nextTurn })
+    const { chain, device: signer } = makeChain()
+    const device = new Device(bench, chain, signer)
+    const short = chain.fork()
+    while (chain.entries.length < 200) chain.addEpoch(signer)
+    must(CreateAnswer, await device.create())
+    expect(turns.count).toBeGreaterThan(5)
+    while (chain.entries.length < 300) chain.addEpoch(signer)
+    turns.count = 0
+    // Longer than what is stored, and a fork of it that is refused.
+    must(CreateAnswer, await device.create())
+    expect(turns.count).toBeGreaterThan(3)
+    while (short.entries.length < 100) short.addEpoch(signer)
+    turns.count = 0
+    expect(await codeOf(new Device(bench, short, signer).create())).toBe('keychain-forked')
+    expect(turns.count).toBeGreaterThan(3)
+  })
+
   it('keeps the greatest milliseconds that a member states', async () => {
     const { bench, device } = await openVault()
     const far = bench.clock.ms + 3_600_000

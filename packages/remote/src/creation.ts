@@ -14,15 +14,12 @@
  * chain proves itself from the vault id alone, so a vault that is known here needs no token.
  */
 import {
-  appendEntries,
   type CreateAnswer,
   type CreateRequest,
   chainStart,
-  checkSettled,
   checkSignature,
   createSignedBytes,
   equalBytes,
-  extendKeychain,
   formatHex,
   type Keychain,
   type KeychainMerge,
@@ -32,14 +29,14 @@ import {
   ProtocolError,
   parseKeychainEntry,
   parseSyncId,
-  validateKeychain,
 } from '@blindcopy/protocol'
 import { remoteKeyspace } from '@blindcopy/secondary'
 import { spend } from './allowance.ts'
 import { challengeFailed } from './challenge.ts'
+import { appendInTurns, extendInTurns, validateInTurns } from './keychain-check.ts'
 import { countCounted, draftExtension, entriesFrom } from './keychain-log.ts'
-import { checkOrigin } from './origin.ts'
 import { clearVaultKeys } from './leftovers.ts'
+import { checkOrigin } from './origin.ts'
 import type { Parts } from './parts.ts'
 import { checkDevices, quotaOf } from './quota.ts'
 import { checkRegistration } from './registration.ts'
@@ -65,7 +62,7 @@ async function createNew(parts: Parts, request: CreateRequest): Promise<CreateAn
   const { vaultId, entries, greatestMs } = request
   // Before the chain is checked, which costs us more than it costs whoever sends it.
   checkRegistration(parts.registration, request.registrationToken)
-  const keychain = validateKeychain(vaultId, entries, parts.verify)
+  const keychain = await validateInTurns(parts, vaultId, entries)
   checkOffer(parts, keychain, request)
   const empty: Vault = {
     vaultId,
@@ -91,15 +88,20 @@ async function offerTo(parts: Parts, vault: Vault, request: CreateRequest): Prom
   const stored = vault.keychain
   const common = countCommon(stored, entries)
   const isBehind = common === entries.length || hasGivenWay(stored, entries, common)
-  const offered = validateOffered(parts, vault, entries, common)
+  const offered = await validateOffered(parts, vault, entries, common)
   checkOffer(parts, offered, request)
   if (isBehind) {
     // Who was revoked by entries beyond what it offers learns nothing of them.
     mustMember(vault, request.memberId)
     return takeOffer(parts, vault, { request, merge: { keychain: stored, added: [] }, common })
   }
-  // Throws `keychain-forked` unless it extends the stored one, or is the root's word against it.
-  const merge = mergeKeychain(stored, entries, parts.verify)
+  if (common === stored.hashes.length) {
+    const merge = { keychain: offered, added: entries.slice(common) }
+    return takeOffer(parts, vault, { request, merge, common: entries.length })
+  }
+  // Throws `keychain-forked` unless it is the root's word against the stored one. Every signature
+  // was checked above, or when it was stored.
+  const merge = mergeKeychain(stored, entries, () => true)
   return takeOffer(parts, vault, { request, merge, common: merge.keychain.hashes.length })
 }
 
@@ -111,18 +113,24 @@ function hasGivenWay(stored: Keychain, entries: readonly Uint8Array[], common: n
 }
 
 /** What is equal to the stored part was checked when it was stored. */
-function validateOffered(
+async function validateOffered(
   parts: Parts,
   { vaultId, keychain }: Vault,
   entries: readonly Uint8Array[],
   common: number,
-): Keychain {
-  if (common === 0) return validateKeychain(vaultId, entries, parts.verify)
+): Promise<Keychain> {
+  if (common === 0) return validateInTurns(parts, vaultId, entries)
   if (common === keychain.hashes.length) {
-    return extendKeychain(keychain, entries.slice(common), parts.verify)
+    return extendInTurns(parts, keychain, entries.slice(common))
   }
-  const begun = appendEntries(keychainBefore(keychain, 1), entries.slice(1, common), () => true)
-  return checkSettled(appendEntries(begun, entries.slice(common), parts.verify))
+  const { nextTurn } = parts
+  const unchecked = { nextTurn, verify: () => true }
+  const begun = await appendInTurns(
+    unchecked,
+    keychainBefore(keychain, 1),
+    entries.slice(1, common),
+  )
+  return extendInTurns(parts, begun, entries.slice(common))
 }
 
 async function takeOffer(
@@ -169,8 +177,9 @@ function checkOffer(parts: Parts, keychain: Keychain, request: CreateRequest): v
 function countCommon(stored: Keychain, entries: readonly Uint8Array[]): number {
   let common = 0
   for (const entry of entries) {
-    const hash = stored.hashes[common]
-    if (hash === undefined || !equalBytes(hash, parseKeychainEntry(entry).hash)) break
+    // An entry has one spelling, so that none has to be parsed to be compared.
+    const own = stored.entries[common]
+    if (own === undefined || !equalBytes(own, entry)) break
     common++
   }
   return common

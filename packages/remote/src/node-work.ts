@@ -1,8 +1,12 @@
 /**
  * Work on Node: the requests that are under way, so that a remote that goes down can wait for them,
  * and that none lasts for ever.
+ *
+ * Many requests of one connection may be under way, and when it breaks, Node tells only the answer
+ * whose turn it is. The others are told here: what was read for them would be held for ever.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 
 export type Work = {
   /** Cuts off whoever has not fetched an answer in time. Called about once a second. */
@@ -25,15 +29,25 @@ export function countWork(server: Server, { uptimeMs, msMax }: WorkOptions): Wor
   const startMsByAnswer = new Map<ServerResponse, number>()
   const waiting = new Set<() => void>()
   let isStopping = false
-  const begin = (_request: IncomingMessage, answer: ServerResponse): void => {
-    if (isStopping) {
-      answer.shouldKeepAlive = false
-      return
-    }
-    startMsByAnswer.set(answer, uptimeMs())
+  const answersBySocket = new WeakMap<Socket, Set<ServerResponse>>()
+  const answersOf = (socket: Socket): Set<ServerResponse> => {
+    const known = answersBySocket.get(socket)
+    if (known !== undefined) return known
+    const answers = new Set<ServerResponse>()
+    answersBySocket.set(socket, answers)
+    socket.once('close', () => {
+      for (const answer of answers) answer.emit('close')
+    })
+    return answers
+  }
+  const begin = ({ socket }: IncomingMessage, answer: ServerResponse): void => {
+    if (isStopping) answer.shouldKeepAlive = false
+    else startMsByAnswer.set(answer, uptimeMs())
+    const answers = answersOf(socket).add(answer)
     answer.once('close', () => {
-      startMsByAnswer.delete(answer)
-      if (startMsByAnswer.size === 0) for (const resolve of waiting) resolve()
+      answers.delete(answer)
+      const wasCounted = startMsByAnswer.delete(answer)
+      if (wasCounted && startMsByAnswer.size === 0) for (const resolve of waiting) resolve()
     })
   }
   // Before whoever answers it.

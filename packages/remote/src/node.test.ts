@@ -78,12 +78,15 @@ type Opened = Awaited<ReturnType<typeof openVault>>
 
 const NOW_MS = 1_700_000_000_000
 
-async function pushOne(url: string, { device, headers }: Opened, sizeBytes = 334) {
+async function pushOne(url: string, opened: Opened, sizeBytes = 334, count = 1) {
+  const { device, headers } = opened
   const { encodeTimestamp } = await import('@blindcopy/protocol')
   const identity = { deviceId: device.memberId, tail: random(4) }
   const id = encodeTimestamp({ milliseconds: NOW_MS, counter: 0 }, identity)
-  const envelope = makeEnvelope({ recordId: record(1), timestamp: id, sizeBytes })
-  return post(`${url}/v1/push`, { transactions: [[id, [[envelope]]]] }, PushAnswer, headers)
+  const envelopes = Array.from({ length: count }, (_, i) => [
+    makeEnvelope({ recordId: record(i + 1), timestamp: id, sizeBytes }),
+  ])
+  return post(`${url}/v1/push`, { transactions: [[id, envelopes]] }, PushAnswer, headers)
 }
 
 function openSocket(url: string, path = '/v1/live') {
@@ -156,6 +159,30 @@ describe('serveRemote', () => {
     expect(failure.message).toContain('404')
   })
 
+  it('lets go of a reader that takes nothing, and of what was read for it', async () => {
+    const store = createMemoryStore()
+    const reads = countReads(store)
+    const { url, port } = await serve({ store, limits: { ...LIMITS_DEFAULT, silenceMs: 300 } })
+    const opened = await openVault(url)
+    await pushOne(url, opened, 900_000, 4)
+    const head = Object.entries(opened.headers).map(([name, value]) => `${name}: ${value}\r\n`)
+    const request = `GET /v1/changes?since=0 HTTP/1.1\r\nHost: x\r\n${head.join('')}\r\n`
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => {})
+    socket.pause()
+    await once(socket, 'connect')
+    // More than what the system itself takes in the place of a reader.
+    socket.write(request.repeat(8))
+    await expect.poll(() => reads.begun).toBeGreaterThan(0)
+    await expect.poll(() => reads.open, { timeout: 10_000 }).toBe(0)
+    let heardBytes = 0
+    socket.on('data', (chunk) => {
+      heardBytes += chunk.length
+    })
+    await once(socket.resume(), 'close')
+    expect(heardBytes).toBeLessThan(8 * 3_600_000)
+  })
+
   it('keeps an acknowledged push on the disk', async () => {
     const path = await mkdtemp(join(tmpdir(), 'blindcopy-remote-'))
     const tokenKey = random(32)
@@ -209,6 +236,22 @@ describe('close', () => {
     await one.close()
   })
 })
+
+/** Counts the walks over a store, those that have not ended apart. */
+function countReads(store: Store) {
+  const reads = { begun: 0, open: 0 }
+  const pages = store.pages.bind(store)
+  store.pages = async function* counted(...args) {
+    reads.begun++
+    reads.open++
+    try {
+      yield* pages(...args)
+    } finally {
+      reads.open--
+    }
+  }
+  return reads
+}
 
 /** A store whose first push waits inside its write until it is let go. */
 function slowStore() {

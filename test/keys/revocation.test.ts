@@ -6,7 +6,13 @@
  * Threats: 4. Lessons: A17, B1, B2.
  */
 import { codeOf } from '@blindcopy/client'
-import { encodeMessage, envelopeEpoch, PushAnswer, parseKeychainEntry } from '@blindcopy/protocol'
+import {
+  encodeMessage,
+  envelopeEpoch,
+  PushAnswer,
+  parseKeychainEntry,
+  parseMessage,
+} from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
 import { cbor, rewriteRoute } from '../hostile/adversary.ts'
 import { refusal, turn, unreachable, until } from '../simulation/world.ts'
@@ -132,6 +138,39 @@ describe('a revocation', () => {
     expect(await textOf(second.vault, 'offline too')).toBe('written before')
     expect(world.faults).toEqual([])
   })
+})
+
+it('what is pushed under an old epoch is refused, and sent again under the new one', async () => {
+  const { world, held } = await makeFleet(7006, 3)
+  const [first, second, third] = held as [Held, Held, Held]
+  await put(second.vault, 'offline', 'before')
+  // It is in the middle of an exchange, and does not know yet.
+  const verdicts: unknown[] = []
+  const sent: number[] = []
+  let isRevoked = false
+  rewriteRoute(second.device, '/v1/push', async (request, carry) => {
+    for (const envelope of await envelopesOf(request.clone() as Request)) {
+      sent.push(envelopeEpoch(envelope))
+    }
+    if (!isRevoked) {
+      isRevoked = true
+      await first.vault.keys.revoke([idOf(third)])
+    }
+    const response = await carry(request)
+    const body = new Uint8Array(await response.clone().arrayBuffer())
+    for (const verdict of parseMessage(PushAnswer, body).verdicts) {
+      verdicts.push(verdict.type === 'refused' ? verdict.code : verdict.type)
+    }
+    return response
+  })
+  await second.vault.sync.once()
+  expect(sent).toEqual([1, 2])
+  expect(verdicts).toEqual(['epoch-old', 'applied'])
+  expect(second.vault.sync.status).toMatchObject({ pending: 0, attention: 0, problem: null })
+  await expectSame([first, second])
+  expect(await textOf(first.vault, 'offline')).toBe('before')
+  expect(await second.vault.conflicts.list()).toEqual([])
+  expect(world.faults).toEqual([])
 })
 
 describe('nothing leaves under an epoch that is known to be over', () => {

@@ -36,6 +36,8 @@ import { isLater, isNone } from './row.ts'
 const RESTORED =
   'a record that a removed device had changed too late was written again as it stands here'
 
+const MERGES = 1
+
 /** Returns how many records were written again; they are to be passed on. */
 export async function restoreUnderLate(
   state: LocalState,
@@ -82,8 +84,10 @@ async function restore(
     const draft = draftOf(keys, encodePair(recordId, current), envelope as Envelope | undefined)
     if (draft === undefined) continue
     const timestamp = justAbove(state, pair)
-    const version = draft.seal({ timestamp, base: late, transactionSize: 1 })
-    const { tag, tombstone } = draft
+    const { tag, tombstone, policy } = draft
+    // Whoever shows the late one must not merge it in; all others have seen what is under it.
+    const base = policy === MERGES ? late : current
+    const version = draft.seal({ timestamp, base, transactionSize: 1 })
     batch.putVersion(recordId, timestamp, version)
     batch.show(recordId, { tag, tombstone, timestamp })
     batch.setRow(slot, { ...slot.row, current: timestamp })

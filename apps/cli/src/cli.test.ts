@@ -333,6 +333,27 @@ describe('blindcopy serve', () => {
     }
   })
 
+  it('tells a crash in its log, without what was in its text, and ends with 1', async () => {
+    const crash = `process.on('SIGUSR2', () => { throw new Error('${'a'.repeat(40)} canary') })`
+    const modules = `--import data:text/javascript,${encodeURIComponent(crash)}`
+    const args = ['serve', '--data', at('crashing'), '--port', '0', '--json']
+    const child = start(args, { NODE_OPTIONS: modules })
+    const log = logOf(child)
+    const [line] = await once(
+      createInterface({ input: child.stdout as NodeJS.ReadableStream }),
+      'line',
+    )
+    expect(JSON.parse(line)).toMatchObject({ registration: 'token' })
+    child.kill('SIGUSR2')
+    expect(await once(child, 'exit')).toEqual([1, null])
+    expect(log.text()).not.toContain('aaaa')
+    const fault = log
+      .lines()
+      .map((one) => JSON.parse(one))
+      .at(-1)
+    expect(fault).toMatchObject({ message: 'fault', error: 'Error', detail: '… canary' })
+  })
+
   it('says what is wrong with its folder or its address', async () => {
     const failed = async (...args: string[]) =>
       errorOf(await run(['serve', '--data', at('wrong'), '--port', '0', '--json', ...args]))

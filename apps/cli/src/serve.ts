@@ -43,6 +43,7 @@ export async function serve(options: ServeOptions, terminal: Terminal): Promise<
   const folder = await openDataFolder(read.settings.data, terminal.env)
   const store = await openLevelStore({ path: folder.vaultsPath, nextTurn })
   const log = logOf(read.settings, terminal)
+  tellCrashes(log)
   const started = await start({ options, read, folder, store, log }).catch((error) =>
     closeAndThrow(store, listenError(error, read.settings)),
   )
@@ -125,6 +126,16 @@ async function observed(
   if (!metrics && !adminPage) return {}
   const { token } = await folder.adminToken()
   return { adminToken: watchToken(folder.adminTokenPath, token), shows: { metrics, adminPage } }
+}
+
+/** Node would print a text that may not be ours, and a folder. What is acknowledged is on the disk. */
+function tellCrashes(log: Log): void {
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.once(event, (error) => {
+      log.fault(error)
+      process.exit(1)
+    })
+  }
 }
 
 function logOf(settings: Settings, terminal: Terminal): Log {

@@ -1,6 +1,7 @@
 /**
- * Short names of conflicts and of versions. Their ids begin with a time: those of one day look alike. A name is a
- * hash of the id, of which people need type no more than tells it from the others.
+ * Short names of conflicts and of versions. Their ids begin with a time: those of one day look
+ * alike. A name is a hash of the id, of which people need type no more than tells it from the
+ * others.
  */
 import { createHash } from 'node:crypto'
 import { ClientError } from '@blindcopy/client'
@@ -23,9 +24,7 @@ export function shortNames(ids: readonly string[]): string[] {
   return names
 }
 
-/**
- * The one of `ids` that is meant: by itself, or by the beginning of its name. `noun`: what they name.
- */
+/** The one of `ids` that is meant: by itself, or by the beginning of its name. */
 export function findId(given: string, ids: readonly string[], noun = 'conflict'): string {
   if (ids.includes(given)) return given
   const isName = new RegExp(`^[0-9a-f]{${DIGITS_MIN},${DIGITS_MAX}}$`).test(given)

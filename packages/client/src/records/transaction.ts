@@ -30,7 +30,7 @@ export type WriteContext = {
   readonly local: LocalSecondary
   readonly sealer: Sealer
   readonly newKey: () => string
-  /** Aborts when the vault is locked or closed: what watches it ends then. Another one afterwards. */
+  /** Aborts when the vault is locked or closed: what watches it ends. Another one afterwards. */
   readonly ended: AbortSignal
   /** Calls back once; returns how to call it off. */
   readonly setTimer: (callback: () => void, delayMs: number) => () => void

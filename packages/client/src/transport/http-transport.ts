@@ -160,29 +160,37 @@ export function createHttpTransport(
       ),
     push: (data, transactions) =>
       exchange(post('/v1/push', joinPushBody(transactions), dataHeaders(data)), PushAnswer),
+    ...recordsOver(request),
+    ...logOver(request),
+    ...mailboxesOver(exchange),
+    live: (handlers) => openLive(base, options.openSocket, handlers),
+    lastAnswer: () => lastAnswer,
+  }
+}
+
+type RecordRoutes = Pick<Transport, 'records' | 'history' | 'reconcile'>
+
+/** What is asked about records that are stored. */
+function recordsOver(request: (call: Call) => Promise<Answer>): RecordRoutes {
+  const ask = (path: string, data: DataRequest, body: Uint8Array): Promise<Answer> =>
+    request({ method: 'POST', path, headers: dataHeaders(data), body })
+  return {
     async records(data, ids) {
       const body = encodeMessage(RecordsRequest, { ids: [...ids] })
-      const call = post('/v1/records', body, dataHeaders(data))
-      const { envelopes } = await exchange(call, RecordsAnswer)
+      const { envelopes } = await readMessage(await ask('/v1/records', data, body), RecordsAnswer)
       const isSome = envelopes.length > 0 || ids.length === 0
       // Who asked would ask again for ever, or take an envelope for that of another record.
       if (!isSome || envelopes.length > ids.length) throw notARemote()
       return envelopes
     },
-    history: (data, of) =>
-      exchange(
-        post('/v1/history', encodeMessage(HistoryRequest, of), dataHeaders(data)),
-        HistoryAnswer,
-      ),
+    async history(data, of) {
+      const answer = await ask('/v1/history', data, encodeMessage(HistoryRequest, of))
+      return readMessage(answer, HistoryAnswer)
+    },
     async reconcile(data, message) {
-      const body = encodeMessage(ReconcileRequest, message)
-      const answer = await request(post('/v1/reconcile', body, dataHeaders(data)))
+      const answer = await ask('/v1/reconcile', data, encodeMessage(ReconcileRequest, message))
       return parseMessage(ReconcileAnswer, await readBody(answer, RECONCILE_BYTES_MAX))
     },
-    ...logOver(request),
-    ...mailboxesOver(exchange),
-    live: (handlers) => openLive(base, options.openSocket, handlers),
-    lastAnswer: () => lastAnswer,
   }
 }
 

@@ -203,7 +203,8 @@ async function answerRows(rows: readonly Row[], target: string, terminal: Termin
   else if (terminal.json) for (const row of rows) await terminal.print(JSON.stringify(row))
   else await terminal.print(table)
   if (damaged.length === 0) return
-  const why = `${count(damaged.length, 'vault')} of this remote cannot be backed up as they should: ${damaged.map(({ id }) => shortId(id)).join(', ')}`
+  const names = damaged.map(({ id }) => shortId(id)).join(', ')
+  const why = `what this remote holds is not sound, and was backed up as it is: ${names}`
   throw new CliError('remote-unsound', why)
 }
 

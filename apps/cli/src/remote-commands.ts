@@ -1,5 +1,6 @@
 /**
- * The commands of `remote`: what whoever runs a remote does with it. Each is loaded when it is called.
+ * The commands of `remote`: what whoever runs a remote does with it. Each is loaded when it is
+ * called.
  */
 import type { Command } from 'commander'
 import type { RemoteOptions } from './remote-access.ts'

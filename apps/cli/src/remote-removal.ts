@@ -22,7 +22,12 @@ export async function resetVault(
     const vault = await jsonOf<VaultDetails>(ask(pathOf(id)))
     const name = shortId(vault.id)
     if (!keepRecords) {
-      const what = `All ${count(vault.records ?? 0, 'record')} of ${name} and their history go from this remote. Its devices send back what they hold; WHAT NO DEVICE HOLDS IS GONE, so make a backup first.`
+      const records = count(vault.records ?? 0, 'record')
+      const what = [
+        `All ${records} of ${name} and their history go from this remote.`,
+        'Its devices send back what they hold;',
+        'WHAT NO DEVICE HOLDS IS GONE, so make a backup first.',
+      ].join(' ')
       await confirm(what, { yes, answer: name, terminal })
     }
     const query = keepRecords ? '?keep=1' : ''
@@ -47,7 +52,11 @@ export async function deleteVault(
     const whole = found?.id ?? id
     const name = shortId(whole)
     const records = found === undefined ? 'what is left' : count(found.records ?? 0, 'record')
-    const what = `${records} of ${name}, its history and its list of devices go from this remote. Backups and devices keep what they have; a device that comes again brings it back, if registration lets it.`
+    const what = [
+      `${records} of ${name}, its history and its list of devices go from this remote.`,
+      'Backups and devices keep what they have;',
+      'a device that comes again brings it back, if registration lets it.',
+    ].join(' ')
     if (found === undefined) await checkThere(id, ask)
     await confirm(what, { yes: options.yes, answer: name, terminal })
     const answer = await jsonOf<{ id: string }>(ask(pathOf(whole), { method: 'DELETE' }))

@@ -149,7 +149,10 @@ async function whatToReplace(
     }
   }
   if (lost.length > 0) {
-    const what = `What is here of ${lost.join(', ')} is taken away where the backup is not its beginning; devices bring back what they hold.`
+    const what = [
+      `What is here of ${lost.join(', ')} is taken away for what the backup holds.`,
+      'Devices bring back what they have.',
+    ].join(' ')
     await confirm(what, { yes: options.yes, answer: 'replace', terminal })
   }
   return replace

@@ -116,7 +116,8 @@ function membersOf({ devices, keychain }: VaultDetails): string {
 export function quotaText({ quota, hasOwnQuota }: VaultRow): string {
   if (quota === null) return 'unknown'
   const { bytesMax, recordsMax, devicesMax } = quota
-  const text = `${formatBytes(bytesMax)}, ${count(recordsMax, 'record')}, ${count(devicesMax, 'device')}`
+  const [records, devices] = [count(recordsMax, 'record'), count(devicesMax, 'device')]
+  const text = `${formatBytes(bytesMax)}, ${records}, ${devices}`
   return `${text} (${hasOwnQuota ? 'its own' : 'as configured'})`
 }
 

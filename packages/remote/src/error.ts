@@ -9,7 +9,7 @@ export type AdminErrorCode =
   | 'no-such-vault'
   /** Several vaults have an id that begins so. */
   | 'vault-ambiguous'
-  /** The vault of a backup is on this remote, with a history that the backup does not go on from. */
+  /** The vault of a backup is here, with a history that the backup does not go on from. */
   | 'vault-there'
   /** A part of a backup is not what was written, or a vault in it cannot be restored. */
   | 'backup-damaged'

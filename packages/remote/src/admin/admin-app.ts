@@ -12,8 +12,9 @@
  *   POST   /check?vault=…             lines of JSON, a vault each, as they are done
  *   POST   /repair?vault=…
  *
- * It is served on a socket of the data folder beside a remote (node-admin.ts), and asked in the same
- * process where none runs: one path for both. It is never mounted on the app that devices reach.
+ * It is served on a socket of the data folder beside a remote (node-admin.ts), and asked in the
+ * same process where none runs: one path for both (decision 0033). It is never mounted on the app
+ * that devices reach.
  */
 import { formatHex, ProtocolError, STATUS_BY_CODE, type VaultId } from '@blindcopy/protocol'
 import { StoreError } from '@blindcopy/secondary'

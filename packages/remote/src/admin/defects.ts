@@ -2,7 +2,7 @@
  * Defects: what can be wrong with a vault, by name, and what may be done about each.
  *
  *   mend    `repair` puts it right, and nothing is lost by it
- *   heal    `repair` takes it out, and the vault gets a new SyncId: devices bring back what they have
+ *   heal    `repair` takes it out, and the vault gets a new SyncId: devices bring back theirs
  *   keep    it is left as it is: a later program may know what it is
  *   fatal   there is nothing left to put it right from: a backup, or a reset
  */

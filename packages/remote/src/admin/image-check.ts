@@ -302,7 +302,9 @@ function compare(stated: Manifest, found: Found, defects: Defects): void {
     defects.add('bytes-differ', `${found.bytes} bytes, and the state says ${stated.bytes}`)
   }
   if (found.historyCount !== stated.historyCount || found.historyBytes !== stated.historyBytes) {
-    const what = `${found.historyCount} versions of ${found.historyBytes} bytes, and the state says ${stated.historyCount} of ${stated.historyBytes}`
+    const [versions, bytes] = [found.historyCount, found.historyBytes]
+    const said = `${stated.historyCount} of ${stated.historyBytes}`
+    const what = `${versions} versions of ${bytes} bytes, and the state says ${said}`
     defects.add('history-count-differs', what)
   }
   if (found.greatestMs > stated.greatestMs) {

@@ -1,9 +1,9 @@
 /**
  * Node admin: serves the administration on a socket of this machine.
  *
- * The socket is a file that its owner alone may use, in a folder that its owner alone may enter: who
- * reaches it may read the data folder anyway. It has that mode from the moment it is there. A file
- * that a killed server has left is replaced; one that somebody answers on is not.
+ * The socket is a file that its owner alone may use, in a folder that its owner alone may enter:
+ * who reaches it may read the data folder anyway. It has that mode from the moment it is there. A
+ * file that a killed server has left is replaced; one that somebody answers on is not.
  */
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'

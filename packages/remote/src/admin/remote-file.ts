@@ -7,7 +7,7 @@
  *   [0, version, made ms]                                        once, first
  *   [1, vault id, SyncId, seq, chain, count, fingerprint, …]     a vault begins: its manifest
  *   [2, [[seq, keychain entry] …]]                               its keychain, as it came
- *   [3, [[seq, log entry, [op index, envelope …]] …]]            its log, each with what is live of it
+ *   [3, [[seq, log entry, [op index, envelope …]] …]]            its log, with what is live of it
  *   [4, [checkpoint …]]
  *   [5, [[superseded ms, envelope] …]]                           its history
  *   [6, frames]                                                  the vault ends

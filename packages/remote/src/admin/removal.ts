@@ -60,8 +60,9 @@ export type ResetOptions = {
 }
 
 /**
- * Begins a new SyncId and empties log, records and history. The keychain, the quota and what devices
- * have signed stay, and the devices bring back what they hold. What no device holds is gone.
+ * Begins a new SyncId and empties log, records and history. The keychain, the quota and what
+ * devices have signed stay, and the devices bring back what they hold. What no device holds is
+ * gone.
  */
 export async function resetVault(
   parts: AdminParts,

@@ -1,8 +1,8 @@
 /**
  * Verify: goes through a remote file as a restore would, and keeps nothing of it.
  *
- * What is checked: every frame and its place, and of each vault what image-check.ts checks. It needs
- * no remote and no key, so a backup is looked at wherever it lies.
+ * What is checked: every frame and its place, and of each vault what image-check.ts checks. It
+ * needs no remote and no key, so a backup is looked at wherever it lies.
  */
 import { formatHex, type VaultId, type VerifySignature } from '@blindcopy/protocol'
 import { type Defect, Defects } from './defects.ts'

@@ -10,6 +10,7 @@ import {
   CheckpointsAnswer,
   checkpointSignedBytes,
   type Envelope,
+  encodeCbor,
   encodeCheckpoint,
   encodeCheckpointBody,
   encodeMessage,
@@ -466,13 +467,56 @@ describe('what could stop checkpoints for ever', () => {
     expect(parseCheckpoint(signed[0] as Uint8Array).number).toBeLessThan(100)
   })
 
+  it('is none of a later version: it is told, and sync goes on', async () => {
+    const { world, writerVault, victim, victimVault } = await makePair(9473)
+    const later = encodeCbor([encodeCbor([2, 'later']).slice(), new Uint8Array(64)]).slice()
+    rewriteCheckpoints(victim, (checkpoints) => [...checkpoints, later])
+    await put(writerVault, 'a', { text: 'b' })
+    await exchange(writerVault)
+    pass(world)
+    await exchange(victimVault)
+    expect(await get(victimVault, 'a')).toEqual({ text: 'b' })
+    expect(victimVault.sync.status.problem?.code).toBe('unsupported-version')
+    behaveHonestly(victim)
+    pass(world)
+    await exchange(victimVault)
+    expect(victimVault.sync.status.problem).toBeNull()
+  })
+
+  it('is no list that a member made up: it is named, and sync goes on without it', async () => {
+    const { world, writer, writerVault, victimVault } = await makePair(9474)
+    const { deviceKeys } = await decodeDeviceKeyFile(writer.disk.keys as Uint8Array, {})
+    const passOn = writer.network.fetch
+    writer.network.fetch = async (request, carry) => {
+      if (request.method !== 'PUT') return passOn(request, carry)
+      const checkpoint = parseCheckpoint(new Uint8Array(await request.arrayBuffer()))
+      const keychainHead = new Uint8Array(32).fill(9) as Hash
+      const body = encodeCheckpointBody({ ...checkpoint, keychainHead })
+      const signed = checkpointSignedBytes(checkpoint.vaultId, body)
+      const bytes = new Uint8Array(encodeCheckpoint(body, deviceKeys.sign(signed)))
+      const { url, headers } = request
+      return carry(new Request(url, { method: 'PUT', headers, body: bytes }))
+    }
+    await put(writerVault, 'a', { text: 'b' })
+    pass(world)
+    await exchange(writerVault)
+    await expect(victimVault.sync.once()).rejects.toMatchObject({ code: 'sync-stopped' })
+    const { problem } = victimVault.sync.status
+    expect(problem).toMatchObject({ code: 'keychain-forked' })
+    expect(problem?.message).toContain(writerVault.deviceId)
+    expect(problem?.remedy).toMatch(/revoke/)
+    await victimVault.keys.revoke([writerVault.deviceId])
+    await exchange(victimVault)
+    expect(victimVault.sync.status).toMatchObject({ phase: 'resting', problem: null })
+  })
+
   it('is no time that no date can be made of: the remote refuses it', async () => {
     const { world, writer, writerVault, victimVault } = await makePair(9472)
     const { deviceKeys } = await decodeDeviceKeyFile(writer.disk.keys as Uint8Array, {})
     const statuses: number[] = []
-    const before = writer.network.fetch
+    const passOn = writer.network.fetch
     writer.network.fetch = async (request, carry) => {
-      if (request.method !== 'PUT') return before(request, carry)
+      if (request.method !== 'PUT') return passOn(request, carry)
       const checkpoint = parseCheckpoint(new Uint8Array(await request.arrayBuffer()))
       const { keychainLength, vaultId } = checkpoint
       const far = { timeMs: Number.MAX_SAFE_INTEGER, keychainLength: keychainLength + 1 }

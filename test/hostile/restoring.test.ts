@@ -101,3 +101,24 @@ it('is refused to an open vault where a removed device has made it', async () =>
   await first.vault.keys.revoke([idOf(second)])
   expect(codeOf(await refusal(first.vault.backup.take(backup)))).toBe('not-a-member')
 })
+
+it('adds one device where the answer of the remote is lost', async () => {
+  const { world, recoveryPhrase, first } = await makeRotated(7488)
+  const backup = await backupOf(first.vault)
+  for (const how of ['from the remote', 'from a backup']) {
+    const device = world.makeDevice()
+    const before = device.network.fetch
+    let lost = 0
+    device.network.fetch = async (request, carry) => {
+      const answer = await before(request, carry)
+      const isAppend = request.method === 'POST' && request.url.endsWith('/v1/keychain')
+      if (isAppend && lost++ === 0) throw new TypeError('fetch failed')
+      return answer
+    }
+    if (how === 'from the remote') await device.restore(recoveryPhrase, { deviceName: how })
+    else await restore(device, backup, recoveryPhrase)
+    expect(lost, how).toBe(2)
+  }
+  await first.vault.sync.once()
+  expect(first.vault.keys.status().devices).toHaveLength(4)
+})

@@ -35,6 +35,7 @@ import type { Platform } from '../platform.ts'
 import { logIn } from '../sync/session.ts'
 import type { Transport } from '../sync/transport.ts'
 import { createHttpTransport, formatRemoteUrl } from '../transport/http-transport.ts'
+import { repeated } from '../vault/keychain-desk.ts'
 import { checkRecovery, openRecovery, type Recovery } from '../vault/recovery-source.ts'
 import { emptyFolder, writeVault } from '../vault/vault-doors.ts'
 import type { RestoreBackupOptions, RestoredBackup, WrittenOptions } from './restore-backup-door.ts'
@@ -143,7 +144,7 @@ async function joinAt(
     const lacking = keychain.entries.slice(served.entries.length)
     const append = { previous: keychainHead(served), entries: [...lacking, entry] }
     try {
-      await transport.appendKeychain(token, append)
+      await repeated(() => transport.appendKeychain(token, append))
       return { remote: 'joined', entries: [...keychain.entries, entry] }
     } catch (error) {
       // Another device appended first: look again, and sign for the chain as it is then.

@@ -64,6 +64,8 @@ const CONCERNS: ReadonlySet<string> = new Set([
   'storage-full',
   'checkpoint-refused',
   'checkpoint-old',
+  // Of a device with a later program: nothing is judged until this one is updated.
+  'unsupported-version',
 ])
 
 export class CheckpointDesk {

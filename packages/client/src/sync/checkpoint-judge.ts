@@ -122,7 +122,7 @@ export function historyDiffers(memberId: MemberId): ClientError {
 export function keychainForked(memberId: MemberId): ProtocolError {
   return new ProtocolError(
     'keychain-forked',
-    'a device of the vault has signed another list of devices',
+    `device ${formatMemberId(memberId)} has signed another list of devices than this device has seen; sync has stopped and nothing was taken from it`,
     { details: { deviceId: formatMemberId(memberId) } },
   )
 }

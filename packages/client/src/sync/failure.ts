@@ -42,8 +42,18 @@ export type Failure = { readonly code: string; readonly message: string; readonl
 export function describeFailure(error: unknown): Failure {
   const code = codeOf(error) ?? 'internal'
   const text = error instanceof Error ? error.message : String(error)
+  if (isSignedFork(error)) return { code, message: text, remedy: SIGNED_FORK }
   return { code, message: MESSAGES[code] ?? text, remedy: remedyOf(code) }
 }
+
+/** A device has signed the other list, and no remote shows one that could be joined. */
+const isSignedFork = (error: unknown): boolean =>
+  error instanceof ProtocolError &&
+  error.code === 'keychain-forked' &&
+  typeof error.details.deviceId === 'string'
+
+const SIGNED_FORK =
+  'ask whoever uses that device; if nobody you trust does, remove it (blindcopy devices revoke), and sync goes on; else end the fork with the recovery phrase there (blindcopy keys end-fork)'
 
 export const remedyOf = (code: string): string =>
   REMEDIES[code] ?? (PASSING.has(code) ? WAIT : 'start sync again; if it stays, report it')

@@ -71,7 +71,8 @@ export async function take(
   await storeKeychain(local.state, membership.follower, entries)
 }
 
-async function repeated<T>(ask: () => Promise<T>): Promise<T> {
+/** Once more where the answer was lost: what is there already succeeds again. */
+export async function repeated<T>(ask: () => Promise<T>): Promise<T> {
   for (let repeats = 0; ; repeats++) {
     try {
       return await ask()

@@ -29,6 +29,7 @@ import type { Platform } from '../platform.ts'
 import { logIn } from '../sync/session.ts'
 import type { Transport } from '../sync/transport.ts'
 import { createHttpTransport, formatRemoteUrl } from '../transport/http-transport.ts'
+import { repeated } from './keychain-desk.ts'
 import { judgeMembers, type MemberReview, type ReviewMembers } from './member-review.ts'
 import { checkRecovery, openRecovery, type Recovery } from './recovery-source.ts'
 import type { RestoreOptions } from './restore-door.ts'
@@ -81,7 +82,7 @@ async function joinBy(joining: Joining): Promise<Uint8Array[]> {
     const written = writeJoin(joining, keychain, members.after(keep))
     try {
       const { previous, entries } = written
-      await transport.appendKeychain(token, { previous, entries: [...entries] })
+      await repeated(() => transport.appendKeychain(token, { previous, entries: [...entries] }))
       return [...written.keychain.entries]
     } catch (error) {
       if (codeOf(error) !== 'keychain-race' || attempt >= ATTEMPTS_MAX) throw error

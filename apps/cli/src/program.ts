@@ -60,7 +60,7 @@ Exit codes: 0 done, 1 anything else, 2 usage or input, 3 refused, 4 network,
 5 integrity, 130 or 143 stopped. A key that begins with - goes after --, such as
 blindcopy get notes -- -key`
 
-/** Its settings are many, and their schema is loaded when it is called (`blindcopy serve --help`). */
+/** Its settings are many: their schema is loaded when it is called (`blindcopy serve --help`). */
 function addServe(program: Command, terminal: Terminal, version: string): void {
   const command = program
     .command('serve')

@@ -128,7 +128,7 @@ async function observed(
   return { adminToken: watchToken(folder.adminTokenPath, token), shows: { metrics, adminPage } }
 }
 
-/** Node would print a text that may not be ours, and a folder. What is acknowledged is on the disk. */
+/** Node would print a text that may not be ours. What was acknowledged is on the disk. */
 function tellCrashes(log: Log): void {
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.once(event, (error) => {

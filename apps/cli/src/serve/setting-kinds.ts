@@ -1,6 +1,6 @@
 /**
  * Kinds of settings: how a value is read from a flag, a variable or a file, what is allowed, and
- * how it is written back into a file. A flag or variable is always text; a file has types of its own.
+ * how it is written back into a file. A flag or variable is always text; a file has types.
  */
 import { parseTrusted, type Trust } from '@blindcopy/remote/node'
 import { DAY_MS, formatSize, formatTime, parseSize, parseTime } from './units.ts'

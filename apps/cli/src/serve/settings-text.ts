@@ -9,8 +9,8 @@ const COLUMNS = 90
 
 const FILE_HEAD = `# Settings of a Blindcopy remote, for \`blindcopy serve --config FILE\`, or as
 # remote.toml in its data folder. Nothing has to be set: what follows are the defaults. Take
-# the # away before a name to change it. Each is also a flag (--quota-bytes) and a variable (BLINDCOPY_QUOTA_BYTES);
-# a flag counts before a variable, and a variable before this file.
+# the # away before a name to change it. Each is also a flag (--quota-bytes) and a variable
+# (BLINDCOPY_QUOTA_BYTES): a flag counts before a variable, and a variable before this file.
 `
 
 /** What was given stands as it is, everything else behind a #. Secrets are never written. */

@@ -16,6 +16,8 @@ const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   'BLINDCOPY_PASSPHRASE',
   'BLINDCOPY_NEW_PASSPHRASE',
   'BLINDCOPY_KEY_HELPER',
+  'BLINDCOPY_KEY_FILE_PASSPHRASE',
+  'BLINDCOPY_ADMIN_SOCKET',
 ])
 
 export function warningsOf(read: ReadSettings, env: Env): Warning[] {

@@ -48,8 +48,8 @@ export type PushTally = {
   readonly opsStale: number
 }
 
-/** One write to the disk, synced, with the batches that waited together. */
-export type Commit = { readonly ms: number; readonly bytes: number; readonly batches: number }
+/** One batch of a vault that is on the disk, synced. */
+export type Commit = { readonly ms: number; readonly bytes: number }
 
 /** Why a live socket ended: the device left, it took nothing, or a refusal with its code. */
 export type SocketEnd = ProtocolErrorCode | 'left' | 'too-slow'

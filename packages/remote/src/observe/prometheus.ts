@@ -11,7 +11,6 @@ import type { Gauges, Metrics } from './metrics.ts'
 /** Seconds. */
 const REQUEST_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
 const COMMIT_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
-const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 /** These stand at 0 from the start, so that the first one of a kind is seen as an increase. */
 const VERDICTS = ['applied', 'repeated', 'conflict', 'refused']
 const ALERTED_CODES: readonly ProtocolErrorCode[] = [
@@ -121,12 +120,6 @@ function countPushes(registry: Registry): Pick<Metrics, 'pushed' | 'commit' | 'c
     buckets: COMMIT_BUCKETS,
     registers: [registry],
   })
-  const batches = new Histogram({
-    name: 'blindcopy_commit_batches',
-    help: 'Batches of vaults that shared one write (group commit).',
-    buckets: BATCH_BUCKETS,
-    registers: [registry],
-  })
   const bytes = counter(registry, { name: 'commit_bytes_total', help: 'Bytes of these writes.' })
   return {
     pushed(tally) {
@@ -141,7 +134,6 @@ function countPushes(registry: Registry): Pick<Metrics, 'pushed' | 'commit' | 'c
     },
     commit(commit) {
       seconds.observe(commit.ms / 1000)
-      batches.observe(commit.batches)
       bytes.inc(commit.bytes)
     },
     checkpointed: () => checkpoints.inc(),

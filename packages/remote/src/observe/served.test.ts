@@ -117,8 +117,7 @@ describe('a served remote under load', () => {
 
     // A vault is created by one batch, and each push that changes something is one.
     const batches = VAULTS * (1 + PUSHES + 1)
-    expect(of('commit_batches_sum')).toBe(batches)
-    expect(of('commit_duration_seconds_count')).toBeLessThanOrEqual(batches)
+    expect(of('commit_duration_seconds_count')).toBe(batches)
     expect(of('commit_duration_seconds_sum')).toBeGreaterThan(0)
     expect(of('commit_bytes_total')).toBeGreaterThan(of('stored_bytes'))
     const timed = [...series].filter(([name]) => /duration_seconds_count\{route/.test(name))

@@ -202,11 +202,16 @@ it('writes no half of a backup under its name', async () => {
   const piped = await run(['remote', 'backup', '-', '--data', data])
   expect(piped.code, piped.err).toBe(0)
   expect(piped.out.startsWith('bcremote')).toBe(true)
-  expect(await refusal(['remote', 'vaults', '--data', join(root, 'none')])).toEqual({
-    exit: 2,
-    code: 'usage',
-  })
+  for (const command of ['vaults', 'tokens']) {
+    for (const other of [join(root, 'none'), root]) {
+      expect(await refusal(['remote', command, '--data', other])).toEqual({
+        exit: 2,
+        code: 'usage',
+      })
+    }
+  }
   expect(existsSync(join(root, 'none'))).toBe(false)
+  expect(existsSync(join(root, 'vaults'))).toBe(false)
 }, 240_000)
 
 it('an upload that is cut off leaves nothing, and a killed server begins again clean', async () => {

@@ -11,6 +11,7 @@
 import { randomBytes } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { request as requestOverHttp } from 'node:http'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createRemote } from '@blindcopy/remote'
@@ -65,10 +66,7 @@ export async function withRemote<T>(
   job: (access: Access) => Promise<T>,
   { makes = false }: AccessOptions = {},
 ): Promise<T> {
-  const { data, config } = options
-  const { settings } = await readSettings({ data, config }, terminal.env)
-  if (!makes) await checkFolder(settings.data ?? defaultDataPath(terminal.env))
-  const folder = await openDataFolder(settings.data, terminal.env)
+  const { settings, folder } = await openRemoteFolder(options, terminal, { makes })
   const socketPath = adminSocketPath(folder.path, terminal.env)
   if (await isAnswered(socketPath)) {
     return job({
@@ -99,8 +97,19 @@ export async function withRemote<T>(
   }
 }
 
+/** Throws `usage` for a folder that no remote has its data in: none is begun by looking at it. */
+export async function openRemoteFolder(
+  { data, config }: RemoteOptions,
+  { env }: Pick<Terminal, 'env'>,
+  { makes = false }: AccessOptions = {},
+): Promise<{ readonly settings: Settings; readonly folder: DataFolder }> {
+  const { settings } = await readSettings({ data, config }, env)
+  if (!makes) await checkFolder(settings.data ?? defaultDataPath(env))
+  return { settings, folder: await openDataFolder(settings.data, env) }
+}
+
 async function checkFolder(path: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined)
+  const found = await stat(join(path, 'vaults')).catch(() => undefined)
   if (found?.isDirectory() === true) return
   throw new CliError(
     'usage',

@@ -4,17 +4,13 @@
  * They are files of the data folder, and a server that runs reads them anew: nobody is asked.
  */
 import { CliError } from './cli-error.ts'
-import { openDataFolder } from './data-folder.ts'
 import { formatTable } from './layout.ts'
-import type { RemoteOptions } from './remote-access.ts'
-import { readSettings } from './serve/read-settings.ts'
+import { openRemoteFolder, type RemoteOptions } from './remote-access.ts'
 import { openRegistration } from './serve/registration.ts'
 import type { Terminal } from './terminal.ts'
 
 export async function showTokens(options: RemoteOptions, terminal: Terminal): Promise<void> {
-  const { data, config } = options
-  const { settings } = await readSettings({ data, config }, terminal.env)
-  const folder = await openDataFolder(settings.data, terminal.env)
+  const { settings, folder } = await openRemoteFolder(options, terminal)
   const { registration, tokenPath } = await openRegistration(settings, folder)
   const { token: admin } = await folder.adminToken()
   const shown = registration.mode === 'token' ? registration.token : null
@@ -39,9 +35,7 @@ export async function rotateToken(
   if (name !== 'registration' && name !== 'admin') {
     throw new CliError('usage', 'the tokens are: registration, admin')
   }
-  const { data, config } = options
-  const { settings } = await readSettings({ data, config }, terminal.env)
-  const folder = await openDataFolder(settings.data, terminal.env)
+  const { settings, folder } = await openRemoteFolder(options, terminal)
   if (name === 'registration') {
     const { tokenPath } = await openRegistration(settings, folder)
     if (tokenPath !== folder.tokenPath) {

@@ -105,10 +105,10 @@ export async function* readRemoteFile(source: AsyncIterable<Uint8Array>): AsyncG
   const order = createOrder()
   for await (const item of framesOf(source, place)) {
     const part = readPart(item, place)
+    if (!order.takes(part)) throw damaged('it is out of order', place.at)
     if (part.type === 'header' && part.version > REMOTE_FILE_VERSION) {
       throw new ProtocolError('unsupported-version', 'the backup is of a later version')
     }
-    if (!order.takes(part)) throw damaged('it is out of order', place.at)
     place.at += 4 + item.length
     yield part
   }

@@ -38,7 +38,8 @@ async function listed(device: string, ...more: string[]): Promise<Members> {
   return members as unknown as Members
 }
 
-const idsOf = (members: readonly Listed[] = []): string[] => members.map((one) => one.deviceId)
+const idsOf = (members: readonly Listed[] | undefined = []): string[] =>
+  members.map((one) => one.deviceId)
 
 it('lists who is in the vault, and calls them what they are told to', async () => {
   const tablet = await add('tablet')
@@ -111,6 +112,7 @@ it('leaves what a device has let in before, and says that it does', async () => 
 it('refuses what cannot be done, each by its code, and changes nothing', async () => {
   const { devices } = await listed('phone')
   const phone = devices.find(({ name }) => name === 'the phone') as Listed
+  await done(on('phone', 'sync'))
   const before = await everything()
   for (const [args, code, exit] of [
     [['revoke', phone.deviceId, '--yes'], 'invalid-argument', 2],
@@ -133,6 +135,7 @@ it('keeps the last way in, and needs the remote to remove anybody', async () => 
   const phone = devices.find(({ name }) => name === 'the phone')?.deviceId as string
   const others = idsOf(devices).filter((id) => id !== phone)
   if (others.length > 0) await done(on('phone', 'devices', 'revoke', ...others, '--yes'))
+  await done(on('phone', 'sync'))
   const before = await everything()
   const last = await refused(on('phone', 'devices', 'revoke', phone, '--yes'))
   expect(last).toMatchObject({ code: 'last-way-in', exit: 2 })
@@ -145,7 +148,9 @@ it('keeps the last way in, and needs the remote to remove anybody', async () => 
   expect(idsOf((await listed('phone')).recoveryKeys)).toContain(key)
 }, 240_000)
 
-/** What the phone and the remote have stored. */
-async function everything(): Promise<Record<string, string>[]> {
-  return [await storedIn(join(home.root, 'phone')), await storedIn(home.remoteFolder)]
+/** What the remote has stored; and on the phone, which asks it, who is in the vault and what. */
+async function everything(): Promise<unknown[]> {
+  const { devices, recoveryKeys, revoked } = await listed('phone', '--all')
+  const members = [devices, recoveryKeys, revoked].map(idsOf)
+  return [await storedIn(home.remoteFolder), members, await done(on('phone', 'export'))]
 }

@@ -5,11 +5,10 @@
  * nothing changed, neither on the disk nor at the remote.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { done, type Env, objects, refused, serve } from './commands.ts'
-import { type KeyHome, makeKeyHome, storedIn, TOKEN, UNLOCKED } from './key-home.ts'
+import { copyRemote, type KeyHome, makeKeyHome, storedIn, TOKEN, UNLOCKED } from './key-home.ts'
 import { endStarted, kill, temporaryFolder } from './processes.ts'
 
 const UNREACHABLE = 'http://127.0.0.1:9'
@@ -316,7 +315,7 @@ describe('refuses, and changes nothing for', () => {
   it('a vault backup or a remote that is older than the key file', async () => {
     const { on, backup, remoteFolder, root } = home
     const old = join(root, 'old-remote')
-    await cp(remoteFolder, old, { recursive: true })
+    copyRemote(remoteFolder, old)
     const newer = join(root, 'newer.key')
     await done(on('phone', 'keys', 'backup', 'key-file', newer), '', UNLOCKED)
     const stale = await serve(old)

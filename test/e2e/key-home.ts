@@ -100,3 +100,8 @@ async function entriesIn(folder: string): Promise<Record<string, string>> {
 }
 
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
+/** What a remote has stored, as an old copy of it has: without the socket of the one that runs. */
+export function copyRemote(from: string, to: string): void {
+  cpSync(from, to, { recursive: true, filter: (path) => !path.endsWith('.sock') })
+}

@@ -11,6 +11,7 @@ import type { RequestLine } from './app.ts'
 import { LIMITS_DEFAULT, type RemoteLimits } from './limits.ts'
 import { type ServedRemote, type ServeOptions, serveRemote } from './node.ts'
 import { createPulse, type PulsedSocket } from './node-live.ts'
+import { REQUESTS_PER_CONNECTION_MAX } from './node-work.ts'
 
 const served: ServedRemote[] = []
 const sockets: (Socket | WebSocket)[] = []
@@ -104,6 +105,18 @@ describe('a crowd', () => {
     first.socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
     await once(first.socket, 'data')
     expect(first.heard().match(/200 OK/g)).toHaveLength(2)
+  })
+
+  it('of requests on one connection is cut off, before all of it was worked on', async () => {
+    const lines: RequestLine[] = []
+    const { port } = await serve({}, { log: (line) => lines.push(line) })
+    const request = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'
+    const last = request.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n')
+    const few = await open(port, request.repeat(REQUESTS_PER_CONNECTION_MAX - 1) + last)
+    expect((await few.closed).match(/200 OK/g)).toHaveLength(REQUESTS_PER_CONNECTION_MAX)
+    expect(lines.splice(0)).toHaveLength(REQUESTS_PER_CONNECTION_MAX)
+    await (await open(port, request.repeat(1000))).closed
+    expect(lines.length).toBeLessThanOrEqual(REQUESTS_PER_CONNECTION_MAX)
   })
 
   it('of live sockets is refused by name, and room is made when one leaves', async () => {

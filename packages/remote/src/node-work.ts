@@ -25,6 +25,12 @@ export type WorkOptions = {
   readonly msMax: number
 }
 
+/**
+ * That one connection may have under way. Clients and proxies wait for an answer before they ask
+ * again; whoever does not can have thousands of requests begun with one packet.
+ */
+export const REQUESTS_PER_CONNECTION_MAX = 32
+
 export function countWork(server: Server, { uptimeMs, msMax }: WorkOptions): Work {
   const startMsByAnswer = new Map<ServerResponse, number>()
   const waiting = new Set<() => void>()
@@ -44,6 +50,7 @@ export function countWork(server: Server, { uptimeMs, msMax }: WorkOptions): Wor
     if (isStopping) answer.shouldKeepAlive = false
     else startMsByAnswer.set(answer, uptimeMs())
     const answers = answersOf(socket).add(answer)
+    if (answers.size > REQUESTS_PER_CONNECTION_MAX) socket.destroy()
     answer.once('close', () => {
       answers.delete(answer)
       const wasCounted = startMsByAnswer.delete(answer)

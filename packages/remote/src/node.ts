@@ -83,6 +83,9 @@ const SERVER_OPTIONS = {
   requireHostHeader: false,
 } as const
 
+/** An answer that nobody hears. */
+const NOBODY: ResponseInit = { status: 503 }
+
 export async function serveRemote(options: ServeOptions): Promise<ServedRemote> {
   const { host = '127.0.0.1', port = 0, limits = LIMITS_DEFAULT } = options
   // A wrong one must show before anything listens.
@@ -90,10 +93,11 @@ export async function serveRemote(options: ServeOptions): Promise<ServedRemote> 
   let remote: Remote | undefined
   const warnings = createWarnings({ ...options, limits, uptimeMs })
   const server = createBoundServer(limits, (request, { incoming }) => {
+    // No request is taken up before the server listens, and then there is a remote.
+    if (remote === undefined || incoming.socket.destroyed) return new Response(null, NOBODY)
     const address = addressOf(incoming, options.trust)
     warnings.look(incoming)
-    // No request is taken up before the server listens, and then there is a remote.
-    return remote?.app.fetch(request, { address }) ?? new Response(null, { status: 503 })
+    return remote.app.fetch(request, { address })
   })
   server.on('drop', warnings.crowd)
   const work = countWork(server, { uptimeMs, msMax: 2 * limits.transferMs })

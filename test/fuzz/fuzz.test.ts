@@ -13,7 +13,7 @@ const seed = Number(process.env.FUZZ_SEED ?? 1)
 const round = process.env.FUZZ_ROUND === undefined ? undefined : Number(process.env.FUZZ_ROUND)
 
 /** What stays in use may grow by so much: tables and code, and nothing that grows with the cases. */
-const GROWN_BYTES_MAX = 24 * 1024 * 1024
+const GROWN_BYTES_MAX = 12 * 1024 * 1024
 
 describe('what was found before', () => {
   it.each(readCorpus().map((entry) => [entry.what, entry] as const))(

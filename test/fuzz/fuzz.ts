@@ -64,13 +64,19 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   let warmBytes = 0
   let rounds = 0
   let target = await openTarget()
+  const renew = async (): Promise<void> => {
+    const defects = JSON.stringify(await target.defects())
+    must(defects === '{}', `the store is not sound: ${defects}`)
+    await target.close()
+    target = await openTarget()
+  }
   try {
     for (let n = options.round ?? 0; !isOver(options, n); n++) {
-      if (rounds > 0 && rounds % ROUNDS_A_TARGET === 0) {
-        await target.close()
-        target = await openTarget()
+      if (rounds > WARM_ROUNDS && rounds % ROUNDS_A_TARGET === 0) await renew()
+      if (rounds === WARM_ROUNDS) {
+        await renew()
+        warmBytes = await bytesInUse()
       }
-      if (rounds === WARM_ROUNDS) warmBytes = await bytesInUse()
       const outcomes = await runRound(target, options.seed, n)
       for (const code of outcomes.flatMap((one) => one.codes)) {
         codes.set(code ?? 'ok', (codes.get(code ?? 'ok') ?? 0) + 1)
@@ -78,11 +84,13 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
       cases += outcomes.length
       rounds++
     }
+    // With an empty store again: what was stored is no growth.
+    await renew()
+    const grownBytes = rounds > WARM_ROUNDS ? (await bytesInUse()) - warmBytes : 0
+    return { rounds, cases, codes, grownBytes }
   } finally {
     await target.close()
   }
-  const grownBytes = rounds > WARM_ROUNDS ? (await bytesInUse()) - warmBytes : 0
-  return { rounds, cases, codes, grownBytes }
 }
 
 function isOver({ round, roundsMax, untilMs }: FuzzOptions, n: number): boolean {

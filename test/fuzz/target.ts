@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { createMemoryStore } from '@blindcopy/secondary'
+import { judge } from '../../packages/remote/src/admin/admin.fixture.ts'
 import { LIMITS_DEFAULT, type RemoteLimits } from '../../packages/remote/src/limits.ts'
 import { type ServedRemote, serveRemote } from '../../packages/remote/src/node.ts'
 import {
@@ -18,6 +19,7 @@ import {
   makeChain,
   makeEnvelope,
   ORIGIN,
+  openBench,
   record,
   START_MS,
 } from '../../packages/remote/src/remote.fixture.ts'
@@ -50,6 +52,8 @@ export type Target = {
   readonly expiredToken: string
   /** All that is stored, by key. */
   stored(): Promise<Stored>
+  /** What `blindcopy remote check` would find wrong with any vault. */
+  defects(): Promise<Readonly<Record<string, string[]>>>
   close(): Promise<void>
 }
 
@@ -83,6 +87,12 @@ export async function openTarget(limits: Partial<RemoteLimits> = {}): Promise<Ta
     async stored() {
       const entries = await dump(store)
       return new Map(entries.map(([key, value]) => [hex(key), digest(value)]))
+    },
+    async defects() {
+      const beside = openBench({ store, nowMs: () => clock.ms })
+      const found = await judge({ bench: beside, store })
+      beside.remote.close()
+      return found
     },
     async close() {
       honest.close()

@@ -78,6 +78,10 @@ export const TEMPLATES: readonly Template[] = [
   post('/v1/records', 'data', 'nothing', async () => ({
     ids: [record(1), record(2), record(99)],
   })),
+  post('/v1/history', 'data', 'nothing', async (device, chance) => ({
+    id: record(chance.below(40)),
+    before: chance.oneIn(2) ? null : device.stamp(),
+  })),
   post('/v1/reconcile', 'data', 'nothing', async (_, chance) => ({
     count: 3,
     fingerprint: chance.bytes(16),

@@ -18,9 +18,11 @@ const LINGER_MS = 1000
 
 type Pending = { readonly request: IncomingMessage; readonly response: ServerResponse }
 
+/** What came over a connection and has no whole answer yet. */
+const pendingBySocket = new WeakMap<Duplex, Set<Pending>>()
+
 /** Answers in the place of Node for what reaches no route. */
 export function answerBrokenRequests(server: Server): void {
-  const pendingBySocket = new WeakMap<Duplex, Set<Pending>>()
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const pending = pendingBySocket.get(request.socket) ?? new Set<Pending>()
     const one = { request, response }
@@ -32,9 +34,7 @@ export function answerBrokenRequests(server: Server): void {
     // More of the same comes for each piece that is still on its way.
     if (refused.has(socket)) return
     refused.add(socket)
-    const pending = pendingBySocket.get(socket) ?? new Set<Pending>()
-    if (socket.writable && isAnswerable(pending)) void refuseSocket(socket, refusalOf(error))
-    else socket.destroy()
+    void refuseSocket(socket, refusalOf(error))
   })
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
     void refuseSocket(socket, new ProtocolError('not-found', 'this is no proxy'))
@@ -50,14 +50,22 @@ export function refuseRequest(): Response {
   return problemResponse(new ProtocolError('malformed', 'the address that was asked for is none'))
 }
 
-/** Answers on a socket that no response of Node's belongs to, and ends it. */
+/**
+ * Answers on a socket that no response of Node's belongs to, after those that do, and ends it. What
+ * broke off itself is answered so too, unless its answer is on its way already.
+ */
 export async function refuseSocket(socket: Duplex, why: ProtocolError): Promise<void> {
+  socket.on('error', () => socket.destroy())
+  const isFree = await afterEarlier(socket)
+  if (!isFree || !socket.writable) {
+    socket.destroy()
+    return
+  }
   const problem = problemResponse(why)
   const body = Buffer.from(await problem.arrayBuffer())
   const lines = [`HTTP/1.1 ${problem.status} ${why.code}`, 'Connection: close']
   problem.headers.forEach((value, name) => void lines.push(`${name}: ${value}`))
   lines.push(`Content-Length: ${body.length}`, '', '')
-  socket.on('error', () => socket.destroy())
   // What is still on its way is let go by: closing on it would take the answer away too.
   socket.resume()
   socket.end(Buffer.concat([Buffer.from(lines.join('\r\n')), body]))
@@ -66,15 +74,19 @@ export async function refuseSocket(socket: Duplex, why: ProtocolError): Promise<
   socket.once('close', () => clearTimeout(cut))
 }
 
-/**
- * Nothing was answered yet but what broke off itself. An answer to a request before it would be
- * mixed up with ours.
- */
-function isAnswerable(pending: ReadonlySet<Pending>): boolean {
-  const [first, second] = pending
-  if (first === undefined) return true
-  return second === undefined && !first.request.complete && !first.response.headersSent
+/** Resolves when whole requests before it have their answers; whether another one may follow. */
+async function afterEarlier(socket: Duplex): Promise<boolean> {
+  const pending = [...(pendingBySocket.get(socket) ?? [])]
+  const earlier = pending.filter(({ request }) => request.complete)
+  await Promise.all(earlier.map(({ response }) => closed(response)))
+  return pending.every(({ request, response }) => request.complete || !response.headersSent)
 }
+
+const closed = (response: ServerResponse): Promise<void> =>
+  new Promise((resolve) => {
+    if (response.closed) resolve()
+    else response.once('close', resolve)
+  })
 
 function refusalOf({ code }: NodeJS.ErrnoException): ProtocolError {
   switch (code) {

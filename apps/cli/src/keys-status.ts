@@ -104,7 +104,12 @@ function hintsOf({ devices, recoveryKeys, trouble }: KeysStatus, nowMs: number):
   const old = recoveryKeys.filter(({ addedMs }) => nowMs - addedMs > OLD_MS)
   if (old.length > 0) {
     const oldest = Math.max(...old.map(({ addedMs }) => nowMs - addedMs))
-    const text = `${count(old.length, 'backup')} of the keys ${old.length === 1 ? 'is' : 'are'} up to ${formatSpan(oldest)} old: do you still have ${old.length === 1 ? 'it' : 'them'}? \`blindcopy keys verify\` tries one, \`keys revoke\` ends one.`
+    const [are, them] = old.length === 1 ? ['is', 'it'] : ['are', 'them']
+    const text = [
+      `${count(old.length, 'backup')} of the keys ${are} up to ${formatSpan(oldest)} old:`,
+      `do you still have ${them}?`,
+      '`blindcopy keys verify` tries one, `keys revoke` ends one.',
+    ].join(' ')
     hints.push({ code: 'old-backups', text })
   }
   return hints

@@ -63,8 +63,10 @@ describe('the README', () => {
         expect(README).toMatch(new RegExp(`\`${command.name()} \\[?${part.name()}[\\]\` ]`))
         for (const last of part.commands) {
           expectRow(`${command.name()} ${part.name()}`, last.options)
-          const names = README.match(new RegExp(`\`${command.name()} ${part.name()} [a-z|-]+`, 'g'))
-          expect(names?.join('|').split(/[ |]/), last.name()).toContain(last.name())
+          const names = README.match(
+            new RegExp(`\`${command.name()} ${part.name()} [a-z|\\\\-]+`, 'g'),
+          )
+          expect(names?.join('|').split(/[ |\\]+/), last.name()).toContain(last.name())
         }
       }
     }

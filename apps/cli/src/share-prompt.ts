@@ -44,7 +44,7 @@ function problemOf(text: string, shares: readonly string[]): string | undefined 
     const share = inspectShare(text)
     const others = shares.map(inspectShare)
     if (others.some(({ set }) => set !== share.set)) {
-      return 'This share is of another set than the one before, and does not go with it. Type another one.'
+      return 'This share is of another set than the ones before. Type one of theirs.'
     }
     const isThere = others.some(({ number }) => number === share.number)
     return isThere ? `Share ${share.number} is here already. Type another one.` : undefined

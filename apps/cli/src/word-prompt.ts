@@ -54,5 +54,6 @@ const isListed = (word: string): boolean => completeWord(word)[0] === word
 
 function unlistedText(position: number, word: string): string {
   const likely = likelyWords(word).map((near) => `"${near}"`)
-  return `      Word ${position} is not on the list; it may be ${likely.join(' or ')}. Go on from it.`
+  const maybe = likely.join(' or ')
+  return `      Word ${position} is not on the list; it may be ${maybe}. Go on from it.`
 }

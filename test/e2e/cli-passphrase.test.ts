@@ -12,13 +12,14 @@ import { temporaryFolder } from './processes.ts'
 
 const NOBODY = 'http://127.0.0.1:9'
 let vault: string
+let phrase: string
 
 type Env = Readonly<Record<string, string>>
 
-async function run(args: readonly string[], env: Env = {}) {
+async function run(args: readonly string[], env: Env = {}, input = '') {
   const options = { env: { ...process.env, BLINDCOPY_VAULT: vault, ...env } }
   const child = spawn(process.execPath, [COMMAND, ...args, '--json'], options)
-  child.stdin.end()
+  child.stdin.end(input)
   const [out, err]: [Buffer[], Buffer[]] = [[], []]
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
@@ -29,8 +30,8 @@ async function run(args: readonly string[], env: Env = {}) {
   return { exit, out: Buffer.concat(out).toString(), said, code: error?.code }
 }
 
-async function done(args: readonly string[], env: Env = {}): Promise<string> {
-  const { exit, out, said } = await run(args, env)
+async function done(args: readonly string[], env: Env = {}, input = ''): Promise<string> {
+  const { exit, out, said } = await run(args, env, input)
   expect(exit, `${args.join(' ')}: ${said}`).toBe(0)
   return out
 }
@@ -41,7 +42,8 @@ const keysFile = () => join(vault, 'device.keys')
 
 beforeEach(async () => {
   vault = join(temporaryFolder(), 'vault')
-  await done(['init', '--remote', NOBODY])
+  const [made = ''] = (await done(['init', '--remote', NOBODY])).split('\n')
+  phrase = (JSON.parse(made) as { recoveryPhrase: string }).recoveryPhrase
   await done(['put', 'notes', 'n', '{"kept":true}'])
 }, 60_000)
 
@@ -96,6 +98,13 @@ esac
 `
   writeFileSync(helper, script)
   chmodSync(helper, 0o755)
+  const backup = join(vault, '..', 'v.backup')
+  const restored = { BLINDCOPY_VAULT: join(vault, '..', 'restored') }
+  await done(['backup', 'create', backup])
+  const restoring = ['backup', 'restore', backup, '--remote', NOBODY, '--key-helper', helper]
+  await done(restoring, restored, `${phrase}\n`)
+  expect(await run(['get', 'notes', 'n'], restored)).toMatchObject({ code: 'key-store-required' })
+  expect(await done(['get', 'notes', 'n', '--key-helper', helper], restored)).toContain('kept')
   await done(['keys', 'helper', 'set', helper])
   expect(await run(['get', 'notes', 'n'])).toMatchObject({ exit: 2, code: 'key-store-required' })
   expect(await done(['get', 'notes', 'n', '--key-helper', helper])).toContain('kept')
@@ -109,6 +118,7 @@ esac
   })
   expect(await done(['get', 'notes', 'n'], { ...helped, ...under('both') })).toContain('kept')
   await done(['keys', 'helper', 'remove'], { ...helped, ...under('both') })
-  expect(readdirSync(folder)).toEqual(['keeper'])
+  // What is left is the other folder's.
+  expect(readdirSync(folder)).toHaveLength(2)
   expect(await done(['get', 'notes', 'n'], under('both'))).toContain('kept')
 }, 120_000)

@@ -82,11 +82,12 @@ describe.skipIf(!hasScript)('at a terminal', () => {
     const { code, shown } = await at(80, restoring, [
       [' 1: ', phrase.trim()],
       ['Enter: all stay): ', '7'],
-      ['Enter: all stay): ', '2'],
+      ['Enter: all stay): ', '4'],
     ])
     expect(code, shown).toBe(0)
-    expect(shown).toMatch(/1 {2}\S+ +the phone[\s\S]*2 {2}\S+ +the lost one[\s\S]*key file/)
+    expect(shown).toMatch(/1 {2}\S+ +the phone[\s\S]*key file[\s\S]*4 {2}\S+ +the lost one/)
     expect(shown).toContain('Numbers from 1 to 4')
+    expect(shown).toMatch(/laptop +added .* ago {2}this device\n/)
     const [status] = await objects(on('laptop', 'keys', 'status'))
     expect(status?.revoked).toMatchObject([{ name: 'the lost one' }])
   }, 240_000)

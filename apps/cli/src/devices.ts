@@ -2,7 +2,7 @@
  * Devices: the members of a vault as a table.
  */
 import type { VaultDevice } from '@blindcopy/client'
-import { formatRows, formatTime } from './layout.ts'
+import { formatAgo, formatRows } from './layout.ts'
 import { shownName } from './member-names.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -10,10 +10,11 @@ export function formatDevices(
   devices: readonly VaultDevice[],
   terminal: Pick<Terminal, 'columns'>,
 ): string {
+  const nowMs = Date.now()
   const rows = devices.map(({ deviceId, name, kind, addedMs, isThis }) => [
     `  ${deviceId}`,
     `${shownName(name)}${kind === 'recovery' ? ' (recovery key)' : ''}`,
-    `added ${formatTime(addedMs)}`,
+    `added ${formatAgo(addedMs, nowMs)}`,
     isThis ? 'this device' : '',
   ])
   return formatRows(rows, terminal.columns)

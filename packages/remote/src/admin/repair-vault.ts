@@ -17,15 +17,11 @@ import {
   concat,
   encodeUint32,
   encodeUint64,
-  envelopeRecordId,
-  envelopeTimestamp,
   equalBytes,
-  parseEnvelope,
   type VaultId,
 } from '@blindcopy/protocol'
 import {
   type Entry,
-  parseHistory,
   type RecordVersion,
   type RemoteKeyspace,
   recordVersion,
@@ -37,18 +33,19 @@ import { clearVaultKeys } from '../leftovers.ts'
 import { mismatch } from '../position.ts'
 import type { VaultState } from '../vault-state.ts'
 import type { AdminParts } from './admin-parts.ts'
+import { judgeInside } from './check-vault.ts'
+import { DEFECTS, type Defect, Defects } from './defects.ts'
+import { ImageCheck, type LiveVersion, type SoundItem, type SoundPart } from './image-check.ts'
 import {
   envelopeKey,
   historyKey,
+  isNamed,
   isOfTransaction,
   isOfVersion,
-  judgeInside,
   leadsThere,
   logKey,
   rowsWith,
-} from './check-vault.ts'
-import { DEFECTS, type Defect, Defects } from './defects.ts'
-import { ImageCheck, type LiveVersion, type SoundItem, type SoundPart } from './image-check.ts'
+} from './index-rows.ts'
 import { indexKeysOf, newSyncId } from './removal.ts'
 import { sections } from './store-scan.ts'
 import { StoreWriter } from './store-writer.ts'
@@ -247,17 +244,6 @@ class VaultMending {
   #envelopeKey(seq: number, opIndex: number): Uint8Array {
     const timestamp = new Uint8Array(16) as Parameters<typeof recordVersion>[0]
     return this.#keys.envelope(recordVersion(timestamp, { seq, opIndex, sizeBytes: 0 }))
-  }
-}
-
-function isNamed(entry: Entry): boolean {
-  try {
-    const { recordId, timestamp, envelope: bytes } = parseHistory(entry)
-    const envelope = parseEnvelope(bytes)
-    const isOfRecord = equalBytes(envelopeRecordId(envelope), recordId)
-    return isOfRecord && equalBytes(envelopeTimestamp(envelope), timestamp)
-  } catch {
-    return false
   }
 }
 

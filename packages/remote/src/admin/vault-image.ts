@@ -16,6 +16,7 @@ import {
 import type { VaultState } from '../vault-state.ts'
 import { decodeVaultState } from '../vault-state.ts'
 import { ENTRY_SEQ_BYTES, type Vaults } from '../vaults.ts'
+import { isNamed } from './index-rows.ts'
 import { type Manifest, manifestOf } from './manifest.ts'
 import { type FilePart, type LogItem, PART_BYTES_AIM } from './remote-file.ts'
 import { StoreScan, sections, tryUint64 } from './store-scan.ts'
@@ -103,7 +104,9 @@ function readEntry([, value]: Entry): { seq: number; entry: Uint8Array } {
 const NOTHING = new Uint8Array(0)
 
 function readVersion(entry: Entry): { supersededMs: number; envelope: Uint8Array } {
-  if (tryUint64(entry[1]) === undefined) return { supersededMs: 0, envelope: NOTHING }
+  // Under another name than its own it is no version of anything.
+  if (tryUint64(entry[1]) === undefined || !isNamed(entry))
+    return { supersededMs: 0, envelope: NOTHING }
   const { supersededMs, envelope } = parseHistory(entry)
   return { supersededMs, envelope }
 }

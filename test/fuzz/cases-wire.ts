@@ -32,7 +32,7 @@ async function goodPush(target: Target, chance: Chance): Promise<Buffer> {
 async function cut(target: Target, chance: Chance): Promise<Talk> {
   const whole = await goodPush(target, chance)
   const size = chance.below(whole.length)
-  const ending = chance.pick(['half', 'half', 'reset', 'wait'] as const)
+  const ending = chance.pick(['half', 'reset'] as const)
   const pieces = [whole.subarray(0, size)]
   const what = `a push, cut after ${size} bytes, ${ending}`
   return { what, conversation: { pieces, ending }, min: 0, max: 1 }
@@ -166,9 +166,11 @@ async function raw(_: Target, chance: Chance): Promise<Talk> {
   return { what, conversation: { pieces: [piece], ending: 'half' }, min: 0, max: 1 }
 }
 
-async function idle(_: Target, chance: Chance): Promise<Talk> {
-  const piece = chance.pick(['', '\r\n', 'G', `GET / HTTP/1.1\r\n${HOST}`])
-  const what = `silence after ${JSON.stringify(piece)}`
+async function idle(target: Target, chance: Chance): Promise<Talk> {
+  const whole = await goodPush(target, chance)
+  const begun = whole.subarray(0, chance.below(whole.length))
+  const piece = chance.pick(['', '\r\n', 'G', `GET / HTTP/1.1\r\n${HOST}`, begun])
+  const what = `silence after ${piece.length} bytes`
   return { what, conversation: { pieces: [piece], ending: 'wait' }, min: 0, max: 1 }
 }
 

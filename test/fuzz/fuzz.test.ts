@@ -6,9 +6,9 @@
  */
 import { describe, expect, it } from 'vitest'
 import { readCorpus, replay } from './corpus.ts'
-import { fuzz } from './fuzz.ts'
+import { fuzz, fuzzSlow } from './fuzz.ts'
 
-const seconds = Number(process.env.FUZZ_SECONDS ?? 25)
+const seconds = Number(process.env.FUZZ_SECONDS ?? (process.env.SLOW === '1' ? 300 : 20))
 const seed = Number(process.env.FUZZ_SEED ?? 1)
 const round = process.env.FUZZ_ROUND === undefined ? undefined : Number(process.env.FUZZ_ROUND)
 
@@ -46,4 +46,8 @@ describe('a remote that is fuzzed', () => {
     },
     (seconds + 120) * 1000,
   )
+
+  it('waits for nobody who takes his time, longer than it says', async () => {
+    expect(await fuzzSlow(seed, 40)).toBe(40)
+  }, 120_000)
 })

@@ -33,7 +33,6 @@ export const FAMILIES: Readonly<Record<string, Weighed>> = {
   burst: { family: burst, weight: 2 },
   // What it reads back must be of its own doing.
   keychainLie: { family: keychainLie, weight: 9, isAlone: true },
-  slowWire: { family: slowWire, weight: 1 },
   leftAlone: { family: leftAlone, weight: 1 },
 }
 
@@ -88,6 +87,27 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
     await renew()
     const grownBytes = rounds > WARM_ROUNDS ? (await bytesInUse()) - warmBytes : 0
     return { rounds, cases, codes, grownBytes }
+  } finally {
+    await target.close()
+  }
+}
+
+/**
+ * Senders that take their time, all at once: apart, because each takes as long as the remote is
+ * patient, and where that is short the honest are cut off on a busy machine.
+ */
+export async function fuzzSlow(seed: number, count: number): Promise<number> {
+  const target = await openTarget({ headersMs: 1_000, transferMs: 2_000, silenceMs: 2_000 })
+  try {
+    const before = await target.stored()
+    const made: Case[] = []
+    for (let n = 0; n < count; n++) made.push(await slowWire(target, chanceOf(seed, `slow ${n}`)))
+    const outcomes = await Promise.all(made.map((one) => one.run()))
+    const { faults } = target.bench
+    must(faults.length === 0, `a fault is told: ${faultText(faults[0])}`)
+    const allowed = outcomes.map(({ mayChange }) => mayChange)
+    judgeStore(target, { before, after: await target.stored(), allowed, works: false })
+    return outcomes.length
   } finally {
     await target.close()
   }

@@ -34,9 +34,9 @@ import { converse, encodeRequest, readAnswers } from './wire.ts'
 const LIMITS = {
   ...LIMITS_DEFAULT,
   rates: { pushesPerSecond: 1e6, pushBytesPerSecond: 1e12, loginsPerMinute: 1e6 },
-  silenceMs: 5_000,
-  headersMs: 3_000,
-  transferMs: 5_000,
+  silenceMs: 8_000,
+  headersMs: 8_000,
+  transferMs: 15_000,
   drainMs: 2_000,
 }
 

@@ -28,7 +28,7 @@ export type Heard = {
 }
 
 /** Beyond this a server hangs. */
-export const LATE_MS = 20_000
+export const LATE_MS = 30_000
 
 export async function converse(port: number, conversation: Conversation): Promise<Heard> {
   const { from = '127.0.0.1' } = conversation

@@ -8,7 +8,7 @@
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { connect } from 'node:net'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { AdminError } from '../error.ts'
@@ -21,7 +21,8 @@ export type ServedAdmin = {
 
 /** What a socket's path may have: 108 bytes on Linux and 104 elsewhere, the last of them zero. */
 export const SOCKET_PATH_BYTES_MAX: number = process.platform === 'linux' ? 107 : 103
-const SILENCE_MS_MAX = 10 * 60_000
+/** A check of a vast vault says nothing for long. */
+const SILENCE_MS_MAX = 60 * 60_000
 
 /**
  * Where the socket of a data folder is: in it, unless `BLINDCOPY_ADMIN_SOCKET` names another place,
@@ -32,7 +33,7 @@ export function adminSocketPath(
   env: Readonly<Record<string, string | undefined>>,
 ): string {
   const { BLINDCOPY_ADMIN_SOCKET: named = '' } = env
-  return named === '' ? join(dataPath, 'admin.sock') : named
+  return named === '' ? join(dataPath, 'admin.sock') : resolve(named)
 }
 
 /** Throws `admin-socket-refused` or `admin-socket-in-use`. */

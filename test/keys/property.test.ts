@@ -36,7 +36,8 @@ type Act =
   | { readonly type: 'write' | 'share'; readonly at: number }
   | { readonly type: 'sync' | 'rotate' | 'join'; readonly at: number }
   | { readonly type: 'revoke'; readonly at: number; readonly whom: number }
-  | { readonly type: 'wait' | 'wipe' }
+  | { readonly type: 'wait' }
+  | { readonly type: 'wipe' }
 
 const at = fc.nat({ max: DEVICES_MAX - 1 })
 const actOf = <T extends Act['type']>(type: T) => fc.record({ type: fc.constant(type), at })

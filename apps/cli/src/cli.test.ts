@@ -158,7 +158,11 @@ describe('blindcopy', () => {
       expect(errorOf(mistaken)).toEqual({ code: 3, error: 'registration-required' })
       expect(mistaken.err).toContain('does not take this registration token')
     }
-    await answer(['sync', ...vault, '--registration-token', again.token])
+    // Who has guessed wrong waits for a moment, also with the right one.
+    const right = ['sync', ...vault, '--registration-token', again.token, '--json']
+    for (let synced = await run(right); synced.code !== 0; synced = await run(right)) {
+      expect(errorOf(synced)).toEqual({ code: 3, error: 'too-many-requests' })
+    }
     expect(await answer(['status', ...vault])).toMatchObject({ initialSyncComplete: true })
   })
 

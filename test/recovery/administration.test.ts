@@ -93,6 +93,22 @@ describe('a remote that is restored from its own backup', () => {
     await expectSound(world)
   })
 
+  it('knows a device again that was let in since, whichever comes first', async () => {
+    for (const order of ['old first', 'new first']) {
+      const { world, vaults, recoveryPhrase } = await begin(1105)
+      const file = await backup(world)
+      const newcomer = await world.makeDevice().restore(recoveryPhrase, { deviceName: 'new' })
+      await put(newcomer, 'of-new', 'of the newcomer')
+      await newcomer.sync.once()
+      await vaults[0].sync.once()
+      await admin(world, `/vaults/${await idOf(world)}`, { method: 'DELETE' })
+      await admin(world, '/restore', { method: 'POST', body: file })
+      const all = order === 'old first' ? [...vaults, newcomer] : [newcomer, ...vaults]
+      expect(await expectInStep(world, all), order).toContain('of-new')
+      await expectSound(world)
+    }
+  })
+
   it('on another host serves them all, at once and for newcomers', async () => {
     const { world, vaults, recoveryPhrase } = await begin(1110)
     const file = await backup(world)

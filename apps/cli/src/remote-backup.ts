@@ -118,7 +118,7 @@ async function printBytes({ output }: Terminal, chunk: Uint8Array): Promise<void
 async function unreadableRows({ ask }: Access, path: string): Promise<Row[]> {
   const rows: Row[] = []
   for await (const vault of linesOf<VaultRow>(ask('/vaults'))) {
-    if (!vault.isReadable) rows.push(unreadableRow(vault, path))
+    if (vault.seq === null) rows.push(unreadableRow(vault, path))
   }
   return rows
 }
@@ -158,9 +158,9 @@ async function backupToFolder(
     const path = join(target, `${vault.id}${FILE_ENDING}`)
     if (wanted !== undefined && !wanted.has(vault.id)) continue
     rows.push(
-      ...(vault.isReadable
-        ? await backupOne(vault.id, path, access)
-        : [unreadableRow(vault, path)]),
+      ...(vault.seq === null
+        ? [unreadableRow(vault, path)]
+        : await backupOne(vault.id, path, access)),
     )
   }
   return rows

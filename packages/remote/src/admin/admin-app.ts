@@ -25,7 +25,8 @@ import type { AdminParts } from './admin-parts.ts'
 import { backupAll, backupTag, backupVault } from './backup-vaults.ts'
 import { checkVault } from './check-vault.ts'
 import { parseQuota, setQuota } from './own-quota.ts'
-import { deleteVault, noSuchVault, resetVault } from './removal.ts'
+import { readState } from './read-vault.ts'
+import { deleteVault, resetVault } from './removal.ts'
 import { repairVault } from './repair-vault.ts'
 import { type RestoredVault, restoreVaults } from './restore-vaults.ts'
 import { findStrayWays } from './store-ways.ts'
@@ -71,10 +72,9 @@ function routeVaults(app: Hono, parts: AdminParts): void {
 function routeFiles(app: Hono, parts: AdminParts): void {
   app.get('/vaults/:id/backup', async (context) => {
     const vaultId = await vaultOf(parts, context)
-    const vault = await parts.vaults.read(vaultId)
-    if (vault === undefined) throw noSuchVault()
+    const state = await readState(parts, vaultId)
     const known = context.req.header('If-None-Match')
-    if (known !== undefined && known === `"${backupTag(vault.state)}"`) {
+    if (known !== undefined && known === `"${backupTag(state)}"`) {
       return new Response(null, { status: 304 })
     }
     return fileOf(await backupVault(parts, vaultId))

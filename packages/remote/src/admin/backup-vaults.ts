@@ -15,8 +15,8 @@ import {
 import { walkVaults } from '../vault-list.ts'
 import { encodeVaultState, type VaultState } from '../vault-state.ts'
 import type { AdminParts } from './admin-parts.ts'
+import { noSuchVault } from './read-vault.ts'
 import { writeRemoteFile } from './remote-file.ts'
-import { noSuchVault } from './removal.ts'
 import { openImage, type VaultImage } from './vault-image.ts'
 
 type BackupParts = Pick<AdminParts, 'store' | 'vaults' | 'nowMs'>

@@ -17,6 +17,7 @@ import { decodeVaultState, encodeVaultState, type VaultState } from '../vault-st
 import {
   addVault,
   admin,
+  backup,
   contentOf,
   type Hosted,
   inspect,
@@ -367,8 +368,17 @@ describe('what is spoiled', () => {
       for (const name of names) expect(found[hosted.id]).toContain(name)
       expect((await judge(hosted, '/repair'))[hosted.id]).toBeDefined()
       expect(await dump(hosted.store)).toEqual(before)
-      // Neither the list nor the way out of it needs what is broken.
+      // Neither the list nor a backup nor the way out of it needs what is broken.
       await admin(hosted, '/vaults')
+      const isBackedUp = await backup(hosted, `/vaults/${hosted.id}/backup`).catch(String)
+      if (names[0] === 'state-damaged') expect(isBackedUp).toContain('unmendable')
+      else expect(isBackedUp).toBeInstanceOf(Uint8Array)
+      if (/^(keychain|state)-/.test(names[0] ?? '')) {
+        await expect(inspect(hosted, hosted.id)).rejects.toThrow('unmendable')
+        const reset = admin(hosted, `/vaults/${hosted.id}/reset`, { method: 'POST' })
+        await expect(reset).rejects.toThrow('unmendable')
+      }
+      expect(await dump(hosted.store)).toEqual(before)
       await admin(hosted, `/vaults/${hosted.id}`, { method: 'DELETE' })
       expect(await judge(hosted)).toEqual({})
       expect((await inspect(hosted, other.id)).records).toBe(7)

@@ -4,7 +4,7 @@
 import { ProtocolError, type VaultId } from '@blindcopy/protocol'
 import type { Quota } from '../quota.ts'
 import type { AdminParts } from './admin-parts.ts'
-import { noSuchVault } from './removal.ts'
+import { noSuchVault, readVault } from './read-vault.ts'
 
 /** What a state can hold of it. */
 const DEVICES_MAX = 0xffff
@@ -34,12 +34,13 @@ const isAmount = (value: unknown): value is number =>
 
 /** Undefined: as configured. Throws `no-such-vault`. */
 export async function setQuota(
-  { vaults }: Pick<AdminParts, 'vaults'>,
+  parts: Pick<AdminParts, 'vaults'>,
   vaultId: VaultId,
   quota: Quota | undefined,
 ): Promise<void> {
-  await vaults.exclusively(vaultId, async (vault) => {
+  await readVault(parts, vaultId)
+  await parts.vaults.exclusively(vaultId, async (vault) => {
     if (vault === undefined) throw noSuchVault()
-    await vaults.commit({ ...vault, state: { ...vault.state, quota } }, [])
+    await parts.vaults.commit({ ...vault, state: { ...vault.state, quota } }, [])
   })
 }

@@ -17,13 +17,13 @@ import {
   type VaultId,
 } from '@blindcopy/protocol'
 import { memberIndexKey, remoteKeyspace, type Store, type StoreOp } from '@blindcopy/secondary'
-import { AdminError } from '../error.ts'
 import { draftExtension } from '../keychain-log.ts'
 import { clearVaultKeys } from '../leftovers.ts'
 import { mismatch } from '../position.ts'
 import { beginState } from '../vault-state.ts'
 import { ENTRY_SEQ_BYTES, type Vault } from '../vaults.ts'
 import type { AdminParts } from './admin-parts.ts'
+import { noSuchVault, readVault } from './read-vault.ts'
 import { sections } from './store-scan.ts'
 
 export const SYNC_ID_BYTES = 16
@@ -69,6 +69,7 @@ export async function resetVault(
   vaultId: VaultId,
   { keepRecords }: ResetOptions,
 ): Promise<Vault> {
+  await readVault(parts, vaultId)
   return parts.vaults.exclusively(vaultId, async (vault) => {
     if (vault === undefined) throw noSuchVault()
     const syncId = newSyncId(parts)
@@ -120,8 +121,4 @@ export function indexKeysOf(entry: Uint8Array): Uint8Array[] {
   } catch {
     return []
   }
-}
-
-export function noSuchVault(): AdminError {
-  return new AdminError('no-such-vault', 'this remote has no vault of that id')
 }

@@ -20,7 +20,7 @@ import { walkVaults } from '../vault-list.ts'
 import type { VaultState } from '../vault-state.ts'
 import type { Vault } from '../vaults.ts'
 import type { AdminParts } from './admin-parts.ts'
-import { noSuchVault } from './removal.ts'
+import { noSuchVault, readVault } from './read-vault.ts'
 import { sections } from './store-scan.ts'
 
 export type VaultRow = {
@@ -101,8 +101,7 @@ function rowOf(
 
 /** Throws `no-such-vault`. */
 export async function describeVault(parts: AdminParts, vaultId: VaultId): Promise<VaultDetails> {
-  const vault = await parts.vaults.read(vaultId)
-  if (vault === undefined) throw noSuchVault()
+  const vault = await readVault(parts, vaultId)
   const { state, keychain, keys } = vault
   const signed = await readSigned(parts.store, vault)
   const members = [...keychain.membersById.values()].map(({ memberId, kind, addedMs }) => ({

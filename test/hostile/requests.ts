@@ -8,6 +8,7 @@ import {
   CONTENT_TYPE_PROBLEM,
   CreateRequest,
   createSignedBytes,
+  KEYCHAIN_APPEND_BYTES_MAX,
   KEYCHAIN_BYTES_MAX,
   KeychainAppendRequest,
   LIMITS,
@@ -94,7 +95,7 @@ export const SENT: readonly Sent[] = [
     ...member,
     path: '/v1/keychain',
     schema: KeychainAppendRequest,
-    bytesMax: REQUEST_BYTES_MAX,
+    bytesMax: KEYCHAIN_APPEND_BYTES_MAX,
     make: async ({ chain, signer }) => {
       const longer = chain.fork()
       longer.addDevice(signer)

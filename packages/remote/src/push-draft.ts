@@ -25,6 +25,7 @@ import {
   equalBytes,
   Fingerprint,
   type Hash,
+  isTombstone,
   TIMESTAMP_NONE,
   type Timestamp,
   timestampMilliseconds,
@@ -130,19 +131,22 @@ export function growthOf(draft: PushDraft, { id, ops }: PushedTransaction): Grow
   let records = 0
   let envelopeBytes = 0
   let staleCount = 0
+  let isEmptying = true
   for (const { envelope, record } of ops) {
     const held = draft.heldByRecord.get(record)?.version
     if (held === undefined) {
       records++
       envelopeBytes += envelope.length
+      isEmptying = false
     } else if (compareTimestamps(envelopeTimestamp(envelope), recordVersionTimestamp(held)) > 0) {
       envelopeBytes += envelope.length - recordVersionSize(held)
+      isEmptying &&= isTombstone(envelope)
     } else {
       staleCount++
     }
   }
   const logBytes = transactionEntryBytes({ hasId: id !== null, opCount: ops.length, staleCount })
-  return { records, envelopeBytes, logBytes }
+  return { records, envelopeBytes, logBytes, isEmptying }
 }
 
 /** Writes a transaction without conflicts into the draft. */

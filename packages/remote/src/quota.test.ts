@@ -1,5 +1,5 @@
 /** Quotas: one transaction is refused and the others flow; what frees room is always taken. */
-import type { Verdict } from '@blindcopy/protocol'
+import { formatHex, type Timestamp, type Verdict } from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
 import { LIMITS_DEFAULT } from './limits.ts'
 import { decodeQuota, encodeQuota, type Quota } from './quota.ts'
@@ -17,6 +17,12 @@ const open = (quota: Partial<Quota>) =>
 function writing(device: Device, number: number, sizeBytes = 400): unknown {
   const id = device.stamp()
   return [id, [[makeEnvelope({ recordId: record(number), timestamp: id, sizeBytes })]]]
+}
+
+function deleting(device: Device, number: number): unknown {
+  const id = device.stamp()
+  const facts = { recordId: record(number), timestamp: id, tombstone: true }
+  return [id, [[makeEnvelope(facts)]]]
 }
 
 const typesOf = (verdicts: readonly Verdict[]): string[] =>
@@ -65,6 +71,46 @@ describe('a vault that is full', () => {
     }
     expect(taken).toBeGreaterThan(30)
     expect(taken).toBeLessThan(70)
+  })
+})
+
+describe('a delete in a full vault', () => {
+  it('is taken after edits have taken all room there was', async () => {
+    const { device } = await open({ bytesMax: 8_000 })
+    let edits = 0
+    for (let i = 0; i < 14; i++) await device.push(writing(device, i, 334))
+    while (typesOf(await device.push(writing(device, 1, 334)))[0] === 'applied') edits++
+    expect(edits).toBeGreaterThan(20)
+    for (let i = 0; i < 14; i++) {
+      expect(typesOf(await device.push(deleting(device, i)))).toEqual(['applied'])
+    }
+  })
+
+  it('is taken for all of its records, of the smallest size, one after the other', async () => {
+    const { device } = await open({ bytesMax: 20_000 })
+    const ops = (id: Timestamp) =>
+      Array.from({ length: 56 }, (_, i) => [
+        makeEnvelope({ recordId: record(i), timestamp: id, sizeBytes: 334 }),
+      ])
+    const id = device.stamp()
+    expect(typesOf(await device.push([id, ops(id)]))).toEqual(['applied'])
+    for (let i = 0; i < 56; i++) {
+      expect(typesOf(await device.push(deleting(device, i)))).toEqual(['applied'])
+    }
+  })
+
+  it('is taken where it makes room, however far above its quota the vault is', async () => {
+    const { device, bench, chain } = await open({})
+    for (let i = 0; i < 10; i++) await device.push(writing(device, i, 3_700))
+    const quota = { bytesMax: 5_000, recordsMax: 1_000, devicesMax: 64 }
+    await bench.remote.admin.request(`/vaults/${formatHex(chain.vaultId)}/quota`, {
+      method: 'PUT',
+      body: JSON.stringify(quota),
+    })
+    expect(typesOf(await device.push(writing(device, 1, 3_700)))).toEqual(['quota-exceeded'])
+    for (let i = 0; i < 10; i++) {
+      expect(typesOf(await device.push(deleting(device, i)))).toEqual(['applied'])
+    }
   })
 })
 

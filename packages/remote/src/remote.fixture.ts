@@ -231,12 +231,13 @@ export type EnvelopeFacts = {
   readonly timestamp: Timestamp
   readonly epoch?: number
   readonly sizeBytes?: number
+  readonly tombstone?: boolean
 }
 
 /** An envelope of the right form around random bytes. */
 export function makeEnvelope(facts: EnvelopeFacts): Envelope {
   const header = encodeBoundHeader({
-    tombstone: false,
+    tombstone: facts.tombstone ?? false,
     epoch: facts.epoch ?? 1,
     recordId: facts.recordId as RecordId,
     timestamp: facts.timestamp,

@@ -144,8 +144,9 @@ class LevelStore implements Store {
     const database = this.#database
     try {
       // A batch under way on another thread could become visible between two single reads, and
-      // `getMany` reads from a snapshot.
-      if (this.#readsSync && keys.length <= this.#syncKeysMax && !this.#isWriting) {
+      // `getMany` reads from a snapshot. One key alone is one moment anyway.
+      const isOneMoment = keys.length < 2 || !this.#isWriting
+      if (this.#readsSync && keys.length <= this.#syncKeysMax && isOneMoment) {
         return keys.map((key) => plainOrNone(database.getSync(key)))
       }
       return (await database.getMany([...keys])).map(plainOrNone)

@@ -30,10 +30,13 @@ const ENDED_ANYWHERE: ReadonlySet<string> = new Set([
 
 export const mayEndElsewhere = (error: unknown): boolean => ENDED_ANYWHERE.has(codeOf(error) ?? '')
 
+/** A header of HTTP says it, or the refusal itself, which is all that a live socket has. */
 export function retryAfterOf(error: unknown): number | undefined {
   if (!(error instanceof ProtocolError)) return undefined
-  const { retryAfterMs } = error.details
-  return typeof retryAfterMs === 'number' && retryAfterMs >= 0 ? retryAfterMs : undefined
+  const { retryAfterMs, retryAfterSeconds } = error.details
+  const fromRefusal = typeof retryAfterSeconds === 'number' ? retryAfterSeconds * 1_000 : undefined
+  const askedMs = retryAfterMs ?? fromRefusal
+  return typeof askedMs === 'number' && askedMs >= 0 ? askedMs : undefined
 }
 
 /** What the person reads: what happened, and what they can do about it. */

@@ -6,7 +6,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -67,6 +67,28 @@ describe('openLevelStore', () => {
     await store.write([put], { sync: false })
     expect(await store.get(Uint8Array.of(1))).toEqual(page.subarray(10, 20))
     expect(handed.map((value) => value.buffer.byteLength)).toEqual([10])
+  })
+
+  it('gives the room of what was deleted back when it is told to', async () => {
+    const path = await makeFolder()
+    const sizeOf = async (): Promise<number> => {
+      const names = await readdir(path)
+      const sizes = await Promise.all(
+        names.map(async (name) => (await stat(join(path, name))).size),
+      )
+      return sizes.reduce((sum, size) => sum + size, 0)
+    }
+    await using store = await openLevelStore({ path })
+    const keys = Array.from({ length: 3_000 }, (_, i) => encodeUint32(i))
+    const value = new Uint8Array(5_000).fill(7)
+    for (const key of keys) await store.write([{ type: 'put', key, value }], { sync: false })
+    const kept = encodeUint32(2_999)
+    const gone = keys.slice(0, -1).map((key) => ({ type: 'delete', key }) as const)
+    await store.write(gone, { sync: true })
+    expect(await sizeOf()).toBeGreaterThan(5_000_000)
+    await store.compact?.(encodeUint32(0), encodeUint32(2_998))
+    expect(await sizeOf()).toBeLessThan(1_000_000)
+    expect(await store.get(kept)).toEqual(value)
   })
 
   it('says that the folder is in use, whoever holds it', async () => {

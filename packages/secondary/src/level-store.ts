@@ -182,6 +182,18 @@ class LevelStore implements Store {
     await group.done
   }
 
+  /** IndexedDB sees to it by itself. */
+  async compact(first: Uint8Array, last: Uint8Array): Promise<void> {
+    if (!this.#isReadable()) await this.#ready()
+    const compactRange: unknown = Reflect.get(this.#database, 'compactRange')
+    if (typeof compactRange !== 'function') return
+    try {
+      await compactRange.call(this.#database, first, last)
+    } catch (error) {
+      throw this.#translate(error)
+    }
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing

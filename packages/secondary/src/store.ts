@@ -56,6 +56,12 @@ export interface Store extends AsyncDisposable {
   /** Applies the whole batch, in order, or nothing of it. */
   write(batch: readonly StoreOp[], durability: Durability): Promise<void>
 
+  /**
+   * Gives the room of what was deleted between two keys back to the disk now, where a store can.
+   * Without it that comes with later writes, perhaps never, and scans go over what is left there.
+   */
+  compact?(first: Uint8Array, last: Uint8Array): Promise<void>
+
   /** Waits for writes under way and releases the folder. Closing twice is no error. */
   close(): Promise<void>
 }

@@ -35,6 +35,16 @@ export const newSyncId = (parts: Pick<AdminParts, 'random'>): SyncId =>
 export async function deleteVault(parts: AdminParts, vaultId: VaultId): Promise<void> {
   const why = new ProtocolError('unknown-vault', 'the vault was removed from this remote')
   await parts.vaults.alone(vaultId, () => removeInside(parts, vaultId, why))
+  await giveRoomBack(parts.store, vaultId)
+}
+
+/**
+ * What was deleted stays on the disk until its place is written again: a person who asks for
+ * deletion, or who needs room, cannot wait for that. Nobody else waits meanwhile.
+ */
+async function giveRoomBack(store: Store, vaultId: VaultId): Promise<void> {
+  const { gte, lte } = remoteKeyspace(vaultId).all
+  if (gte !== undefined && lte !== undefined) await store.compact?.(gte, lte)
 }
 
 /** Inside the vault's section. */
@@ -70,7 +80,7 @@ export async function resetVault(
   { keepRecords }: ResetOptions,
 ): Promise<Vault> {
   await readVault(parts, vaultId)
-  return parts.vaults.exclusively(vaultId, async (vault) => {
+  const reset = await parts.vaults.exclusively(vaultId, async (vault) => {
     if (vault === undefined) throw noSuchVault()
     const syncId = newSyncId(parts)
     if (keepRecords) return beginAnew(parts, vault, syncId)
@@ -84,6 +94,8 @@ export async function resetVault(
     await parts.vaults.commit(extension.vault, [...extension.batch, ...checkpoints])
     return extension.vault
   })
+  if (!keepRecords) await giveRoomBack(parts.store, vaultId)
+  return reset
 }
 
 /** A new SyncId and nothing else; inside the vault's section. */

@@ -64,7 +64,8 @@ export function createRate({ nowMs, perSecond, burst, what, keysMax = KEYS_MAX }
 
 export function tooMany(what: string, retryAfterSeconds: number): ProtocolError {
   const seconds = Math.max(1, retryAfterSeconds)
-  return new ProtocolError('too-many-requests', `too many ${what}: wait ${seconds} seconds`, {
+  const wait = seconds === 1 ? '1 second' : `${seconds} seconds`
+  return new ProtocolError('too-many-requests', `too many ${what}: wait ${wait}`, {
     details: { retryAfterSeconds: seconds },
   })
 }

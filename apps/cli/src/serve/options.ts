@@ -6,9 +6,10 @@ import { GROUPS, SETTINGS, type Setting } from './settings.ts'
 import { defaultOf } from './settings-text.ts'
 
 const AFTER = `
-Every setting is a variable too (BLINDCOPY_QUOTA_BYTES), and a line of remote.toml in the data
-folder, or of the file that --config names: a flag counts before a variable, a variable before the
-file. \`blindcopy serve --print-config > remote.toml\` makes one, with all that is allowed.`
+Every setting is a variable too (BLINDCOPY_QUOTA_BYTES), and a line of
+remote.toml in the data folder, or of the file that --config names: a flag
+counts before a variable, a variable before the file. To make one, with all that
+is allowed: blindcopy serve --print-config > remote.toml`
 
 export function addSettings(command: Command): void {
   command
@@ -26,11 +27,13 @@ export function addSettings(command: Command): void {
   command.addHelpText('after', AFTER)
 }
 
-/** Its first sentence; the file that is printed has all of it. */
+/** Its first sentence, and words to choose from; the file that is printed has all of it. */
 function describe(setting: Setting): string {
-  const [sentence = ''] = setting.about.split(/(?<=\.) /)
+  const { about, kind } = setting
+  const [sentence = ''] = about.split(/(?<=\.) /)
   const begun = `${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}`
-  return `${begun.replace(/\.$/, '')} (${defaultOf(setting)})`
+  const takes = kind.isChoice ? `; takes ${kind.allowed}` : ''
+  return `${begun.replace(/\.$/, '')}${takes} (${defaultOf(setting)})`
 }
 
 function collect(value: string, previous: unknown): readonly string[] {

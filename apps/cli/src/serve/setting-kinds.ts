@@ -16,6 +16,8 @@ export type Kind<T> = {
   write(value: T): string
   /** Whether a flag may be repeated. */
   readonly isList?: boolean
+  /** Whether it is one of a few words, which help must name. */
+  readonly isChoice?: boolean
 }
 
 type Range = { readonly min: number; readonly max: number }
@@ -49,6 +51,7 @@ export function choice<const T extends string>(values: readonly T[]): Kind<T> {
     placeholder: 'WHICH',
     read: (value) => values.find((one) => one === value),
     write: quoted,
+    isChoice: true,
   }
 }
 

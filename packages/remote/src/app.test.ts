@@ -26,6 +26,8 @@ import {
 import { HEADER_REQUEST_ID } from './request-id.ts'
 import { createSections } from './section.ts'
 
+const asked = (raw: Request) => ({ req: { raw }, env: undefined })
+
 describe('every answer', () => {
   it('carries the time of the remote', async () => {
     const { bench, device } = await openVault()
@@ -184,12 +186,12 @@ describe('withBody', () => {
   it('holds all bodies together within the budget, and gives back what it held', async () => {
     const budget = createBodyBudget(100)
     const bounds = { bytesMax: 80, budget }
-    const inside = withBody(request(60), bounds, async () => {
-      await expect(withBody(request(60), bounds, async () => 1)).rejects.toThrow('too much')
+    const inside = withBody(asked(request(60)), bounds, async () => {
+      await expect(withBody(asked(request(60)), bounds, async () => 1)).rejects.toThrow('too much')
       throw new Error('mine')
     })
     await expect(inside).rejects.toThrow('mine')
-    expect(await withBody(request(80), bounds, async (body) => body.length)).toBe(80)
+    expect(await withBody(asked(request(80)), bounds, async (body) => body.length)).toBe(80)
   })
 
   it('lets members log in while strangers fill the room for keychains', async () => {
@@ -216,7 +218,7 @@ describe('withBody', () => {
   it('reads no body as an empty one', async () => {
     const bounds = { bytesMax: 1, budget: createBodyBudget(1) }
     const none = new Request('http://x', { method: 'POST' })
-    expect(await withBody(none, bounds, async (body) => body.length)).toBe(0)
+    expect(await withBody(asked(none), bounds, async (body) => body.length)).toBe(0)
   })
 })
 

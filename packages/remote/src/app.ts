@@ -206,7 +206,7 @@ function routeStrangers(app: Hono, parts: AppParts, { keychains, logins }: Budge
     bounds: BodyBounds,
     job: (body: Uint8Array) => Promise<Response>,
   ): Promise<Response> =>
-    parts.strangers.logIn(requestAddress(context.env), () => withBody(context.req.raw, bounds, job))
+    parts.strangers.logIn(requestAddress(context.env), () => withBody(context, bounds, job))
   app.post('/v1/challenge', (context) =>
     asStranger(context, login, async (body) => {
       const request = parseMessage(ChallengeRequest, body)
@@ -253,7 +253,7 @@ function routeMembers(app: Hono, parts: AppParts, { members: budget }: Budgets):
   })
   app.post('/v1/keychain', async (context) => {
     const { session } = await callerOf(parts, context)
-    return withBody(context.req.raw, append, async (body) => {
+    return withBody(context, append, async (body) => {
       const request = parseMessage(KeychainAppendRequest, body)
       return cborResponse(KeychainAppendAnswer, await appendToKeychain(parts, session, request))
     })
@@ -265,7 +265,7 @@ function routeMembers(app: Hono, parts: AppParts, { members: budget }: Budgets):
     parts.pushes.check(vault)
     parts.pushedBytes.check(vault)
     parts.pushes.charge(vault, 1)
-    return withBody(context.req.raw, large, async (body) => {
+    return withBody(context, large, async (body) => {
       parts.pushedBytes.charge(vault, body.length)
       return cborResponse(PushAnswer, await push(parts, { session, position, body }))
     })
@@ -297,7 +297,7 @@ function routeReads(app: Hono, parts: AppParts, budget: BodyBudget): void {
   app.post('/v1/records', async (context) => {
     const caller = await callerOf(parts, context)
     await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
-    return withBody(context.req.raw, small, async (body) => {
+    return withBody(context, small, async (body) => {
       const { ids } = parseMessage(RecordsRequest, body)
       // Asked again: a body may take minutes, and its sender be revoked meanwhile.
       const { vault } = await callerOf(parts, context)
@@ -307,7 +307,7 @@ function routeReads(app: Hono, parts: AppParts, budget: BodyBudget): void {
   app.post('/v1/history', async (context) => {
     const caller = await callerOf(parts, context)
     await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
-    return withBody(context.req.raw, small, async (body) => {
+    return withBody(context, small, async (body) => {
       const request = parseMessage(HistoryRequest, body)
       const { vault } = await callerOf(parts, context)
       return cborResponse(HistoryAnswer, await readHistory(parts, vault, request))
@@ -316,7 +316,7 @@ function routeReads(app: Hono, parts: AppParts, budget: BodyBudget): void {
   app.post('/v1/reconcile', async (context) => {
     const caller = await callerOf(parts, context)
     await checkPosition(parts, caller, parsePosition(context.req.raw.headers))
-    return withBody(context.req.raw, round, async (body) => {
+    return withBody(context, round, async (body) => {
       const request = parseMessage(ReconcileRequest, body)
       const { vaultId } = (await callerOf(parts, context)).vault
       return cborResponse(ReconcileAnswer, await reconcile(parts, vaultId, request))
@@ -333,7 +333,7 @@ function routeCheckpoints(app: Hono, parts: AppParts, budget: BodyBudget): void 
   app.put('/v1/checkpoints', async (context) => {
     const { session } = await callerOf(parts, context)
     const position = parsePosition(context.req.raw.headers)
-    return withBody(context.req.raw, { bytesMax: CHECKPOINT_BYTES_MAX, budget }, async (body) => {
+    return withBody(context, { bytesMax: CHECKPOINT_BYTES_MAX, budget }, async (body) => {
       const answer = await putCheckpoint(parts, { session, position, body })
       parts.metrics.checkpointed()
       return cborResponse(CheckpointAnswer, answer)

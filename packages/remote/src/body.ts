@@ -38,11 +38,11 @@ export type BodyBounds = { readonly bytesMax: number; readonly budget: BodyBudge
 
 /** Reads the body, then does the job while the body counts as held. */
 export async function withBody<T>(
-  request: Request,
+  context: Asked,
   { bytesMax, budget }: BodyBounds,
   job: (body: Uint8Array) => Promise<T>,
 ): Promise<T> {
-  const declared = Number(request.headers.get('Content-Length') ?? 0)
+  const declared = Number(context.req.raw.headers.get('Content-Length') ?? 0)
   if (declared > bytesMax) return tooLarge(bytesMax)
   let bytesHeld = 0
   const hold = (sizeBytes: number): void => {
@@ -51,28 +51,51 @@ export async function withBody<T>(
     bytesHeld += sizeBytes
   }
   try {
-    return await job(await readChunks(request, hold))
+    return await job(await readChunks(chunksOf(context), hold))
   } finally {
     budget.give(bytesHeld)
   }
 }
 
+/** What is asked, and in `env.body` its body where the runtime has it at hand. */
+export type Asked = { readonly req: { readonly raw: Request }; readonly env: unknown }
+
+/**
+ * Node's own stream of the body, where there is one: to make a `Request` with a stream of it took
+ * a quarter of the time of a small push.
+ */
+function chunksOf({ req, env }: Asked): AsyncIterator<Uint8Array> | undefined {
+  const body: unknown = typeof env === 'object' && env !== null ? Reflect.get(env, 'body') : null
+  if (isIterable(body)) return body[Symbol.asyncIterator]()
+  return req.raw.body === null ? undefined : iterate(req.raw.body.getReader())
+}
+
+const isIterable = (body: unknown): body is AsyncIterable<Uint8Array> =>
+  typeof body === 'object' && body !== null && Symbol.asyncIterator in body
+
+const iterate = (reader: ReadableStreamDefaultReader<Uint8Array>): AsyncIterator<Uint8Array> => ({
+  async next() {
+    const { done, value } = await reader.read()
+    return done ? { done, value: undefined } : { done, value }
+  },
+  async return() {
+    await reader.cancel()
+    return { done: true, value: undefined }
+  },
+})
+
 async function readChunks(
-  request: Request,
+  body: AsyncIterator<Uint8Array> | undefined,
   hold: (sizeBytes: number) => void,
 ): Promise<Uint8Array> {
-  const reader = request.body?.getReader()
-  if (reader === undefined) return new Uint8Array(0)
   const chunks: Uint8Array[] = []
   try {
-    for (;;) {
-      const { done, value } = await readChunk(reader)
-      if (done) break
-      hold(value.length)
-      chunks.push(value)
+    for (let next = await readNext(body); next !== undefined; next = await readNext(body)) {
+      hold(next.length)
+      chunks.push(next)
     }
   } catch (error) {
-    await reader.cancel().catch(() => {})
+    await body?.return?.().catch(() => {})
     throw error
   }
   const [only] = chunks
@@ -80,11 +103,12 @@ async function readChunks(
 }
 
 /** A sender that goes away in the middle is no failure of ours. */
-async function readChunk(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-): Promise<ReadableStreamReadResult<Uint8Array>> {
+async function readNext(
+  body: AsyncIterator<Uint8Array> | undefined,
+): Promise<Uint8Array | undefined> {
   try {
-    return await reader.read()
+    const next = await body?.next()
+    return next === undefined || next.done === true ? undefined : next.value
   } catch (cause) {
     throw new ProtocolError('malformed', 'the body broke off', { cause })
   }

@@ -49,14 +49,14 @@ export function routeMailboxes(app: Hono, parts: Parts): void {
     const { expiresMs, contested, messages } = mailbox
     return cborResponse(MailboxAnswer, { expiresMs, contested, messages })
   })
-  app.post('/v1/mailboxes', async ({ req, env }) => {
-    const session = await sessionOf(parts, req.raw.headers)
+  app.post('/v1/mailboxes', async (context) => {
+    const session = await sessionOf(parts, context.req.raw.headers)
     const written = (): Promise<Response> =>
-      withBody(req.raw, session === undefined ? strangers : members, async (body) => {
+      withBody(context, session === undefined ? strangers : members, async (body) => {
         const { expiresMs } = await write(parts, session, parseMessage(MailboxWriteRequest, body))
         return cborResponse(MailboxWriteAnswer, { expiresMs })
       })
-    return parts.strangers.pair(requestAddress(env), written)
+    return parts.strangers.pair(requestAddress(context.env), written)
   })
   app.delete('/v1/mailboxes', async ({ req }) => {
     const session = (await sessionOf(parts, req.raw.headers)) ?? sessionRequired()

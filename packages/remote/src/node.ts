@@ -97,7 +97,10 @@ export async function serveRemote(options: ServeOptions): Promise<ServedRemote> 
     if (remote === undefined || incoming.socket.destroyed) return new Response(null, NOBODY)
     const address = addressOf(incoming, options.trust)
     warnings.look(incoming)
-    return remote.app.fetch(request, { address })
+    return remote.app.fetch(request, {
+      address,
+      body: incoming.iterator({ destroyOnReturn: false }),
+    })
   })
   server.on('drop', warnings.crowd)
   const work = countWork(server, { uptimeMs, msMax: 2 * limits.transferMs })

@@ -159,18 +159,22 @@ export async function readHistory(
   return { versions, next: null, retentionMs }
 }
 
-/** Drops what is too old or too much, a bounded number at a time; whether it dropped any. */
-export async function expireHistory(parts: Parts, vaultId: VaultId): Promise<boolean> {
+/** What one turn of the sweep has dropped, and what is left. */
+export type Expired = { readonly droppedBytes: number; readonly leftBytes: number }
+
+/** Drops what is too old or too much, a bounded number at a time; undefined when nothing is. */
+export async function expireHistory(parts: Parts, vaultId: VaultId): Promise<Expired | undefined> {
   return parts.vaults.exclusively(vaultId, async (vault) => {
-    if (vault === undefined || vault.state.historyCount === 0) return false
+    if (vault === undefined || vault.state.historyCount === 0) return undefined
     const { state, keys } = vault
     const dropped = await findExpired(parts, vault)
-    if (dropped.length === 0) return false
+    if (dropped.length === 0) return undefined
     const counted = { historyCount: state.historyCount, historyBytes: state.historyBytes }
     const batch: StoreOp[] = []
     takeOut(counted, batch, keys, dropped)
     await parts.vaults.commit({ ...vault, state: { ...state, ...counted } }, batch)
-    return true
+    const leftBytes = counted.historyBytes
+    return { droppedBytes: state.historyBytes - leftBytes, leftBytes }
   })
 }
 

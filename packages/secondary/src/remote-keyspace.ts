@@ -59,6 +59,7 @@ export type RemoteKeyspace = {
   history(recordId: RecordId, timestamp: Timestamp): Uint8Array
   /** The superseded versions of a record that are older than a timestamp, or all. */
   historyOf(recordId: RecordId, before: Timestamp | undefined): KeyRange
+  readonly histories: Required<Pick<KeyRange, 'gte' | 'lt'>>
   expiry(version: Superseded): Uint8Array
   /** What was superseded before a time, or all. */
   expiries(beforeMs: number | undefined): KeyRange
@@ -130,6 +131,7 @@ export function remoteKeyspace(vaultId: VaultId): RemoteKeyspace {
         ? { lte: bytesKey('h', concat(recordId, TIMESTAMP_LAST)) }
         : { lt: bytesKey('h', concat(recordId, before)) }),
     }),
+    histories: { gte: section('h', 0), lt: section('i', 0) },
     expiry: ({ recordId, timestamp, supersededMs }) => {
       const key = section('x', EXPIRY_PAIR_AT - KEY_AT + RECORD_ID_BYTES + TIMESTAMP_BYTES)
       writeSeq(key, KEY_AT, supersededMs)

@@ -59,6 +59,7 @@ describe('a write of the remote', () => {
     const connection = bench.remote.live.open({
       send: () => framesCount++,
       close: () => {},
+      terminate: () => {},
       bufferedBytes: 0,
     })
     const cursor = [device.cursor.seq, device.cursor.chain]

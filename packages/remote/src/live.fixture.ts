@@ -32,6 +32,10 @@ export class FakeSocket implements LiveSocket {
     this.connection.closed()
   }
 
+  terminate(): void {
+    this.close(1006, '')
+  }
+
   take(): LiveFrame[] {
     return this.frames.splice(0)
   }

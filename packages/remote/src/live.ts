@@ -31,6 +31,8 @@ import type { Vault } from './vaults.ts'
 export type LiveSocket = {
   send(frame: Uint8Array): void
   close(code: number, reason: string): void
+  /** Drops the socket at once, with all that waits in it. */
+  terminate(): void
   /** What was sent and has not left yet. */
   readonly bufferedBytes: number
 }
@@ -67,6 +69,8 @@ export const HELLO_MS_MAX = 10_000
 export const HEARTBEAT_MS = 25_000
 /** Above one whole push, so that no push alone makes a healthy socket look slow. */
 export const SOCKET_BUFFER_BYTES_MAX: number = 20 * 1024 * 1024
+/** In all sockets together: beyond it those go first in which most waits. */
+export const SOCKETS_BUFFER_BYTES_MAX: number = 256 * 1024 * 1024
 /** What may wait in a socket that is still told of checkpoints. */
 export const CHECKPOINT_BUFFER_BYTES_MAX: number = 1024 * 1024
 
@@ -156,6 +160,7 @@ class LiveSockets implements Live {
   beat(): void {
     const nowMs = this.#parts.nowMs()
     for (const connection of this.#connections) this.#beatOne(connection, nowMs)
+    this.#dropSlowest()
   }
 
   close(): void {
@@ -215,9 +220,26 @@ class LiveSockets implements Live {
       connection.socket.send(frame)
       return
     }
-    // No frame says so: it would wait behind all that this device does not fetch.
+    this.#drop(connection)
+  }
+
+  /** No frame says why: it would wait behind all that this device does not fetch. */
+  #drop(connection: Connection): void {
     this.#forget(connection, 'too-slow')
-    connection.socket.close(CLOSE_TRY_LATER, 'too slow')
+    connection.socket.terminate()
+  }
+
+  /** Many sockets that each hold less than they may hold too much together. */
+  #dropSlowest(): void {
+    const waiting = [...this.#connections].filter(({ socket }) => socket.bufferedBytes > 0)
+    let bytes = waiting.reduce((sum, { socket }) => sum + socket.bufferedBytes, 0)
+    if (bytes <= SOCKETS_BUFFER_BYTES_MAX) return
+    waiting.sort((a, b) => a.socket.bufferedBytes - b.socket.bufferedBytes)
+    while (bytes > SOCKETS_BUFFER_BYTES_MAX) {
+      const slowest = waiting.pop() as Connection
+      bytes -= slowest.socket.bufferedBytes
+      this.#drop(slowest)
+    }
   }
 
   #refuse(connection: Connection, why: ProtocolError, closeCode: number = CLOSE_POLICY): void {

@@ -100,6 +100,7 @@ function joinLive(socket: WebSocket, live: Live): void {
   const connection = live.open({
     send: (frame) => socket.send(frame),
     close: (code, reason) => socket.close(code, reason),
+    terminate: () => socket.terminate(),
     get bufferedBytes() {
       return socket.bufferedAmount
     },

@@ -222,7 +222,12 @@ function routeStrangers(app: Hono, parts: AppParts, { keychains, logins }: Budge
   app.post('/v1/vaults', (context) =>
     asStranger(context, chain, async (body) => {
       const request = parseMessage(CreateRequest, body)
-      return cborResponse(CreateAnswer, await createVault(parts, request))
+      const offer = {
+        token: request.registrationToken,
+        job: () => createVault(parts, request),
+      }
+      const answer = await parts.strangers.register(requestAddress(context.env), offer)
+      return cborResponse(CreateAnswer, answer)
     }),
   )
 }

@@ -1,5 +1,11 @@
 /** Rates and penalties: who asks too often waits, is told how long, and nobody else does. */
-import { encodeCbor } from '@blindcopy/protocol'
+import {
+  encodeCbor,
+  formatBase64Url,
+  HEADER_MAILBOX_ID,
+  MAILBOX_ID_BYTES,
+  ProtocolError,
+} from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
 import { addressBlock } from './address.ts'
 import { LIMITS_DEFAULT } from './limits.ts'
@@ -12,8 +18,10 @@ import {
   makeEnvelope,
   openBench,
   openVault,
+  random,
   record,
 } from './remote.fixture.ts'
+import { createStrangers } from './strangers.ts'
 
 const wait = (seconds: number) =>
   expect.objectContaining({
@@ -67,7 +75,7 @@ describe('a rate', () => {
 describe('penalties', () => {
   it('grow with each failure after the first few, to a quarter of an hour', () => {
     const clock = { ms: 0 }
-    const penalties = createPenalties({ nowMs: () => clock.ms })
+    const penalties = createPenalties({ uptimeMs: () => clock.ms })
     const waits: number[] = []
     for (let i = 0; i < 20; i++) {
       penalties.fail('a')
@@ -110,11 +118,61 @@ describe('the remote', () => {
     }
     const codes: string[] = []
     for (let i = 0; i < 7; i++)
-      codes.push(((await (await guess('10.0.0.9', 'w')).json()) as { code: string }).code)
+      codes.push(((await (await guess('10.0.0.9', `w${i}`)).json()) as { code: string }).code)
     expect(codes).toEqual([...Array(6).fill('registration-required'), 'too-many-requests'])
     const slowed = await guess('10.0.0.9', 'right')
     expect([slowed.status, slowed.headers.get('Retry-After')]).toEqual([429, '1'])
     expect((await guess('10.0.0.8', 'right')).status).toBe(200)
+  })
+
+  it('keeps nobody waiting for devices of the household that have no token, or an old one', async () => {
+    const bench = openBench({ registration: { mode: 'token', token: 'right' } })
+    const address = '10.0.0.9'
+    const offer = async (registrationToken?: string) => {
+      const { chain, device } = makeChain()
+      const made = new Device(bench, chain, device)
+      const request = await requestOf(made)
+      if (registrationToken !== undefined) Object.assign(request, { registrationToken })
+      const init = { method: 'POST', body: bodyOf(request) }
+      return { made, answer: await bench.remote.app.request('/v1/vaults', init, { address }) }
+    }
+    for (let i = 0; i < 20; i++) {
+      for (const token of [undefined, 'old', 'older']) {
+        const { answer } = await offer(token)
+        expect(((await answer.json()) as { code: string }).code).toBe('registration-required')
+      }
+    }
+    expect((await offer('right')).answer.status).toBe(200)
+  })
+
+  it('lets the others of a household log in while one of them guesses tokens', async () => {
+    const strangers = createStrangers({ uptimeMs: () => 0, limits: LIMITS_DEFAULT })
+    const wrong = new ProtocolError('registration-required', 'wrong')
+    const job = () => Promise.reject(wrong)
+    for (let i = 0; i < 6; i++) {
+      await expect(
+        strangers.logIn('10.0.0.9', () => strangers.register('10.0.0.9', { token: `${i}`, job })),
+      ).rejects.toBe(wrong)
+    }
+    await expect(strangers.register('10.0.0.9', { token: 'right', job })).rejects.toThrow(/wait/)
+    expect(await strangers.logIn('10.0.0.9', async () => 'in')).toBe('in')
+    expect(await strangers.pair('10.0.0.9', async () => 'paired')).toBe('paired')
+  })
+
+  it('makes nobody wait longer because its clock is set back', async () => {
+    const uptime = { ms: 1_000_000 }
+    const bench = openBench({ uptimeMs: () => uptime.ms })
+    const guess = () =>
+      bench.remote.app.request(
+        '/v1/mailboxes',
+        { headers: { [HEADER_MAILBOX_ID]: formatBase64Url(random(MAILBOX_ID_BYTES)) } },
+        { address: '10.0.0.9' },
+      )
+    for (let i = 0; i < 6; i++) expect((await guess()).status).toBe(404)
+    expect((await guess()).status).toBe(429)
+    bench.clock.ms -= 7 * 24 * 60 * 60_000
+    uptime.ms += 1_000
+    expect((await guess()).status).toBe(404)
   })
 
   it('slows down one vault that pushes without end, and no other', async () => {

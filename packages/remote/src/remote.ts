@@ -93,8 +93,8 @@ export function createRemote(options: RemoteOptions): Remote {
     registration,
     limits,
     metrics,
-    strangers: createStrangers({ nowMs, limits }),
-    ...createPushRates(nowMs, limits),
+    strangers: createStrangers({ uptimeMs, limits }),
+    ...createPushRates(uptimeMs, limits),
     nowMs,
     random,
     nextTurn: options.nextTurn ?? (() => new Promise((resolve) => setTimeout(resolve, 0))),
@@ -128,11 +128,11 @@ export function createRemote(options: RemoteOptions): Remote {
 const BURST_SECONDS = 10
 
 function createPushRates(
-  nowMs: () => number,
+  uptimeMs: () => number,
   { rates }: RemoteLimits,
 ): Pick<Parts, 'pushes' | 'pushedBytes'> {
   const rateOf = (perSecond: number, what: string) =>
-    createRate({ nowMs, perSecond, burst: perSecond * BURST_SECONDS, what })
+    createRate({ nowMs: uptimeMs, perSecond, burst: perSecond * BURST_SECONDS, what })
   return {
     pushes: rateOf(rates.pushesPerSecond, 'pushes to this vault'),
     pushedBytes: rateOf(rates.pushBytesPerSecond, 'bytes pushed to this vault'),

@@ -119,6 +119,12 @@ describe.each(BEHIND)('%s', (path) => {
     expect((await scrape(bench)).get('blindcopy_admin_refusals_total')).toBe(6)
   })
 
+  it('keeps nobody out for a scraper that was left with the old token', async () => {
+    const bench = openObserved()
+    for (let n = 0; n < 50; n++) expect(await statusOf(bench, bearer('old'), FROM)).toBe(401)
+    expect(await statusOf(bench, bearer(), FROM)).toBe(200)
+  })
+
   it('answers while the remote goes down', async () => {
     const bench = openObserved()
     bench.remote.drain()

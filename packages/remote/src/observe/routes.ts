@@ -10,7 +10,7 @@
  * They stand before what devices use, so that they answer while the remote goes down, and no other
  * origin of a browser may read them.
  */
-import { encodeUtf8, ProtocolError, sha256 } from '@blindcopy/protocol'
+import { encodeUtf8, formatHex, ProtocolError, sha256 } from '@blindcopy/protocol'
 import type { Context, Hono } from 'hono'
 import { addressBlock, requestAddress } from '../address.ts'
 import type { Parts } from '../parts.ts'
@@ -86,7 +86,9 @@ async function behindToken(
   // A browser asks without one at first.
   if (authorization !== undefined) {
     parts.metrics.adminRefused()
-    if (key !== undefined) parts.penalties.fail(key)
+    // One that was left with an old token, Prometheus mostly, keeps nobody else out.
+    const guess = formatHex(sha256(encodeUtf8(authorization)))
+    if (key !== undefined) parts.penalties.fail(key, guess)
   }
   return new Response('The admin token is needed, as a bearer token or as the password.\n', {
     status: 401,

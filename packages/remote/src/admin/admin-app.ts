@@ -29,7 +29,7 @@ import { readState } from './read-vault.ts'
 import { deleteVault, resetVault } from './removal.ts'
 import { repairVault } from './repair-vault.ts'
 import { type RestoredVault, restoreVaults } from './restore-vaults.ts'
-import { findStrayWays } from './store-ways.ts'
+import { dropStrayWays, findStrayWays } from './store-ways.ts'
 import { describeVault, findVault, summarizeVaults } from './vault-summary.ts'
 
 export const CONTENT_TYPE_REMOTE_FILE = 'application/vnd.blindcopy.remote'
@@ -133,10 +133,7 @@ async function* judgeEach(
     for (const { vaultId } of page) yield* judged(vaultId, judge)
   }
   const stray = await findStrayWays(parts.store)
-  if (isMending && stray.length > 0) {
-    const batch = stray.map((key) => ({ type: 'delete', key }) as const)
-    await parts.store.write(batch, { sync: true })
-  }
+  if (isMending) await dropStrayWays(parts, stray)
   const what = 'a recovery key leads to a vault that is not here'
   const defects = stray.length === 0 ? [] : [{ name: STRAY, count: stray.length, what }]
   yield { id: null, defects, left: [] }

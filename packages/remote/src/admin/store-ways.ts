@@ -6,6 +6,7 @@
 import { concat, parseVaultId, VAULT_ID_BYTES } from '@blindcopy/protocol'
 import { remoteKeyspace, type Store } from '@blindcopy/secondary'
 import { isMemberIndexKey } from '../leftovers.ts'
+import type { AdminParts } from './admin-parts.ts'
 
 const BEHIND_ALL_SECTIONS = new Uint8Array([255])
 
@@ -22,6 +23,22 @@ export async function findStrayWays(store: Store): Promise<Uint8Array[]> {
     } else {
       after = concat(key.subarray(0, VAULT_ID_BYTES), BEHIND_ALL_SECTIONS)
     }
+  }
+}
+
+/** Drops those that are stray still when nothing can come between: a device may bring its vault. */
+export async function dropStrayWays(
+  { store, vaults }: Pick<AdminParts, 'store' | 'vaults'>,
+  stray: readonly Uint8Array[],
+): Promise<void> {
+  for (const key of stray) {
+    const drop = async (): Promise<void> => {
+      if (await leadsToVault(store, key)) return
+      await store.write([{ type: 'delete', key }], { sync: true })
+    }
+    const owner = await store.get(key)
+    if (owner?.length === VAULT_ID_BYTES) await vaults.alone(parseVaultId(owner), drop)
+    else await drop()
   }
 }
 

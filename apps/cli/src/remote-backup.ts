@@ -3,10 +3,11 @@
  * such a file would come back.
  *
  *   FILE     one file of all vaults
- *   FOLDER   a file of each vault; one whose vault has not changed since is left as it is
+ *   FOLDER   a file of each vault; one whose vault has not changed since is left as it is, and so is
+ *            one whose vault is not sound any more: what is there of it now is put beside
  */
 import { once } from 'node:events'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   backupTag,
@@ -43,6 +44,9 @@ export type RemoteBackupOptions = RemoteOptions & {
   readonly only?: readonly string[]
   readonly force?: boolean
 }
+
+/** Of what no restore takes by itself. */
+const UNSOUND_ENDING = '.unsound'
 
 /** What became of one vault. */
 type Row = {
@@ -182,7 +186,11 @@ async function backupOne(id: string, path: string, { ask }: Access): Promise<Row
   const headers = tag === undefined ? {} : { 'If-None-Match': `"${tag}"` }
   const answer = await ask(pathOf(id, '/backup'), { headers })
   if (answer.status !== 304 || there === undefined) {
-    return rowsOf(await writeChecked(path, bodyOf(answer)), path)
+    // The last good one must not give way to what a broken disk still holds.
+    const beside = `${path}${UNSOUND_ENDING}`
+    const written = await writeChecked(path, bodyOf(answer), there === undefined ? path : beside)
+    if (written.path === path) await rm(beside, { force: true }).catch(() => undefined)
+    return rowsOf(written, written.path)
   }
   const { manifest } = there
   const row = { id, path, records: manifest.count, bytes: manifest.bytes, seq: manifest.head.seq }
@@ -204,7 +212,9 @@ async function answerRows(rows: readonly Row[], target: string, terminal: Termin
   else await terminal.print(table)
   if (damaged.length === 0) return
   const names = damaged.map(({ id }) => shortId(id)).join(', ')
-  const why = `what this remote holds is not sound, and was backed up as it is: ${names}`
+  const isBeside = damaged.some(({ path }) => path.endsWith(UNSOUND_ENDING))
+  const kept = isBeside ? ` (${UNSOUND_ENDING}; the backups before are left)` : ''
+  const why = `what this remote holds is not sound, and was backed up as it is${kept}: ${names}`
   throw new CliError('remote-unsound', why)
 }
 

@@ -45,11 +45,15 @@ export async function refuseExisting(path: string): Promise<void> {
   if (isThere) throw new CliError('file-exists', `there is a file ${printable(path)} already`)
 }
 
-/** Checks what comes while it is written; nothing of a file that is not whole gets the name. */
+/**
+ * Checks what comes while it is written; nothing of a file that is not whole gets the name, and
+ * what is whole and yet not sound gets another one where that is given.
+ */
 export async function writeChecked(
   path: string,
   chunks: AsyncIterable<Uint8Array>,
-): Promise<VerifiedFile> {
+  unsoundPath: string = path,
+): Promise<VerifiedFile & { readonly path: string }> {
   const part = `${path}.part`
   await rm(part, { force: true }).catch(() => undefined)
   const file = await open(part, 'wx', 0o600).catch((error) => {
@@ -59,9 +63,11 @@ export async function writeChecked(
     const verified = await verifyFile(written(file, path, chunks), { verify: verifySignature })
     await onDisk(path, file.sync())
     await file.close()
-    await onDisk(path, rename(part, path))
-    await syncFolder(dirname(path))
-    return verified
+    const isSound = verified.vaults.every(({ defects }) => defects.length === 0)
+    const place = isSound ? path : unsoundPath
+    await onDisk(place, rename(part, place))
+    await syncFolder(dirname(place))
+    return { ...verified, path: place }
   } catch (error) {
     await file.close().catch(() => undefined)
     await rm(part, { force: true }).catch(() => undefined)

@@ -132,8 +132,8 @@ type Judged = {
   readonly repeats: readonly (Verdict | undefined)[]
 }
 
-/** As many as take a few milliseconds. */
-const OPS_A_TURN = 500
+/** As many as take two milliseconds or so. */
+const OPS_A_TURN = 200
 
 async function judgeAll(
   parts: Parts,

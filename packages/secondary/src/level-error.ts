@@ -35,7 +35,13 @@ const KINDS: readonly (readonly [StoreErrorCode, (link: Link) => boolean])[] = [
       /^(EROFS|EACCES|EPERM)$/.test(link.code) ||
       /(Permission denied|Read-only file system|Operation not permitted)$/.test(link.message),
   ],
-  ['store-corrupt', (link) => link.code === 'LEVEL_CORRUPTION'],
+  [
+    'store-corrupt',
+    (link) =>
+      link.code === 'LEVEL_CORRUPTION' ||
+      // A table that was cut short is read beyond its end; one that is gone is looked for.
+      /\.(ldb|sst): (Invalid argument|No such file or directory)$/.test(link.message),
+  ],
   // A database that failed to open says the same, with the reason as its cause.
   [
     'store-closed',

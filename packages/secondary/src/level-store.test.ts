@@ -5,8 +5,9 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -126,6 +127,7 @@ describe('openLevelStore', () => {
     ['IO error: /store/LOCK: Permission denied', 'store-read-only'],
     ['IO error: /store/LOCK: Read-only file system', 'store-read-only'],
     ['IO error: /store/000005.ldb: No space left on device', 'store-full'],
+    ['IO error: /store/000005.ldb: No such file or directory', 'store-corrupt'],
     ['IO error: /store/Permission denied/LOCK: Input/output error', 'store-failed'],
   ])('reads the words of the system in %s', async (message, code) => {
     const cause = Object.assign(new Error(message), { code: 'LEVEL_IO_ERROR' })
@@ -153,6 +155,24 @@ describe('openLevelStore', () => {
       await expect(openLevelStore({ path })).rejects.toMatchObject({ code: 'store-corrupt' })
       expect(new Uint8Array(await readFile(join(path, name)))).toEqual(noise)
     }
+  })
+
+  it('opens with a table that was cut short, and reports what was in it as damaged', async () => {
+    const path = await makeFolder()
+    const keys = Array.from({ length: 200 }, (_, i) => encodeUint32(i))
+    const store = await openLevelStore({ path, writeBufferBytes: 65_536 })
+    for (const key of keys) {
+      await store.write([{ type: 'put', key, value: randomBytes(4096) }], { sync: true })
+    }
+    await store.close()
+    for (const name of await readdir(path)) {
+      if (name.endsWith('.ldb')) await truncate(join(path, name), 4096)
+    }
+    await using damaged = await openLevelStore({ path })
+    const readAll = async () => {
+      for (const key of keys) await damaged.get(key)
+    }
+    await expect(readAll()).rejects.toMatchObject({ code: 'store-corrupt' })
   })
 })
 

@@ -60,7 +60,7 @@ const SYNC_KEYS_MAX = 64
 const GROUP_BYTES_MAX = 1024 * 1024
 
 /** Handing a batch over takes about 2 µs an op: what is longer lets others come between. */
-const OPS_A_TURN = 5_000
+const OPS_A_TURN = 1_000
 
 /**
  * Opens the store of a folder, and creates it if it is not there.

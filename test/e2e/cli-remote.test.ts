@@ -61,6 +61,8 @@ it('tells the same of a remote that is served and of one that is not', async () 
   expect(table).toContain(short(scene))
   expect(table).toMatch(/^vault +records +size +history +devices +last push +quota\n/)
   expect(await done(['remote', 'inspect', short(scene), ...on])).toContain(scene.id)
+  const shown = Buffer.from(scene.id, 'hex').toString('base64url')
+  expect(await done(['remote', 'inspect', shown, ...on])).toContain(scene.id)
 }, 240_000)
 
 it('brings a lost remote back from a backup, and devices bring what was written since', async () => {

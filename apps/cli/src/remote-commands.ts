@@ -7,6 +7,7 @@ import type { RemoteOptions } from './remote-access.ts'
 import type { RemoteBackupOptions } from './remote-backup.ts'
 import type { RemovalOptions, ResetOptions } from './remote-removal.ts'
 import type { RemoteRestoreOptions } from './remote-restore.ts'
+import { digitsOfId } from './remote-text.ts'
 import type { QuotaOptions } from './remote-vaults.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -20,6 +21,9 @@ export function addRemote(program: Command, terminal: Terminal): void {
   addFiles(remote, terminal)
   addMending(remote, terminal)
   addTokens(remote, terminal)
+  for (const argument of remote.commands.flatMap((command) => command.registeredArguments)) {
+    if (argument.name() === 'ID') argument.argParser(digitsOfId)
+  }
 }
 
 function addLooking(remote: Command, terminal: Terminal): void {
@@ -32,7 +36,7 @@ function addLooking(remote: Command, terminal: Terminal): void {
     })
   remote
     .command('inspect <ID>')
-    .description('all that this remote knows of a vault; ID is the beginning of its id')
+    .description('all that this remote knows of a vault; ID is its id, or the beginning')
     .action(async (id: string, ...rest: [unknown, Command]) => {
       const { inspectVault } = await import('./remote-vaults.ts')
       await inspectVault(id, optionsOf(rest), terminal)
@@ -153,5 +157,5 @@ function optionsOf<T extends RemoteOptions = RemoteOptions>([, command]: [unknow
 }
 
 function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
-  return [...(previous ?? []), value]
+  return [...(previous ?? []), digitsOfId(value)]
 }

@@ -4,7 +4,7 @@ import type { VaultRow } from '@blindcopy/remote'
 import { describe, expect, it } from 'vitest'
 import { widthOf } from './layout.ts'
 import { confirm } from './remote-restore.ts'
-import { formatBytes, formatDefects } from './remote-text.ts'
+import { digitsOfId, formatBytes, formatDefects } from './remote-text.ts'
 import { formatVaults } from './remote-vaults.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -24,6 +24,15 @@ const VAULT: VaultRow = {
   seq: 9,
   chain: 'ab',
 }
+
+it('finds a vault by the id that its devices show', () => {
+  const shown = 'EXEDWmPaq54pSuSTT6OI2vojfLUAGvGoLhd9skpJMvg'
+  const digits = '1171035a63daab9e294ae4934fa388dafa237cb5001af1a82e177db24a4932f8'
+  expect(digitsOfId(shown)).toBe(digits)
+  for (const id of [digits, digits.slice(0, 8), digits.slice(0, 43), 'x', '']) {
+    expect(digitsOfId(id)).toBe(id)
+  }
+})
 
 describe('the table of vaults', () => {
   it('says how full each is, and how large all are', () => {

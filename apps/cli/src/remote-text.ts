@@ -9,6 +9,12 @@ export const shortId = (id: string): string => id.slice(0, SHORT_DIGITS)
 
 export const SHORT_DIGITS = 8
 
+/** The id of a vault as its devices show it, in the digits of a remote; anything else as it is. */
+export const digitsOfId = (id: string): string =>
+  /^[A-Za-z0-9_-]{43}$/.test(id) && !/^[0-9a-fA-F]+$/.test(id)
+    ? Buffer.from(id, 'base64url').toString('hex')
+    : id
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 
 export function formatBytes(bytes: number): string {

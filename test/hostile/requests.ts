@@ -247,6 +247,10 @@ export class HelloSocket {
     this.frames.push(parseMessage(LiveFrame, frame))
   }
 
+  terminate(): void {
+    this.close(1006)
+  }
+
   close(code: number): void {
     this.closed ??= code
     this.connection.closed()

@@ -114,6 +114,7 @@ export class RemoteHost {
         if (process.isAlive) socket.send(frame)
       },
       close: (code, reason) => socket.close(code, reason),
+      terminate: () => socket.reset(),
       get bufferedBytes() {
         return socket.bufferedBytes
       },

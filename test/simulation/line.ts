@@ -90,6 +90,7 @@ class Line implements WebSocketLike {
           send: (frame) => this.#push(frame.slice()),
           close: () => this.#parts.after(() => this.cut()),
           bufferedBytes: 0,
+          terminate: () => this.cut(),
           reset: () => this.cut(),
         })
     if (this.#remoteEnd === undefined) {

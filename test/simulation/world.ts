@@ -214,6 +214,7 @@ function connect(remote: () => Remote, network: Network): WebSocketLike {
         network.onFrame(frame.slice(), deliver, end)
       },
       close: end,
+      terminate: end,
       bufferedBytes: 0,
     })
     tell('open')

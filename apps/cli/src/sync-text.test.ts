@@ -19,6 +19,7 @@ const status = (change: Partial<SyncStatus>): SyncStatus => ({
   conflicts: 0,
   lastSyncedMs: null,
   lastContactMs: null,
+  lastCheckedMs: null,
   received: 0,
   initialSyncComplete: true,
   progress: null,

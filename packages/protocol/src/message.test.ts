@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import type { ZodMiniType } from 'zod/mini'
 import { encodeUint32 } from './bytes.ts'
 import { CheckpointAnswer, CheckpointsAnswer } from './checkpoint-message.ts'
 import { encodeCbor } from './codec.ts'
@@ -93,7 +94,7 @@ const limits = {
 }
 
 /** One good message of each kind. */
-const GOOD: readonly (readonly [string, z.core.$ZodType, unknown])[] = [
+const GOOD: readonly (readonly [string, ZodMiniType, unknown])[] = [
   [
     'Capabilities',
     Capabilities,
@@ -208,7 +209,7 @@ describe('parseMessage', () => {
   })
 
   it('has a good message of every kind here', () => {
-    const tried = new Set<z.core.$ZodType>(GOOD.map(([, schema]) => schema))
+    const tried = new Set<ZodMiniType>(GOOD.map(([, schema]) => schema))
     const untried = Object.values(MESSAGES).filter((schema) => !tried.has(schema))
     // Problem travels as JSON; see below.
     expect(untried).toEqual([Problem])
@@ -297,7 +298,7 @@ describe('parseMessage', () => {
 
 describe('lists', () => {
   const many = <T>(count: number, item: T): T[] => new Array<T>(count).fill(item)
-  it.each<[string, z.core.$ZodType, number, (count: number) => unknown]>([
+  it.each<[string, ZodMiniType, number, (count: number) => unknown]>([
     ['entries', KeychainAnswer, KEYCHAIN_ENTRIES_MAX, (n) => ({ entries: many(n, bytes(1)) })],
     ['record ids', RecordsRequest, RECORDS_BY_ID_MAX, (n) => ({ ids: many(n, bytes(16)) })],
     [

@@ -231,6 +231,7 @@ describe('a live socket', () => {
       bufferedBytes: 0,
       send: (frame: Uint8Array) => void frames.push(parseMessage(LiveFrameSchema, frame)),
       close: () => undefined,
+      terminate: () => undefined,
     }
     const hello = {
       protocol: PROTOCOL_VERSION,

@@ -165,7 +165,7 @@ describe('what a member reaches', () => {
     const stored = await dump(bench.store)
     for (const route of asked) {
       const [method = '', path = ''] = route.split(' ')
-      const body = method === 'GET' ? null : random(10)
+      const body = method === 'GET' ? null : new Uint8Array(random(10))
       const answer = await ask(other.app, path, { method, headers: other.headers, body })
       expect([route, answer.status, answer.problem?.code]).toEqual([route, 403, 'not-a-member'])
     }

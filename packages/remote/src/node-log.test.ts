@@ -132,7 +132,7 @@ async function driveAll(device: Device): Promise<string[]> {
   const envelope = makeEnvelope({ recordId: record(7), timestamp: id, sizeBytes: SIZE })
   await device.post('/v1/push', { transactions: [[id, [[envelope]]]] })
   const { headers } = device
-  const body = random(SIZE)
+  const body = new Uint8Array(random(SIZE))
   const routes = [...new Set(app.routes.map(({ path, method }) => `${method} ${path}`))]
   expect(routes.length).toBeGreaterThan(15)
   for (const route of routes) {

@@ -58,12 +58,12 @@ async function openVault(url: string) {
   const { vaultId } = chain
   const { memberId } = device
   const challenge = () => post(`${url}/v1/challenge`, { vaultId }, ChallengeAnswer)
-  const create = { vaultId, memberId, greatestMs: 0, origin: url, ...(await challenge()) }
-  const { expiresMs: _, ...rest } = create
+  const { nonce } = await challenge()
+  const rest = { vaultId, memberId, greatestMs: 0, origin: url, nonce }
   const created = createSignedBytes({ ...rest, keychainHead: chain.head })
   const request = { ...rest, entries: chain.entries, signature: device.sign(created) }
   await post(`${url}/v1/vaults`, request, CreateAnswer)
-  const login = { vaultId, memberId, origin: url, ...(await challenge()) }
+  const login = { ...(await challenge()), vaultId, memberId, origin: url }
   const signature = device.sign(loginSignedBytes(login))
   const session = await post(`${url}/v1/session`, { ...login, signature }, SessionAnswer)
   const headers = {

@@ -88,7 +88,7 @@ describe('POST /v1/session', () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 401, 401])
     const wrong = await device.challenge()
     await post(device.app, '/v1/session', { ...request, ...wrong })
-    const right = { ...statement, ...wrong }
+    const right = { ...statement, nonce: wrong.nonce, expiresMs: wrong.expiresMs }
     const late = { ...right, signature: device.signer.sign(loginSignedBytes(right)) }
     expect((await post(device.app, '/v1/session', late)).problem?.code).toBe('challenge-failed')
   })

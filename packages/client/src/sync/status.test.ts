@@ -13,6 +13,7 @@ const RESTING: SyncStatus = {
   received: 0,
   lastSyncedMs: null,
   lastContactMs: null,
+  lastCheckedMs: null,
   initialSyncComplete: false,
   progress: null,
   problem: null,

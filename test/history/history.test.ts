@@ -6,6 +6,7 @@ import {
   type HistoryAnswer as HistoryAnswerType,
   parseMessage,
   type RecordId,
+  SESSION_TOKEN_MS,
   type Timestamp,
 } from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
@@ -123,6 +124,58 @@ describe('a history', () => {
       expect(await codeOfRefusal(notesOf(a).restore('n', version))).toBe('not-found')
     }
     expect(await textOf(a.vault, 'n')).toBe('2')
+  })
+})
+
+describe('the requests of a history', () => {
+  const routesOf = (held: Held): string[] => {
+    const routes: string[] = []
+    const honest = held.device.network.fetch
+    held.device.network.fetch = (request, carry) => {
+      routes.push(new URL(request.url).pathname)
+      return honest(request, carry)
+    }
+    return routes
+  }
+
+  it('log in once for many records, and again when the session is over or the SyncId new', async () => {
+    const { held, world } = await makeFleet(9130, 1)
+    const [a] = held as [Held]
+    await writeAndSync(a, 'n', '1', '2')
+    const routes = routesOf(a)
+    for (let i = 0; i < 200; i++) await notesOf(a).history('n')
+    expect(routes.filter((route) => route === '/v1/session')).toHaveLength(1)
+    world.clock.ms += SESSION_TOKEN_MS
+    expect(textsOf((await notesOf(a).history('n')).versions)).toEqual(['2', '1'])
+    expect(routes.filter((route) => route === '/v1/session')).toHaveLength(2)
+    const [vault] = (await (await world.remote.admin.request('/vaults')).text()).split('\n')
+    const { id } = JSON.parse(vault as string) as { id: string }
+    await world.remote.admin.request(`/vaults/${id}/reset?keep=1`, { method: 'POST' })
+    expect(textsOf((await notesOf(a).history('n')).versions)).toEqual(['2', '1'])
+    expect(routes.filter((route) => route === '/v1/session')).toHaveLength(3)
+  })
+
+  it('of a version that is brought back ask for it alone', async () => {
+    const { held } = await makeFleet(9131, 1)
+    const [a] = held as [Held]
+    await writeAndSync(a, 'n', '1', '2', '3', '4')
+    const { versions } = await notesOf(a).history('n')
+    const asked: unknown[] = []
+    const honest = a.device.network.fetch
+    a.device.network.fetch = async (request, carry) => {
+      const answer = await honest(request, carry)
+      if (new URL(request.url).pathname !== '/v1/history') return answer
+      const { versions: served, next } = parseMessage(
+        HistoryAnswer,
+        new Uint8Array(await answer.clone().arrayBuffer()),
+      )
+      asked.push([served.length, next])
+      return answer
+    }
+    const second = versions.find(({ fields }) => (fields as { text: string }).text === '2')
+    await notesOf(a).restore('n', second?.version as string)
+    expect(await textOf(a.vault, 'n')).toBe('2')
+    expect(asked).toEqual([[2, null]])
   })
 })
 

@@ -4,9 +4,12 @@
  */
 import {
   type Envelope,
+  equalBytes,
   type Fields,
   formatBase64Url,
+  parseBase64Url,
   type RecordId,
+  TIMESTAMP_BYTES,
   type Timestamp,
   timestampAuthor,
   timestampMilliseconds,
@@ -21,6 +24,8 @@ import { checkVersion, declarationOf, runTransaction, type WriteContext } from '
 export type HistorySource = (
   recordId: RecordId,
   versionsMax: number,
+  /** Where to begin; at the newest when absent. */
+  newest?: Timestamp,
 ) => Promise<{
   readonly versions: readonly {
     readonly timestamp: Timestamp
@@ -108,9 +113,7 @@ export async function restoreVersion<T>(
   place: RecordPlace,
   version: string,
 ): Promise<T | null> {
-  const { versions } = await context.history(place.recordId, Number.MAX_SAFE_INTEGER)
-  const found = versions.find(({ timestamp }) => formatBase64Url(timestamp) === version)
-  const record = found === undefined ? undefined : opened(context, place, found.envelope)
+  const record = opened(context, place, await fetchVersion(context, place, version))
   if (record === undefined) {
     throw new ClientError(
       'not-found',
@@ -129,12 +132,35 @@ export async function restoreVersion<T>(
   return fields as T | null
 }
 
+/** That one alone: all of a history may be more than this device has memory for. */
+async function fetchVersion(
+  context: WriteContext,
+  { recordId }: RecordPlace,
+  version: string,
+): Promise<Envelope | undefined> {
+  const timestamp = parseVersion(version)
+  if (timestamp === undefined) return undefined
+  const { versions } = await context.history(recordId, 1, timestamp)
+  const [found] = versions
+  return found !== undefined && equalBytes(found.timestamp, timestamp) ? found.envelope : undefined
+}
+
+function parseVersion(text: string): Timestamp | undefined {
+  try {
+    const bytes = parseBase64Url(text)
+    return bytes.length === TIMESTAMP_BYTES ? (bytes as Uint8Array as Timestamp) : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** Undefined when it does not open, or is of another record than its header says. */
 function opened(
   { sealer }: WriteContext,
   { collection, key }: RecordPlace,
-  envelope: Envelope,
+  envelope: Envelope | undefined,
 ): VaultRecord | undefined {
+  if (envelope === undefined) return undefined
   if (sealer.tagOfEnvelope(envelope) === undefined) return undefined
   const record = sealer.decode(envelope)
   return record.collection === collection && record.key === key ? record : undefined

@@ -1,8 +1,9 @@
 /**
  * History fetch: the superseded versions of one record, as the remote keeps them.
  *
- * It logs in for itself and takes the remote's word for where its log stands: nothing that is held
- * here is compared or moved by it. What is served is checked for form alone (of this record, each
+ * It logs in for itself, once for as long as the remote takes the session, and takes the remote's
+ * word for where its log stands: nothing that is held here is compared or moved by it. What is
+ * served is checked for form alone (of this record, each
  * older than the one before); whether a version opens is for whoever has the keys.
  */
 import {
@@ -16,9 +17,9 @@ import {
   type RecordId,
   type Timestamp,
 } from '@blindcopy/protocol'
-import { ClientError } from '../error.ts'
+import { ClientError, codeOf } from '../error.ts'
 import { type LoginIdentity, logIn } from './session.ts'
-import type { Transport } from './transport.ts'
+import type { DataRequest, Transport } from './transport.ts'
 
 export type Superseded = {
   readonly timestamp: Timestamp
@@ -36,17 +37,50 @@ export type FetchedHistory = {
   readonly retentionMs: number
 }
 
-/** Throws `network`, `integrity`, and what a login may throw. */
-export async function fetchHistory(
-  { transport, identity }: { readonly transport: Transport; readonly identity: LoginIdentity },
+export type HistoryFetch = (
   recordId: RecordId,
   versionsMax: number,
-): Promise<FetchedHistory> {
+  /** Where to begin; at the newest when absent. */
+  newest?: Timestamp,
+) => Promise<FetchedHistory>
+
+type Parts = { readonly transport: Transport; readonly identity: LoginIdentity }
+
+/** What it makes throws `network`, `integrity`, and what a login may throw. */
+export function createHistoryFetch({ transport, identity }: Parts): HistoryFetch {
+  // An app may show the histories of hundreds of records: a login for each would use up what the
+  // remote allows this address, and with it the logins of sync.
+  let data: DataRequest | undefined
+  return async (...asked) => {
+    const known = data
+    try {
+      data ??= await begin({ transport, identity })
+      return await fetchPages(transport, data, ...asked)
+    } catch (error) {
+      data = undefined
+      if (known === undefined || !ENDED.has(codeOf(error) ?? '')) throw error
+      data = await begin({ transport, identity })
+      return fetchPages(transport, data, ...asked)
+    }
+  }
+}
+
+/** What a new login may put right. */
+const ENDED: ReadonlySet<string> = new Set(['session-required', 'sync-id-mismatch'])
+
+async function begin({ transport, identity }: Parts): Promise<DataRequest> {
   const { token, syncId, head } = await logIn(transport, identity)
   const [seq, chain] = head
-  const data = { token, syncId, position: { seq, chain } }
+  return { token, syncId, position: { seq, chain } }
+}
+
+async function fetchPages(
+  transport: Transport,
+  data: DataRequest,
+  ...[recordId, versionsMax, newest]: Parameters<HistoryFetch>
+): Promise<FetchedHistory> {
   const versions: Superseded[] = []
-  let before: Timestamp | null = null
+  let before: Timestamp | null = newest === undefined ? null : timestampAfter(newest)
   for (;;) {
     const answer = await transport.history(data, { id: recordId, before })
     for (const [supersededMs, bytes] of answer.versions) {
@@ -63,6 +97,16 @@ export async function fetchHistory(
     // Or it would be asked the same for ever.
     if (answer.versions.length === 0 || before === null || !equalBytes(next, before)) misled()
   }
+}
+
+/** The next as they sort; null behind the last. */
+function timestampAfter(timestamp: Timestamp): Timestamp | null {
+  const after = timestamp.slice()
+  for (let at = after.length - 1; at >= 0; at--) {
+    after[at] = ((after[at] as number) + 1) & 255
+    if (after[at] !== 0) return after as Timestamp
+  }
+  return null
 }
 
 function parseVersion(

@@ -18,7 +18,7 @@ import type { HistorySource } from '../records/record-history.ts'
 import type { WriteContext } from '../records/transaction.ts'
 import { uuidV7 } from '../records/uuid.ts'
 import { SyncEngine } from '../sync/engine.ts'
-import { fetchHistory } from '../sync/history-fetch.ts'
+import { createHistoryFetch } from '../sync/history-fetch.ts'
 import type { Transport } from '../sync/transport.ts'
 import { createHttpTransport } from '../transport/http-transport.ts'
 import type { DeviceKeyKeeper } from './device-keys.ts'
@@ -124,7 +124,7 @@ function assemble(sources: VaultSources, opened: Opened): VaultParts {
   const checkOpen = (): void => access.check()
   const retryAside = (): Promise<void> => carrying.retryAside()
   const identity = syncIdentityOf({ membership, context, damaged: opened.damaged, retryAside })
-  opened.asking.history = (...asked) => fetchHistory({ transport, identity }, ...asked)
+  opened.asking.history = createHistoryFetch({ transport, identity })
   const engine = new SyncEngine({ local, transport, timers: { ...platform, random }, identity })
   const { syncing, endTabs } = sharedSync(sources, local, engine)
   const changed = (): void => syncing.noteWrite()

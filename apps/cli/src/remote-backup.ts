@@ -3,8 +3,8 @@
  * such a file would come back.
  *
  *   FILE     one file of all vaults
- *   FOLDER   a file of each vault; one whose vault has not changed since is left as it is, and so is
- *            one whose vault is not sound any more: what is there of it now is put beside
+ *   FOLDER   a file of each vault; one whose vault has not changed since is left as it is, and so
+ *            is one whose vault is not sound any more: what is there of it now is put beside
  */
 import { once } from 'node:events'
 import { mkdir, rm } from 'node:fs/promises'

@@ -2,7 +2,7 @@
  * The data folder of a remote: made closed to others, the same token again, and left as it is when
  * its database has lost the list of its files.
  */
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openLevelStore } from '@blindcopy/secondary'
@@ -24,6 +24,17 @@ describe('openDataFolder', () => {
     expect(again).toEqual({ token: first.token, isNew: false })
     expect((await stat(path)).mode & 0o777).toBe(0o700)
     expect((await stat(join(path, 'registration-token'))).mode & 0o777).toBe(0o600)
+  })
+
+  it('closes its database to others, in a folder that is open', async () => {
+    const path = join(base, 'open')
+    await mkdir(path)
+    await chmod(path, 0o755)
+    const { vaultsPath } = await openDataFolder(path, {})
+    const store = await openLevelStore({ path: vaultsPath })
+    await store.close()
+    expect((await stat(vaultsPath)).mode & 0o777).toBe(0o700)
+    expect((await stat(path)).mode & 0o777).toBe(0o755)
   })
 
   it('refuses a database that has lost the list of its files, and changes nothing', async () => {
@@ -69,7 +80,7 @@ describe('the tokens of a folder', () => {
     expect(next).not.toBe(token)
     expect(await folder.registrationToken()).toEqual({ token: next, isNew: false })
     expect(await modeOf('registration-token')).toBe(0o600)
-    expect((await readdir(base)).sort()).toEqual(['registration-token'])
+    expect((await readdir(base)).sort()).toEqual(['registration-token', 'vaults'])
   })
 })
 
@@ -131,7 +142,7 @@ describe('openRegistration', () => {
     expect([registration.mode === 'token' && registration.token, tokenPath]).toEqual(['one', path])
     await writeFile(path, 'two\n')
     expect(registration.mode === 'token' && registration.token).toBe('two')
-    expect(await readdir(base)).toEqual(['secret'])
+    expect(await readdir(base)).toEqual(['secret', 'vaults'])
   })
 
   it('refuses a file that is not there, or holds none', async () => {

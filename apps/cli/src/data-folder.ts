@@ -1,7 +1,7 @@
 /**
  * Data folder of a remote: where it is, and the tokens in it.
  *
- *   DIR/vaults/              the database
+ *   DIR/vaults/              the database, closed to others
  *   DIR/registration-token   mode 0600: what a new vault must show
  *   DIR/admin-token          mode 0600: what opens numbers and the admin page
  *   DIR/remote.toml          settings, if somebody writes some
@@ -47,6 +47,8 @@ export async function openDataFolder(given: string | undefined, env: Env): Promi
       `the database in ${vaultsPath} has lost the list of its files (CURRENT): put it back from a backup of the folder; nothing was changed`,
     )
   }
+  // Closed to others also in a folder of a person's own that is not: the database would not see to it.
+  await onDisk(path, makeFolder(vaultsPath))
   return {
     path,
     vaultsPath,

@@ -102,6 +102,15 @@ describe('createCensus', () => {
     expect(steps()).toBe(8)
   })
 
+  it('walks again when the clock was set back, rather than when it has caught up', async () => {
+    const store = createMemoryStore()
+    const clock = { ms: 10 * 60 * 60_000 }
+    const census = createCensus({ store, limits, nowMs: () => clock.ms })
+    await census.read()
+    clock.ms -= 60 * 60_000
+    expect((await census.read())?.ms).toBe(clock.ms)
+  })
+
   it('gives the last one at once where a walk is long, and seldom walks then', async () => {
     const state = await realState()
     const clock = { ms: 0 }

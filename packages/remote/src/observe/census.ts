@@ -93,7 +93,9 @@ function isFresh(
   { counted, tookMs }: { counted: Counted; tookMs: number },
   nowMs: number,
 ): boolean {
-  return nowMs - counted.ms < Math.max(FRESH_MS_MIN, tookMs * WALK_SHARE)
+  const ageMs = nowMs - counted.ms
+  // Below nothing the clock was set back: it would be fresh for as long.
+  return ageMs >= 0 && ageMs < Math.max(FRESH_MS_MIN, tookMs * WALK_SHARE)
 }
 
 type Walk = {

@@ -267,9 +267,8 @@ function routeMembers(app: Hono, parts: AppParts, { members: budget }: Budgets):
     const { session } = await callerOf(parts, context)
     const position = parsePosition(context.req.raw.headers)
     const vault = formatHex(session.vaultId)
-    parts.pushes.check(vault)
     parts.pushedBytes.check(vault)
-    parts.pushes.charge(vault, 1)
+    chargeWrite(parts, session)
     return withBody(context, large, async (body) => {
       parts.pushedBytes.charge(vault, body.length)
       return cborResponse(PushAnswer, await push(parts, { session, position, body }))
@@ -293,6 +292,13 @@ function routeMembers(app: Hono, parts: AppParts, { members: budget }: Budgets):
   app.get('/v1/live', () => {
     throw new ProtocolError('malformed', 'the live route speaks WebSocket')
   })
+}
+
+/** A checkpoint costs a disk sync as a push does. Throws `too-many-requests`. */
+function chargeWrite({ pushes }: AppParts, { vaultId }: Caller['session']): void {
+  const vault = formatHex(vaultId)
+  pushes.check(vault)
+  pushes.charge(vault, 1)
 }
 
 function routeReads(app: Hono, parts: AppParts, budget: BodyBudget): void {
@@ -338,6 +344,7 @@ function routeCheckpoints(app: Hono, parts: AppParts, budget: BodyBudget): void 
   app.put('/v1/checkpoints', async (context) => {
     const { session } = await callerOf(parts, context)
     const position = parsePosition(context.req.raw.headers)
+    chargeWrite(parts, session)
     return withBody(context, { bytesMax: CHECKPOINT_BYTES_MAX, budget }, async (body) => {
       const answer = await putCheckpoint(parts, { session, position, body })
       parts.metrics.checkpointed()

@@ -23,6 +23,7 @@ import {
   type VaultId,
 } from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
+import { LIMITS_DEFAULT } from './limits.ts'
 import { CHECKPOINT_BUFFER_BYTES_MAX } from './live.ts'
 import {
   type Answer,
@@ -118,6 +119,18 @@ describe('PUT /v1/checkpoints', () => {
       expect(answer.problem).toMatchObject({ code: 'checkpoint-old', number: 7, status: 409 })
       expect(await dump(device.bench.store)).toEqual(stored)
     }
+  })
+
+  it('counts as a push does, and no vault may write without end', async () => {
+    const rates = { ...LIMITS_DEFAULT.rates, pushesPerSecond: 1 }
+    const { bench, device } = await openVault({ limits: { ...LIMITS_DEFAULT, rates } })
+    const statuses: number[] = []
+    for (let number = 1; number <= 12; number++) {
+      statuses.push((await put(device, checkpointOf(device, { number }))).status)
+    }
+    expect(statuses).toEqual([...Array(11).fill(200), 429])
+    bench.clock.ms += 1_000
+    expect((await put(device, checkpointOf(device, { number: 12 }))).status).toBe(200)
   })
 
   it('is stored by another process on the same store', async () => {

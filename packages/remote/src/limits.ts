@@ -20,11 +20,11 @@ export type RemoteLimits = {
     readonly bytesMax: number
   }
   readonly rates: {
-    /** Push requests of one vault. */
+    /** Pushes and checkpoints of one vault. */
     readonly pushesPerSecond: number
     /** Bytes of pushes of one vault. */
     readonly pushBytesPerSecond: number
-    /** Logins, new vaults and mailbox guesses from one address. */
+    /** Logins and new vaults from one address. */
     readonly loginsPerMinute: number
   }
   readonly connectionsMax: number

@@ -220,7 +220,7 @@ const SHAPE: { readonly [Key in SettingKey]: z.ZodType<Settings[Key]> } = {
   }),
   pushRate: setting(count({ min: 1, max: 100_000 }), rates.pushesPerSecond, {
     group: 'vaults',
-    about: 'Pushes a second of one vault.',
+    about: 'Pushes a second of one vault, checkpoints too.',
   }),
   pushBytesRate: setting(size({ min: MIB, max: 64 * GIB }), rates.pushBytesPerSecond, {
     group: 'vaults',
@@ -232,7 +232,7 @@ const SHAPE: { readonly [Key in SettingKey]: z.ZodType<Settings[Key]> } = {
   }),
   loginRate: setting(count({ min: 1, max: 1_000_000 }), rates.loginsPerMinute, {
     group: 'server',
-    about: 'Logins, new vaults and pairing codes a minute from one address.',
+    about: 'Logins and new vaults a minute from one address.',
   }),
   connectionsMax: setting(count({ min: 10, max: 1_000_000 }), server.connectionsMax, {
     group: 'server',

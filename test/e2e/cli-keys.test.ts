@@ -65,6 +65,7 @@ describe('blindcopy keys', () => {
       { args: [home.keyFile], form: 'key-file', epochs: 1 },
       { args: home.shares.slice(1), form: 'shares', epochs: 1 },
       { args: ['--shares'], input: sharesText(), form: 'shares', epochs: 1 },
+      { args: ['--shares'], input: sharesInLines(), form: 'shares', epochs: 1 },
     ]
     for (const { args, input, form, epochs } of drills) {
       const [check] = await objects(on('phone', 'keys', 'verify', ...args), input, UNLOCKED)
@@ -160,6 +161,28 @@ describe('blindcopy keys', () => {
     expect(again).toMatchObject({ code: 'not-found', exit: 2 })
   }, 240_000)
 
+  it('ends the key that a device came in by, and keeps that device', async () => {
+    const lost = at('lost.key')
+    const making = ['keys', 'backup', 'key-file', lost]
+    const [{ keyId } = {}] = await objects(on('phone', ...making), '', UNLOCKED)
+    await done(on('guest', 'restore', '--key-file', lost, '--name', 'guest'), '', UNLOCKED)
+    const [alone] = await objects(on('guest', 'keys', 'revoke', keyId as string, '--yes'))
+    expect(alone?.revoked).toMatchObject([{ deviceId: keyId }])
+    await done(on('guest', 'put', 'notes', 'later', '{}'))
+    await done(on('guest', 'sync'))
+
+    const second = at('second.key')
+    const again = ['keys', 'backup', 'key-file', second]
+    const [{ keyId: secondId } = {}] = await objects(on('phone', ...again), '', UNLOCKED)
+    await done(on('thief', 'restore', '--key-file', second, '--name', 'thief'), '', UNLOCKED)
+    const revoking = ['keys', 'revoke', secondId as string, '--yes', '--since', 'all']
+    const [both] = await objects(on('phone', ...revoking))
+    expect(both?.revoked).toMatchObject([{ deviceId: secondId }, { name: 'thief' }])
+    expect((await refused(on('thief', 'sync'))).code).toBe('not-a-member')
+    const [{ deviceId } = {}] = await objects(on('guest', 'status'))
+    await done(on('phone', 'devices', 'revoke', deviceId as string, '--yes'))
+  }, 240_000)
+
   it('keeps what a key file is called by its passphrase, and the words out of every folder', () => {
     const kept = readFileSync(home.keyFile, 'utf8')
     expect(kept).not.toContain(PASSPHRASE)
@@ -203,4 +226,12 @@ const sharesText = (): string =>
   home.shares
     .slice(0, 2)
     .map((path) => readFileSync(path, 'utf8'))
+    .join('\n')
+
+/** As somebody pipes them who has copied them by hand: a line for each. */
+const sharesInLines = (): string =>
+  sharesText()
+    .replace(/^#.*$/gm, '')
+    .split(/\n\s*\n/)
+    .map((share) => (share.match(/[a-z]+/g) ?? []).join(' '))
     .join('\n')

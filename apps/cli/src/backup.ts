@@ -120,7 +120,7 @@ function describeCheck(check: BackupCheck, path: string): string[] {
     `  made      ${formatTime(madeMs)} (${formatAgo(madeMs, Date.now())})`,
     `  by        ${madeBy}`,
     `  holds     ${count(records, 'version')}, ${count(deleted, 'deletion')} among them`,
-    `  devices   ${members} then`,
+    `  members   ${members} then: devices, key files and sets of shares`,
   ]
 }
 

@@ -43,23 +43,29 @@ export async function revokeDevices(
   })
 }
 
-/** A recovery key: whoever finds the file or the shares later opens nothing with them. */
+/**
+ * A recovery key: whoever finds the file or the shares later opens nothing with them. A device that
+ * came in by it stays unless the person says otherwise: it may be this one.
+ */
 export async function revokeKeys(
   given: readonly string[],
   options: RevokeOptions,
   terminal: Terminal,
 ): Promise<void> {
   mayAct(options, terminal)
+  const nowMs = Date.now()
+  const sinceMs = options.since === undefined ? undefined : parseMoment(options.since, nowMs)
   await withVault(options, terminal, async (vault) => {
     await learnMembers(vault, terminal)
     const status = vault.keys.status()
     const going = findAll(given, status.recoveryKeys)
     const names = namesIn(status)
-    const isSure = await confirmGoing({ vault, terminal, names, options, going }, 0)
-    if (!isSure) return await answerNothing(terminal)
+    const asking = { vault, terminal, names, options, going }
+    const withAddedSinceMs = sinceMs ?? (await askSince(asking, nowMs))
+    if (!(await confirmGoing(asking, withAddedSinceMs))) return await answerNothing(terminal)
     const ids = going.map(({ deviceId }) => deviceId)
     const revoked = await atRemote(vault, terminal, () =>
-      vault.keys.revoke(ids, { withAddedSinceMs: 0 }),
+      vault.keys.revoke(ids, { withAddedSinceMs }),
     )
     const { epoch } = vault.keys.status()
     const text = [
@@ -118,7 +124,7 @@ type Asking = {
 async function askSince(asking: Asking, nowMs: number): Promise<number> {
   const { vault, terminal, options, going } = asking
   const ids = going.map(({ deviceId }) => deviceId)
-  const added = vault.keys.addedBy(ids, 0)
+  const added = vault.keys.addedBy(ids, 0).filter(({ isThis }) => !isThis)
   if (added.length === 0) return nowMs
   if (options.yes === true || !terminal.canAsk) {
     terminal.warn(

@@ -159,7 +159,7 @@ const PROTOCOL: Readonly<Record<string, Outcome>> = {
   'registration-required': {
     exit: 3,
     remedy:
-      'Give --registration-token; `blindcopy serve` shows it once, and keeps it beside its data.',
+      'Give --registration-token; whoever runs the remote sees it by `blindcopy remote tokens`.',
   },
   'registration-closed': { exit: 3, remedy: `${ASK_HOST} Or choose another one.` },
   'sync-id-mismatch': { exit: 3, remedy: BY_ITSELF },

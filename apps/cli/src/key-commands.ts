@@ -77,6 +77,7 @@ function addDrill(keys: Command, terminal: Terminal): void {
   keys
     .command('revoke <KEY-ID...>')
     .description('end a key file or a set of shares, by the beginning of its id')
+    .option('--since <WHEN>', 'with what came in by it since: 3d, 12h, 2026-11-20, "all"')
     .option('--yes', 'ask nothing')
     .action(async (ids: string[], _options: RevokeOptions, command: Command) => {
       const { revokeKeys } = await import('./device-revoke.ts')

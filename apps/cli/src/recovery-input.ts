@@ -102,11 +102,13 @@ async function readText(path: string, terminal: Terminal): Promise<string> {
   return readFile(path, 'utf8')
 }
 
-/** Shares stand apart by an empty line. */
+/** Shares stand apart by an empty line, or each on a line of its own. */
 function partsOf(text: string): string[] {
-  return withoutNotes(text)
-    .split(/\r?\n\s*\n/u)
-    .filter((part) => part.trim() !== '')
+  const plain = withoutNotes(text)
+  const isFilled = (part: string) => part.trim() !== ''
+  const lines = plain.split(/\r?\n/u).filter(isFilled)
+  if (lines.every((line) => recoveryKindOf(line) === 'share')) return lines
+  return plain.split(/\r?\n\s*\n/u).filter(isFilled)
 }
 
 /** The lines that say what a file of ours is. */

@@ -25,7 +25,9 @@ export async function guarded<T>(job: Promise<T>, what: string = 'the vault'): P
     if (code === 'ENOTDIR') {
       throw new ClientError('not-a-vault', `the path of ${what} leads through a file`, { cause })
     }
-    throw new StoreError('store-failed', `a file of ${what} could not be read or written`, {
+    const why =
+      code === undefined ? '' : ` (${code}${code === 'ENOENT' ? ': it is not there' : ''})`
+    throw new StoreError('store-failed', `a file of ${what} could not be read or written${why}`, {
       cause,
     })
   }

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { SyncStatus } from '@blindcopy/client'
-import { expect, onTestFinished } from 'vitest'
+import { onTestFinished } from 'vitest'
 
 export const REGISTRATION_TOKEN = 'let-me-in'
 
@@ -21,11 +21,14 @@ export async function endStarted(): Promise<void> {
 }
 
 function whenFinished(end: () => unknown): void {
-  if (expect.getState().currentTestName === undefined) startedBefore.push(end)
-  else
+  try {
     onTestFinished(async () => {
       await end()
     })
+  } catch {
+    // A set-up has no test to end it with, whatever test was run before.
+    startedBefore.push(end)
+  }
 }
 
 /** A folder that is removed after the test. */

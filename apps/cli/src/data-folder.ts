@@ -47,7 +47,7 @@ export async function openDataFolder(given: string | undefined, env: Env): Promi
       `the database in ${vaultsPath} has lost the list of its files (CURRENT): put it back from a backup of the folder; nothing was changed`,
     )
   }
-  // Closed to others also in a folder of a person's own that is not: the database would not see to it.
+  // Closed to others in a folder that is open too: the database would not see to it.
   await onDisk(path, makeFolder(vaultsPath))
   return {
     path,

@@ -2,7 +2,8 @@
  * Waiting for the other device: reads the mailbox once a second, as long as the invitation lives.
  *
  * The remote may keep a mailbox longer than it should, so the ten minutes are counted here too.
- * What the network loses is asked again until then.
+ * What the network loses is asked again until then, and so is what the remote puts off: the other
+ * device is mostly behind the same address, and a few wrong codes there make both wait.
  */
 import type {
   MailboxAnswer,
@@ -12,6 +13,7 @@ import type {
 } from '@blindcopy/protocol'
 import { codeOf } from '../../error.ts'
 import type { Platform } from '../../platform.ts'
+import { retryAfterOf } from '../../sync/failure.ts'
 import type { MailboxTransport } from '../../transport/mailbox-transport.ts'
 import { pairingContested, pairingExpired } from './pairing-error.ts'
 
@@ -27,7 +29,7 @@ export type Waiting = {
 }
 
 /** What may be over by itself a second later. */
-const PASSING: ReadonlySet<string> = new Set(['network', 'busy'])
+const PASSING: ReadonlySet<string> = new Set(['network', 'busy', 'too-many-requests'])
 
 export const isPassing = (error: unknown): boolean => PASSING.has(codeOf(error) ?? '')
 
@@ -66,12 +68,16 @@ export async function untilDone<T>(
 ): Promise<T> {
   for (;;) {
     checkGoing(waiting)
+    let pauseMs = POLL_MS
     const done = await job().catch((error: unknown) => {
-      if (isPassing(error)) return undefined
-      throw error
+      if (!isPassing(error)) throw error
+      // No longer than the invitation lives.
+      const leftMs = waiting.expiresMs - waiting.platform.nowMs()
+      pauseMs = Math.max(POLL_MS, Math.min(retryAfterOf(error) ?? 0, leftMs))
+      return undefined
     })
     if (done !== undefined) return done
-    await pause(waiting)
+    await pause(waiting, pauseMs)
   }
 }
 
@@ -87,7 +93,7 @@ function translate(error: unknown): never {
   throw error
 }
 
-function pause({ platform, signal }: Waiting): Promise<void> {
+function pause({ platform, signal }: Waiting, pauseMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = (): void => {
       cancel()
@@ -96,7 +102,7 @@ function pause({ platform, signal }: Waiting): Promise<void> {
     const cancel = platform.setTimer(() => {
       signal.removeEventListener('abort', end)
       resolve()
-    }, POLL_MS)
+    }, pauseMs)
     signal.addEventListener('abort', end, { once: true })
   })
 }

@@ -62,7 +62,14 @@ it('tells the same of a remote that is served and of one that is not', async () 
   expect(table).toMatch(/^vault +records +size +history +devices +last push +quota\n/)
   expect(await done(['remote', 'inspect', short(scene), ...on])).toContain(scene.id)
   const shown = Buffer.from(scene.id, 'hex').toString('base64url')
-  expect(await done(['remote', 'inspect', shown, ...on])).toContain(scene.id)
+  const details = await done(['remote', 'inspect', shown, ...on])
+  expect(details).toContain(scene.id)
+  // What a person compares stands as the devices show it.
+  const [verified] = await objects([...scene.laptop, 'verify', '--offline'])
+  expect(details).toContain(`ends in ${verified?.chain as string}`)
+  for (const { deviceId } of verified?.devices as { deviceId: string }[]) {
+    expect(details).toContain(`device ${deviceId}`)
+  }
 }, 240_000)
 
 it('brings a lost remote back from a backup, and devices bring what was written since', async () => {

@@ -15,6 +15,10 @@ export const digitsOfId = (id: string): string =>
     ? Buffer.from(id, 'base64url').toString('hex')
     : id
 
+/** What a remote has in digits, as its devices show it. */
+export const asOnDevices = (digits: string): string =>
+  Buffer.from(digits, 'hex').toString('base64url')
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 
 export function formatBytes(bytes: number): string {

@@ -5,7 +5,7 @@ import type { VaultDetails, VaultRow } from '@blindcopy/remote'
 import { CliError } from './cli-error.ts'
 import { count, formatAgo, formatRows, formatTable, formatTime } from './layout.ts'
 import { jsonOf, linesOf, type RemoteOptions, withRemote } from './remote-access.ts'
-import { formatBytes, formatPush, shortId } from './remote-text.ts'
+import { asOnDevices, formatBytes, formatPush, shortId } from './remote-text.ts'
 import { parseSize } from './serve/units.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -73,6 +73,7 @@ function describeVault(vault: VaultDetails, columns: number, nowMs: number): str
   const { keychain, quota } = vault
   const facts: (readonly [string, string])[] = [
     ['vault', vault.id],
+    ['on devices', asOnDevices(vault.id)],
     ['SyncId', vault.syncId],
     ['made', formatTime(vault.createdMs ?? 0)],
     ['last push', formatPush(vault.pushedMs ?? 0, nowMs)],
@@ -83,7 +84,7 @@ function describeVault(vault: VaultDetails, columns: number, nowMs: number): str
     ['history', historyOf(vault, nowMs)],
     [
       'log',
-      `${count(vault.seq ?? 0, 'entry').replace('entrys', 'entries')}, ends in ${vault.chain}`,
+      `${count(vault.seq ?? 0, 'entry').replace('entrys', 'entries')}, ends in ${endOf(vault)}`,
     ],
     ['set', `fingerprint ${vault.fingerprint}`],
     [
@@ -94,12 +95,15 @@ function describeVault(vault: VaultDetails, columns: number, nowMs: number): str
     ...(quota === null ? [] : [['quota', quotaText(vault)] as const]),
   ]
   const members = vault.members.map(({ id, kind, addedMs, signed }) => [
-    kind === 'device' ? `device ${id}` : `recovery key ${id}`,
+    `${kind === 'device' ? 'device' : 'recovery key'} ${asOnDevices(id)}`,
     `added ${formatAgo(addedMs, nowMs)}`,
     signed === null ? '' : `was at ${signed.seq} ${formatAgo(signed.timeMs, nowMs)}`,
   ])
   return [formatTable(facts, columns), '', formatRows(members, columns, 1)].join('\n').trimEnd()
 }
+
+/** As much of it as `blindcopy verify` shows on a device. */
+const endOf = ({ chain }: VaultDetails): string => asOnDevices(chain ?? '').slice(0, 8)
 
 function historyOf({ historyRecords, historyBytes, oldestHistoryMs }: VaultDetails, nowMs: number) {
   const versions = `${count(historyRecords ?? 0, 'version')}, ${formatBytes(historyBytes ?? 0)}`

@@ -8,13 +8,14 @@ import {
   RecordsAnswer,
   type Timestamp,
 } from '@blindcopy/protocol'
-import { recordVersionSize, remoteKeyspace } from '@blindcopy/secondary'
+import { createMemoryStore, recordVersionSize, remoteKeyspace } from '@blindcopy/secondary'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { MOVING_BYTES_MAX } from './history.ts'
 import { LIMITS_DEFAULT } from './limits.ts'
 import {
   type Bench,
-  type Device,
+  Device,
   dump,
   makeEnvelope,
   must,
@@ -208,6 +209,57 @@ describe('a superseded version', () => {
     await sweep(off.bench)
     expect((await stateOf(bench, device)).historyCount).toBe(0)
     await expectCounted(bench, device)
+  })
+})
+
+describe('pushes of many vaults that supersede large records at once', () => {
+  it('hold no more in memory together than they may', async () => {
+    const store = createMemoryStore()
+    const write = store.write.bind(store)
+    let moving = 0
+    let most = 0
+    let open = (): void => {}
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    store.write = async (batch, how) => {
+      const bytes = batch.reduce((sum, op) => {
+        const isHistory = op.type === 'put' && op.key[32] === 'h'.charCodeAt(0)
+        return isHistory ? sum + op.value.length : sum
+      }, 0)
+      moving += bytes
+      most = Math.max(most, moving)
+      if (bytes > 0) await gate
+      await write(batch, how)
+      moving -= bytes
+    }
+    const opsOf = (device: Device, sizeBytes: number, count: number) => {
+      const id = device.stamp()
+      const envelopeOf = (i: number) =>
+        makeEnvelope({ recordId: record(i), timestamp: id, sizeBytes })
+      return [id, Array.from({ length: count }, (_, i) => [envelopeOf(i)])]
+    }
+    const devices: Device[] = []
+    for (let vault = 0; vault < 30; vault++) {
+      const { device } = await openVault({ store })
+      await device.push(opsOf(device, 900_000, 4))
+      devices.push(device)
+    }
+    // One process has one room: all speak to the remote of the first.
+    const [{ bench }] = devices as [Device]
+    const all = devices.map((one) => new Device(bench, one.chain, one.signer))
+    for (const one of all) await one.join()
+    bench.clock.ms += 1_000
+    const pushed = Promise.all(all.map((one) => one.push(opsOf(one, 334, 4))))
+    // No disk takes anything until as many wait as may.
+    const one = 4 * 900_000
+    await vi.waitFor(() => expect(moving).toBeGreaterThan(MOVING_BYTES_MAX - 1.1 * one), 20_000)
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+    open()
+    const answers = await pushed
+    expect(answers.every(([verdict]) => verdict?.type === 'applied')).toBe(true)
+    expect(most).toBeLessThan(MOVING_BYTES_MAX * 1.01)
+    for (const one of all) expect((await stateOf(bench, one)).historyCount).toBe(4)
   })
 })
 

@@ -36,6 +36,9 @@ import type { Vault } from './vaults.ts'
  * dropped at once, so that no push holds more than that in memory.
  */
 export const MOVED_BYTES_MAX: number = 32 * 1024 * 1024
+/** And all pushes together no more than this; a small push does not wait behind large ones. */
+export const MOVING_BYTES_MAX: number = 2 * MOVED_BYTES_MAX
+const MOVED_AT_ONCE_BYTES = 64 * 1024
 /** Envelopes are up to 1 MiB each, so only a few are read at once. */
 const READ_AT_ONCE = 64
 const DROPPED_AT_ONCE = 1_000
@@ -43,8 +46,26 @@ const DROPPED_AT_ONCE = 1_000
 const isKept = ({ history }: RemoteLimits): boolean =>
   history.retentionMs > 0 && history.bytesMax > 0
 
+/**
+ * Keeps what a push supersedes, and then commits it: as soon as there is memory for what it moves,
+ * which is held until the disk has it.
+ */
+export async function keepAndCommit(
+  parts: Parts,
+  draft: PushDraft,
+  commit: () => Promise<void>,
+): Promise<void> {
+  const job = async (): Promise<void> => {
+    await keepSuperseded(parts, draft)
+    await commit()
+  }
+  const bytes = draft.lost.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  if (!isKept(parts.limits) || bytes <= MOVED_AT_ONCE_BYTES) return job()
+  return parts.moving.hold(Math.min(bytes, MOVED_BYTES_MAX), job)
+}
+
 /** Moves what a push supersedes into the history; inside the vault's section, before the commit. */
-export async function keepSuperseded(parts: Parts, draft: PushDraft): Promise<void> {
+async function keepSuperseded(parts: Parts, draft: PushDraft): Promise<void> {
   if (!isKept(parts.limits)) return
   const roomBytes = roomFor(parts.limits, draft.vault.state, draft.bytes)
   const kept = withinBytes(draft.lost, Math.min(roomBytes, MOVED_BYTES_MAX))

@@ -11,6 +11,7 @@ import type { Mailboxes } from './mailboxes.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { Rate } from './rates.ts'
 import type { Registration } from './registration.ts'
+import type { Room } from './room.ts'
 import type { Strangers } from './strangers.ts'
 import type { Summaries } from './summaries.ts'
 import type { Tokens } from './token.ts'
@@ -34,6 +35,8 @@ export type Parts = {
   /** By vault id. */
   readonly pushes: Rate
   readonly pushedBytes: Rate
+  /** For what pushes move into histories. */
+  readonly moving: Room
   readonly nowMs: () => number
   readonly random: (sizeBytes: number) => Uint8Array
   /** Resolves when what waits meanwhile has had its turn. */

@@ -20,7 +20,7 @@ import {
   type Verdict,
 } from '@blindcopy/protocol'
 import type { RecordVersion } from '@blindcopy/secondary'
-import { keepSuperseded } from './history.ts'
+import { keepAndCommit } from './history.ts'
 import { decodeLogEntry } from './log-entry.ts'
 import { tallyPush } from './observe/push-tally.ts'
 import type { Parts } from './parts.ts'
@@ -65,16 +65,19 @@ export async function push(parts: Parts, { session, position, body }: Pushed): P
     await readHeld(parts, draft, fresh)
     const verdicts = await judgeAll(parts, draft, { session, transactions, repeats })
     if (draft.committed.length > 0) {
-      await keepSuperseded(parts, draft)
-      const drafted = draftedVault(draft)
-      await parts.summaries.follow(drafted.vaultId, draft, () =>
-        parts.vaults.commit(drafted, draft.batch),
-      )
-      parts.live.broadcast(drafted, draft.committed, session)
+      await keepAndCommit(parts, draft, () => commitDraft(parts, draft, session))
     }
     parts.metrics.pushed(tallyPush({ transactions, repeats, verdicts }))
     return { verdicts }
   })
+}
+
+async function commitDraft(parts: Parts, draft: PushDraft, session: Session): Promise<void> {
+  const drafted = draftedVault(draft)
+  await parts.summaries.follow(drafted.vaultId, draft, () =>
+    parts.vaults.commit(drafted, draft.batch),
+  )
+  parts.live.broadcast(drafted, draft.committed, session)
 }
 
 /** For each transaction the verdict it got when it came first. */

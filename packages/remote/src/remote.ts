@@ -11,6 +11,7 @@ import { createAdmin } from './admin/admin-app.ts'
 import { createApp, type RequestLine } from './app.ts'
 import { createChallenges } from './challenge.ts'
 import { createCommits } from './commits.ts'
+import { MOVING_BYTES_MAX } from './history.ts'
 import { createHistorySweep } from './history-sweep.ts'
 import { LIMITS_DEFAULT, type RemoteLimits } from './limits.ts'
 import { type Admit, createLive, type Live } from './live.ts'
@@ -23,6 +24,7 @@ import { beginSyncId, checkSyncId, isInLog } from './position.ts'
 import { createRate } from './rates.ts'
 import type { Registration } from './registration.ts'
 import { checkProtocol } from './request.ts'
+import { createRoom } from './room.ts'
 import { mustMember } from './session.ts'
 import { createStrangers } from './strangers.ts'
 import { createSummaries } from './summaries.ts'
@@ -95,6 +97,7 @@ export function createRemote(options: RemoteOptions): Remote {
     metrics,
     strangers: createStrangers({ uptimeMs, limits }),
     ...createPushRates(uptimeMs, limits),
+    moving: createRoom(MOVING_BYTES_MAX),
     nowMs,
     random,
     nextTurn: options.nextTurn ?? (() => new Promise((resolve) => setTimeout(resolve, 0))),

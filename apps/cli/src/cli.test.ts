@@ -261,6 +261,14 @@ describe('blindcopy serve', () => {
     expect(again.token).toBe(token)
   })
 
+  it('tells nobody a token that it was given', async () => {
+    const given = await serve('given', '--registration-token', 'a-secret-of-mine')
+    expect(given.token).toBeUndefined()
+    await writeFile(at('secret'), 'another-secret')
+    const named = await serve('named', '--registration-token-file', at('secret'))
+    expect(named.token).toBeUndefined()
+  })
+
   it('logs each request, and nothing that names anybody', async () => {
     const { child, url } = await serve('quiet', '--registration', 'open')
     const log = logOf(child)

@@ -164,7 +164,9 @@ async function welcome(
   const { mode } = registration
   if (!terminal.isWatched) log.info('listening', { url: remote.url, registration: mode })
   if (terminal.json) {
-    const token = mode === 'token' ? { registrationToken: registration.token } : {}
+    // What was given is a secret of whoever gave it, and stdout is mostly somebody's log.
+    const isOwn = mode === 'token' && tokenPath === folder.tokenPath
+    const token = isOwn ? { registrationToken: registration.token } : {}
     await terminal.print(JSON.stringify({ url: remote.url, registration: mode, ...token }))
     return
   }

@@ -84,6 +84,11 @@ describe('two devices that pair', () => {
     const approving = approveWhoever(invitation)
     await join(stage, invitation, { confirm })
     const { digits } = await approving
+    // Seen at once by whoever said yes, and gone at once when that was a mistake.
+    const [, joined] = vault.devices()
+    expect(joined?.name).toBe('canary of a name')
+    await vault.keys.revoke([joined?.deviceId as string])
+    expect(vault.devices()).toHaveLength(1)
     expect(asked).toEqual({ digits, vaultId: vault.vaultId, inviterId: vault.deviceId })
   })
 
@@ -822,7 +827,7 @@ describe('a code that is wrong', () => {
     const invitation = await stage.vault.pairing.invite()
     await pair(stage, invitation)
     const second: Stage = { ...stage, newcomer: stage.world.makeDevice() }
-    expect(await codeOfRefusal(join(second, invitation))).toBe('pairing-contested')
+    expect(await codeOfRefusal(join(second, invitation))).toBe('pairing-expired')
     await expectNobody(second, 2)
   })
 
@@ -838,6 +843,7 @@ describe('a code that is wrong', () => {
       [{ words: 'zoo zoo zoo zoo zoo zoo', remote: 'nowhere' }, 'invalid-argument'],
       [{ code, words: 'zoo' }, 'invalid-argument'],
       [{}, 'invalid-argument'],
+      [{ code, confirm: undefined }, 'invalid-argument'],
       [{ code }, 'network'],
     ] as const) {
       expect(await codeOfRefusal(join(stage, by as never))).toBe(expected)

@@ -304,3 +304,13 @@ it('also a remote that lags is offered nothing under the old key', async () => {
   await syncAll([first, second])
   await expectSame([first, second])
 })
+
+it('is refused for what is no list of ids, and for nobody of the vault', async () => {
+  const { held } = await makeFleet(7021, 2)
+  const [first, second] = held as [Held, Held]
+  for (const ids of [idOf(second), undefined, null, {}]) {
+    expect(await refusedWith(first.vault.keys.revoke(ids as never))).toBe('invalid-argument')
+  }
+  expect(await refusedWith(first.vault.keys.revoke([7 as never]))).toBe('not-found')
+  await expectSame(held)
+})

@@ -121,8 +121,10 @@ export function vaultKeysOf(desk: KeysDesk): VaultKeys {
       changed()
     }
   }
-  const listedIds = (ids: readonly string[]): MemberId[] =>
-    ids.map((id) => findListed(keychain(), id))
+  const listedIds = (ids: readonly string[]): MemberId[] => {
+    if (Array.isArray(ids)) return ids.map((id) => findListed(keychain(), id))
+    throw new ClientError('invalid-argument', 'give a list of the ids of devices or keys')
+  }
   return {
     status: () => statusOf(desk),
     addedBy: (ids, sinceMs) =>

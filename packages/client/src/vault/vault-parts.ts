@@ -8,6 +8,7 @@ import { backupOf, type VaultBackup } from '../backup/vault-backup.ts'
 import { type Syncing, TabSync } from '../browser/tab-sync.ts'
 import type { Tabs } from '../browser/tabs.ts'
 import { carryingOf, type VaultCarrying } from '../carry/vault-carrying.ts'
+import { storeKeychain } from '../local/keychain-store.ts'
 import { readKeychainEntries } from '../local/local-reading.ts'
 import { LocalSecondary } from '../local/local-secondary.ts'
 import { fileMeetingsOf } from '../local/meeting.ts'
@@ -150,6 +151,7 @@ function assemble(sources: VaultSources, opened: Opened): VaultParts {
       ...{ platform, membership, transport, remote, access },
       registrationToken: () => readRegistrationToken(context),
       newestCheckpoint: () => checkpoints.newestCheckpoint(),
+      follow: (entries) => storeKeychain(local.state, membership.follower, entries),
     }),
     protection: protectionOf(keeper, access),
     locking: vaultLockOf({ access, membership, keeper, sealer, local, sync: control, setTimer }),

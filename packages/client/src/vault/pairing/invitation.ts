@@ -9,7 +9,6 @@ import {
   checkSignature,
   equalBytes,
   findMember,
-  type Hash,
   type Keychain,
   keychainHead,
   knowsEntry,
@@ -274,18 +273,26 @@ async function approve(inviting: Inviting, join: PairingJoin): Promise<void> {
   // Asked last of all: a second device may have answered while the person compared digits.
   await orClose(inviting, () => untilDone(waiting, () => readMailbox(waiting)))
   const checkpoint = await parts.newestCheckpoint()
-  const keychainHead = await inviting
+  const keychain = await inviting
     .withToken((token) => append(inviting, join, token))
     .catch(async (error: unknown) => {
       const isOver = codeOf(error) === 'pairing-failed'
       if (isOver) await say(inviting, { type: 'deny', reason: 'failed' }).catch(() => undefined)
       throw error
     })
-  await say(inviting, { type: 'approve', keychainHead, checkpoint })
+  await say(inviting, { type: 'approve', keychainHead: keychainHead(keychain), checkpoint })
+  await followHere(parts, keychain)
 }
 
-/** Adds the newcomer unless it is there already, and returns the head of the chain it is in. */
-async function append(inviting: Inviting, join: PairingJoin, token: string): Promise<Hash> {
+/** So that the person sees whom they have just let in; a sync would bring it too. */
+async function followHere({ membership, follow }: PairingParts, there: Keychain): Promise<void> {
+  const here = membership.keychain
+  if (!knowsEntry(there, keychainHead(here))) return
+  await follow(there.entries.slice(here.entries.length)).catch(() => undefined)
+}
+
+/** Adds the newcomer unless it is there already, and returns the chain it is in. */
+async function append(inviting: Inviting, join: PairingJoin, token: string): Promise<Keychain> {
   const { parts } = inviting
   for (let attempt = 1; ; attempt++) {
     const keychain = await currentKeychain(parts, token)
@@ -294,12 +301,12 @@ async function append(inviting: Inviting, join: PairingJoin, token: string): Pro
     }
     const found = findMember(keychain, memberIdOf(join.signingKey))
     // An approval whose answer was lost, said again.
-    if (found !== undefined && equalBytes(found.kemKey, join.kemKey)) return keychainHead(keychain)
+    if (found !== undefined && equalBytes(found.kemKey, join.kemKey)) return keychain
     const entry = entryFor(parts, keychain, join)
     try {
       const previous = keychainHead(keychain)
       await parts.transport.appendKeychain(token, { previous, entries: [entry] })
-      return keychainHead(mergeKeychain(keychain, [entry], verifySignature).keychain)
+      return mergeKeychain(keychain, [entry], verifySignature).keychain
     } catch (error) {
       // Another device appended first: look again, and sign for the chain as it is then.
       if (codeOf(error) !== 'keychain-race' || attempt >= APPEND_ATTEMPTS_MAX) throw error

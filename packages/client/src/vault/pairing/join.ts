@@ -51,7 +51,7 @@ import { createHttpTransport, formatRemoteUrl } from '../../transport/http-trans
 import type { Vault } from '../vault.ts'
 import { emptyFolder, writeVault } from '../vault-doors.ts'
 import type { JoinOptions, PairingTransport } from './pairing.ts'
-import { pairingDenied, pairingFailed } from './pairing-error.ts'
+import { pairingDenied, pairingExpired, pairingFailed } from './pairing-error.ts'
 import { awaitMessage, readMailbox, untilDone, type Waiting, writeMailbox } from './waiting.ts'
 
 /** One pairing under way. */
@@ -65,6 +65,9 @@ type Joining = {
 
 export async function join(platform: Platform, options: JoinOptions): Promise<Vault> {
   const address = readAddress(options)
+  if (typeof options.confirm !== 'function') {
+    throw new ClientError('invalid-argument', 'confirm, which asks the person, is missing')
+  }
   const folder = await emptyFolder(platform, options.path)
   const transport = createHttpTransport(address.remote, platform)
   const keys = await address.keysFor(transport.origin)
@@ -167,6 +170,9 @@ async function answer(
 
 async function readInvite(joining: Joining): Promise<PairingInvite> {
   const { messages } = await readMailbox(joining.waiting)
+  // Who invited has given its answer to another device already: the code was used up.
+  const [said, answered] = [messages[MAILBOX_SLOTS.join], messages[MAILBOX_SLOTS.verdict]]
+  if (said !== null && answered !== null) throw pairingExpired()
   const sealed = messages[MAILBOX_SLOTS.invite]
   const invite = sealed ? open(joining, MAILBOX_SLOTS.invite, sealed) : undefined
   if (invite?.type === 'invite') return invite

@@ -91,6 +91,8 @@ export type PairingParts = {
   /** An invitation ends when the vault is locked or closed. */
   readonly access: Access
   readonly newestCheckpoint: () => Promise<Uint8Array | null>
+  /** Takes entries of the keychain that are at the remote. */
+  readonly follow: (entries: readonly Uint8Array[]) => Promise<void>
 }
 
 export type PairingTransport = Transport & MailboxTransport

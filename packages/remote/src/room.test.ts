@@ -1,4 +1,4 @@
-/** Room: never more at once than there is, everybody in turn, and what fails gives its part back. */
+/** Room: never more at once than there is, all in turn, and what fails gives its part back. */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { createRoom } from './room.ts'

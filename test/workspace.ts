@@ -36,7 +36,7 @@ export type SyntaxNode = {
 export const ROOT: string = join(import.meta.dirname, '..')
 
 const SOURCE = /\.(ts|tsx|mts|js|mjs)$/
-const NOT_SOURCE = new Set(['node_modules', 'dist', 'coverage'])
+const NOT_SOURCE = new Set(['node_modules', 'dist', 'bundle', 'coverage'])
 
 export function readWorkspace(root: string = ROOT): Workspace {
   const files = new Map<string, string>()

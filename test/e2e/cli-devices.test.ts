@@ -121,6 +121,10 @@ it('refuses what cannot be done, each by its code, and changes nothing', async (
     [['revoke', phone.deviceId], 'usage', 2],
     [['revoke', phone.deviceId, '--yes', '--since', 'yesterday'], 'usage', 2],
     [['rename', 'nobody', 'x'], 'not-found', 2],
+    // One id in 64 begins so, and is no option for that.
+    [['revoke', '-pRqhwUy', '--since', '2d', '--yes'], 'not-found', 2],
+    [['rename', '-pRqhwUy', 'x'], 'not-found', 2],
+    [['revoke', phone.deviceId, '--sinc', '2d'], 'usage', 2],
     [['revoke'], 'usage', 2],
   ] as const) {
     const told = await refused(on('phone', 'devices', ...args))

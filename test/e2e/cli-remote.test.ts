@@ -67,7 +67,7 @@ it('tells the same of a remote that is served and of one that is not', async () 
   // What a person compares stands as the devices show it.
   const [verified] = await objects([...scene.laptop, 'verify', '--offline'])
   expect(details).toContain(`ends in ${verified?.chain as string}`)
-  for (const { deviceId } of verified?.devices as { deviceId: string }[]) {
+  for (const { deviceId } of (verified?.devices ?? []) as { deviceId: string }[]) {
     expect(details).toContain(`device ${deviceId}`)
   }
 }, 240_000)

@@ -203,7 +203,7 @@ async function openPushers(bench: Bench, count: number, chance: Chance): Promise
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 const SEED = Number(process.env.FUZZ_SEED ?? 1)
-const KILL_SECONDS = isSlow ? 600 : 25
+const KILL_SECONDS = isSlow ? 600 : 15
 
 it(
   `killed at any moment, has all that it acknowledged (seed ${SEED})`,

@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { readCorpus, replay } from './corpus.ts'
 import { fuzz, fuzzSlow } from './fuzz.ts'
 
-const seconds = Number(process.env.FUZZ_SECONDS ?? (process.env.SLOW === '1' ? 300 : 20))
+const seconds = Number(process.env.FUZZ_SECONDS ?? (process.env.SLOW === '1' ? 300 : 12))
 const seed = Number(process.env.FUZZ_SEED ?? 1)
 const round = process.env.FUZZ_ROUND === undefined ? undefined : Number(process.env.FUZZ_ROUND)
 

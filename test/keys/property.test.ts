@@ -29,7 +29,7 @@ import {
 const isSlow = process.env.SLOW === '1'
 const bounds = isSlow
   ? { numRuns: 300 }
-  : { numRuns: 25, interruptAfterTimeLimit: 20_000, markInterruptAsFailure: false }
+  : { numRuns: 25, interruptAfterTimeLimit: 12_000, markInterruptAsFailure: false }
 const DEVICES_MAX = 6
 
 type Act =

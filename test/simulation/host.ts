@@ -62,6 +62,8 @@ export class RemoteHost {
       registration: { mode: 'open' },
       nowMs: () => this.clock.nowMs(),
       random: chance.fork(`start ${this.#startCount++}`).bytes,
+      // A real timer would end at another moment each time.
+      nextTurn: () => Promise.resolve(),
       onFault: (error) => {
         trace.note('remote', `complains: ${String(error)}`)
         this.complaints.push(error)

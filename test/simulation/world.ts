@@ -279,6 +279,7 @@ export function makeWorld(seed = 1, options: Partial<RemoteOptions> = {}): World
       nowMs: () => clock.ms,
       random: chance.bytes,
       tokenKey: new Uint8Array(32).fill(7),
+      nextTurn: () => Promise.resolve(),
       onFault: (error) => faults.push(error),
       ...options,
       ...changed,

@@ -4,6 +4,7 @@
 import type { Command } from 'commander'
 import type { ListOptions } from './device-list.ts'
 import type { RevokeOptions } from './device-revoke.ts'
+import { checkIds, takesIds } from './id-arguments.ts'
 import type { InviteOptions } from './pairing.ts'
 import type { JoinOptions } from './pairing-join.ts'
 import type { Terminal } from './terminal.ts'
@@ -42,19 +43,19 @@ export function addDevices(program: Command, terminal: Terminal): void {
 }
 
 function addChanges(devices: Command, terminal: Terminal): void {
-  devices
-    .command('rename <ID> <NAME>')
+  takesIds(devices.command('rename <ID> <NAME>'))
     .description('call one something else, on every device; the beginning of its id is enough')
     .action(async (id: string, name: string, _options: unknown, command: Command) => {
+      checkIds([id, name])
       const { renameDevice } = await import('./device-list.ts')
       await renameDevice(id, name, command.optsWithGlobals<VaultOptions>(), terminal)
     })
-  devices
-    .command('revoke <ID...>')
+  takesIds(devices.command('revoke <ID...>'))
     .description('remove them from the vault: what is written from then on is closed to them')
     .option('--since <WHEN>', 'with what they have added since: 3d, 12h, 2026-11-20, "all"')
     .option('--yes', 'ask nothing')
     .action(async (ids: string[], _options: unknown, command: Command) => {
+      checkIds(ids)
       const { revokeDevices } = await import('./device-revoke.ts')
       await revokeDevices(ids, command.optsWithGlobals<RevokeOptions>(), terminal)
     })

@@ -3,6 +3,7 @@
  */
 import { Command, InvalidArgumentError } from 'commander'
 import type { RevokeOptions } from './device-revoke.ts'
+import { checkIds, takesIds } from './id-arguments.ts'
 import type { KeyFileOptions, SharesOptions } from './keys-backup.ts'
 import type { EndForkOptions, KeysVerifyOptions } from './keys-verify.ts'
 import { addChoiceOptions, addRestoreTo } from './restore-command.ts'
@@ -74,12 +75,12 @@ function addDrill(keys: Command, terminal: Terminal): void {
       const { verifyKey } = await import('./keys-verify.ts')
       await verifyKey(paths, command.optsWithGlobals<KeysVerifyOptions>(), terminal)
     })
-  keys
-    .command('revoke <KEY-ID...>')
+  takesIds(keys.command('revoke <KEY-ID...>'))
     .description('end a key file or a set of shares, by the beginning of its id')
     .option('--since <WHEN>', 'with what came in by it since: 3d, 12h, 2026-11-20, "all"')
     .option('--yes', 'ask nothing')
     .action(async (ids: string[], _options: RevokeOptions, command: Command) => {
+      checkIds(ids)
       const { revokeKeys } = await import('./device-revoke.ts')
       await revokeKeys(ids, command.optsWithGlobals<RevokeOptions>(), terminal)
     })

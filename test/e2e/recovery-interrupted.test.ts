@@ -17,7 +17,7 @@ import { free, type Gate, type Moment, startGate } from './recovery-gate.ts'
 const text = (words: string): object => ({ text: words })
 /** A healing with a request for every kind of step takes fewer. */
 const REQUESTS_MAX = 40
-const TRIES = SLOW ? REQUESTS_MAX * 2 : 4
+const TRIES = SLOW ? REQUESTS_MAX * 2 : 2
 
 type Interruption = { readonly number: number; readonly moment: Moment }
 

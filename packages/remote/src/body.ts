@@ -61,8 +61,8 @@ export async function withBody<T>(
 export type Asked = { readonly req: { readonly raw: Request }; readonly env: unknown }
 
 /**
- * Node's own stream of the body, where there is one: to make a `Request` with a stream of it took
- * a quarter of the time of a small push.
+ * Node's own stream of the body, where there is one: a web stream made of it would be work for
+ * every small push that nothing needs.
  */
 function chunksOf({ req, env }: Asked): AsyncIterator<Uint8Array> | undefined {
   const body: unknown = typeof env === 'object' && env !== null ? Reflect.get(env, 'body') : null

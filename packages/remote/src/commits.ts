@@ -20,7 +20,6 @@ export type CommitsParts = {
 }
 
 export type Written = {
-  readonly ops: number
   /** Of keys and values. */
   readonly bytes: number
   /** Waiting for those before it included. */
@@ -34,7 +33,7 @@ export function createCommits({ store, uptimeMs, onWrite }: CommitsParts): Commi
       await store.write(batch, { sync: true })
       if (onWrite === undefined) return
       const ms = (uptimeMs?.() ?? startMs) - startMs
-      onWrite({ ops: batch.length, bytes: bytesOf(batch), ms })
+      onWrite({ bytes: bytesOf(batch), ms })
     },
   }
 }

@@ -3,8 +3,8 @@
  *
  * It logs in for itself, once for as long as the remote takes the session, and takes the remote's
  * word for where its log stands: nothing that is held here is compared or moved by it. What is
- * served is checked for form alone (of this record, each
- * older than the one before); whether a version opens is for whoever has the keys.
+ * served is checked for form alone (of this record, each older than the one before); whether a
+ * version opens is for whoever has the keys.
  */
 import {
   compareTimestamps,

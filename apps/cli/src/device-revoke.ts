@@ -18,65 +18,63 @@ import { type VaultOptions, withVault } from './vault-folder.ts'
 
 export type RevokeOptions = VaultOptions & { readonly since?: string; readonly yes?: boolean }
 
-export async function revokeDevices(
+export function revokeDevices(
   given: readonly string[],
   options: RevokeOptions,
   terminal: Terminal,
 ): Promise<void> {
-  mayAct(options, terminal)
-  const nowMs = Date.now()
-  const sinceMs = options.since === undefined ? undefined : parseMoment(options.since, nowMs)
-  await withVault(options, terminal, async (vault) => {
-    await learnMembers(vault, terminal)
-    const status = vault.keys.status()
-    const going = findAll(given, activeIn(status))
-    const names = namesIn(status)
-    const asking = { vault, terminal, names, options, going }
-    const withAddedSinceMs = sinceMs ?? (await askSince(asking, nowMs))
-    if (!(await confirmGoing(asking, withAddedSinceMs))) return await answerNothing(terminal)
-    const ids = going.map(({ deviceId }) => deviceId)
-    const gone = await atRemote(vault, terminal, () => vault.keys.revoke(ids, { withAddedSinceMs }))
-    const after = vault.keys.status()
-    const { epoch } = after
-    const told = { names, status: after, columns: terminal.columns }
-    await terminal.answer({ revoked: gone, epoch }, describeGone(gone, told))
-  })
+  return revokeFrom(given, options, { terminal, among: activeIn, describe: describeGone })
 }
 
 /**
  * A recovery key: whoever finds the file or the shares later opens nothing with them. A device that
  * came in by it stays unless the person says otherwise: it may be this one.
  */
-export async function revokeKeys(
+export function revokeKeys(
   given: readonly string[],
   options: RevokeOptions,
   terminal: Terminal,
+): Promise<void> {
+  const among = ({ recoveryKeys }: KeysStatus): readonly VaultDevice[] => recoveryKeys
+  return revokeFrom(given, options, { terminal, among, describe: describeEnded })
+}
+
+type Revocation = {
+  readonly terminal: Terminal
+  /** Who of the vault may be meant. */
+  readonly among: (status: KeysStatus) => readonly VaultDevice[]
+  readonly describe: (gone: readonly VaultDevice[], told: Told) => string
+}
+
+async function revokeFrom(
+  given: readonly string[],
+  options: RevokeOptions,
+  { terminal, among, describe }: Revocation,
 ): Promise<void> {
   mayAct(options, terminal)
   const nowMs = Date.now()
   const sinceMs = options.since === undefined ? undefined : parseMoment(options.since, nowMs)
   await withVault(options, terminal, async (vault) => {
     await learnMembers(vault, terminal)
-    const status = vault.keys.status()
-    const going = findAll(given, status.recoveryKeys)
-    const names = namesIn(status)
+    const before = vault.keys.status()
+    const going = findAll(given, among(before))
+    const names = namesIn(before)
     const asking = { vault, terminal, names, options, going }
     const withAddedSinceMs = sinceMs ?? (await askSince(asking, nowMs))
     if (!(await confirmGoing(asking, withAddedSinceMs))) return await answerNothing(terminal)
     const ids = going.map(({ deviceId }) => deviceId)
-    const revoked = await atRemote(vault, terminal, () =>
-      vault.keys.revoke(ids, { withAddedSinceMs }),
-    )
-    const { epoch } = vault.keys.status()
-    const text = [
-      ...revoked.map(({ name }) => `"${shownName(name)}" opens the vault no more.`),
-      wrap(
-        'Destroy the file or the papers: with an old copy of the remote they still open what was written until now.',
-        terminal.columns,
-      ),
-    ].join('\n')
-    await terminal.answer({ revoked, epoch }, text)
+    const gone = await atRemote(vault, terminal, () => vault.keys.revoke(ids, { withAddedSinceMs }))
+    const status = vault.keys.status()
+    const told = { names, status, columns: terminal.columns }
+    await terminal.answer({ revoked: gone, epoch: status.epoch }, describe(gone, told))
   })
+}
+
+function describeEnded(gone: readonly VaultDevice[], { columns }: Told): string {
+  const ended = gone.map(({ name }) => `"${shownName(name)}" opens the vault no more.`)
+  const means =
+    'Destroy the file or the papers: with an old copy of the remote they still open what was written until now.'
+  return [...ended, wrap(means, columns)].join('\n')
 }
 
 /**

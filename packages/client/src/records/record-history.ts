@@ -5,7 +5,6 @@
 import {
   type Envelope,
   equalBytes,
-  type Fields,
   formatBase64Url,
   parseBase64Url,
   type RecordId,
@@ -16,9 +15,9 @@ import {
 } from '@blindcopy/protocol'
 import type { VaultRecord } from '@blindcopy/vault'
 import { ClientError } from '../error.ts'
-import { upgradedRecord } from './declaration.ts'
+import { fieldsAsKnown, writeAgain } from './overwrite.ts'
 import type { RecordPlace } from './sealer.ts'
-import { checkVersion, declarationOf, runTransaction, type WriteContext } from './transaction.ts'
+import { declarationOf, type WriteContext } from './transaction.ts'
 
 /** Where superseded versions come from; the newest first. */
 export type HistorySource = (
@@ -120,16 +119,7 @@ export async function restoreVersion<T>(
       'the remote has no such version of this record any more: list its history again',
     )
   }
-  const declaration = declarationOf(context, place.collection)
-  checkVersion(record, declaration)
-  const { fields, schemaVersion } = upgradedRecord(record, declaration)
-  await runTransaction(context, async (transaction) => {
-    // On top of what is there now: the person has seen it.
-    if (declaration.policyCode === 0) await transaction.read(place)
-    if (fields === null) await transaction.erase(place)
-    else await transaction.write(place, fields, { schemaVersion })
-  })
-  return fields as T | null
+  return (await writeAgain(context, record)) as T | null
 }
 
 /** That one alone: all of a history may be more than this device has memory for. */
@@ -175,16 +165,7 @@ function describe<T>(
     version: formatBase64Url(timestamp),
     writtenMs: timestampMilliseconds(timestamp),
     writtenBy: formatBase64Url(timestampAuthor(timestamp)).slice(0, AUTHOR_CHARACTERS),
-    fields: fieldsOf(context, record) as T | null,
+    fields: fieldsAsKnown(context, record) as T | null,
     supersededMs,
-  }
-}
-
-/** As the app knows them; as they are where it does not know their version. */
-function fieldsOf(context: WriteContext, record: VaultRecord): Fields | null {
-  try {
-    return upgradedRecord(record, declarationOf(context, record.collection)).fields
-  } catch {
-    return record.fields
   }
 }

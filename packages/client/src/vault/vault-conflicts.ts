@@ -13,17 +13,10 @@ import {
   type Timestamp,
   timestampMilliseconds,
 } from '@blindcopy/protocol'
-import type { VaultRecord } from '@blindcopy/vault'
 import { ClientError } from '../error.ts'
 import type { ConflictEvent, ConflictKind, LoggedConflict } from '../local/conflict-log.ts'
-import { upgradedRecord } from '../records/declaration.ts'
-import {
-  checkVersion,
-  declarationOf,
-  runTransaction,
-  type Transaction,
-  type WriteContext,
-} from '../records/transaction.ts'
+import { fieldsAsKnown, overwrite, writeAgain } from '../records/overwrite.ts'
+import type { WriteContext } from '../records/transaction.ts'
 import { RESERVED_PREFIX } from './registration.ts'
 import { readNote } from './writing.ts'
 
@@ -77,13 +70,10 @@ export function conflictsOf(context: WriteContext, checkOpen: () => void): Vault
   }
   const settle = async (conflict: LoggedConflict, choice: ConflictChoice): Promise<void> => {
     const record = sealer.decode(conflict.envelope)
-    if (choice === 'mine') {
-      const declaration = declarationOf(context, record.collection)
-      checkVersion(record, declaration)
-      const { fields, schemaVersion } = upgradedRecord(record, declaration)
-      await write(context, record, { fields, schemaVersion })
-    } else if (choice !== 'theirs') {
-      await write(context, record, { fields: choice.fields })
+    if (choice === 'mine') await writeAgain(context, record)
+    else if (choice !== 'theirs') {
+      const place = sealer.placeOf(record.collection, record.key)
+      await overwrite(context, place, { fields: choice.fields })
     }
     await local.dropConflict(conflict.recordId, conflict.timestamp)
   }
@@ -138,20 +128,11 @@ async function describe(
     kind,
     collection,
     key,
-    lost: fieldsOf(context, lost),
+    lost: fieldsAsKnown(context, lost),
     lostMs: timestampMilliseconds(timestamp),
-    current: isWhole ? fieldsOf(context, sealer.open(version)) : null,
+    current: isWhole ? fieldsAsKnown(context, sealer.open(version)) : null,
     notedMs,
     ...(reason === undefined ? {} : { reason }),
-  }
-}
-
-/** As the app knows them; as they are where it does not know their version. */
-function fieldsOf(context: WriteContext, record: VaultRecord): Fields | null {
-  try {
-    return upgradedRecord(record, declarationOf(context, record.collection)).fields
-  } catch {
-    return record.fields
   }
 }
 
@@ -165,20 +146,6 @@ async function describeEvent(
   if (!isReadable || sealer.tagOfEnvelope(envelope) === undefined) return undefined
   const { collection, key } = sealer.decode(envelope)
   return { kind, collection, key }
-}
-
-/** On top of what is there now: the person has seen it. */
-function write(
-  context: WriteContext,
-  record: VaultRecord,
-  { fields, schemaVersion }: { fields: Fields | null; schemaVersion?: number },
-): Promise<void> {
-  const place = context.sealer.placeOf(record.collection, record.key)
-  return runTransaction(context, async (transaction: Transaction) => {
-    if (declarationOf(context, record.collection).policyCode === 0) await transaction.read(place)
-    if (fields === null) await transaction.erase(place)
-    else await transaction.write(place, fields, { schemaVersion })
-  })
 }
 
 function checkChoice(choice: unknown): ConflictChoice {

@@ -28,8 +28,9 @@ import {
   type SyncId,
   type VaultId,
 } from './ids.ts'
-import { CHECKPOINT_BYTES_MAX, CHECKPOINT_PAIRS_MAX, TIME_MS_MAX } from './limits.ts'
+import { CHECKPOINT_BYTES_MAX, CHECKPOINT_PAIRS_MAX } from './limits.ts'
 import { type LogPosition, PAIR_BYTES } from './log.ts'
+import { createFieldReaders } from './signed-fields.ts'
 
 /** What a device says of itself. */
 export type CheckpointStatement = {
@@ -152,29 +153,8 @@ function splitPairs(joined: Uint8Array): readonly Uint8Array[] {
   return pairs
 }
 
-function tuple(value: unknown, size?: number): readonly unknown[] {
-  if (!Array.isArray(value)) return malformed('a list is missing')
-  if (size !== undefined && value.length !== size) return malformed('a list has another length')
-  return value
-}
-
-function byteString(value: unknown, size?: number): Uint8Array {
-  if (!(value instanceof Uint8Array)) return malformed('bytes are missing')
-  if (size !== undefined && value.length !== size) return malformed('bytes have a wrong length')
-  return value
-}
-
-function integer(value: unknown): number {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) return malformed('a number is missing')
-  return value as number
-}
-
-/** One that no date can hold would be an error wherever it is shown. */
-function moment(value: unknown): number {
-  const ms = integer(value)
-  return ms <= TIME_MS_MAX ? ms : malformed('its time is beyond what a timestamp holds')
-}
-
 function malformed(why: string): never {
   throw new ProtocolError('malformed', `checkpoint refused: ${why}`)
 }
+
+const { tuple, byteString, integer, moment } = createFieldReaders(malformed)

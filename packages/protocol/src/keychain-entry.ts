@@ -29,7 +29,8 @@ import {
   type Signature,
   type SigningPublicKey,
 } from './ids.ts'
-import { KEYCHAIN_ENTRY_BYTES_MAX, TIME_MS_MAX } from './limits.ts'
+import { KEYCHAIN_ENTRY_BYTES_MAX } from './limits.ts'
+import { createFieldReaders } from './signed-fields.ts'
 
 export type MemberKind = 'device' | 'recovery'
 
@@ -265,32 +266,6 @@ function parseEpoch(rest: unknown[]): KeychainPayload {
   }
 }
 
-function list(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : invalid('a list is missing')
-}
-
-function tuple(value: unknown, size: number): unknown[] {
-  const items = list(value)
-  return items.length === size ? items : invalid(`a list has ${items.length} items, not ${size}`)
-}
-
-function byteString(value: unknown, size?: number): Uint8Array {
-  if (!(value instanceof Uint8Array)) return invalid('bytes are missing')
-  if (size !== undefined && value.length !== size) return invalid('bytes have a wrong length')
-  return value
-}
-
-function integer(value: unknown): number {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) return invalid('a number is missing')
-  return value as number
-}
-
-/** One that no date can hold would be an error wherever it is shown. */
-function moment(value: unknown): number {
-  const ms = integer(value)
-  return ms <= TIME_MS_MAX ? ms : invalid('a time is beyond what a timestamp holds')
-}
-
 function invalid(why: string): never {
   throw new ProtocolError('keychain-invalid', `keychain entry refused: ${why}`)
 }
@@ -306,3 +281,5 @@ function unsupported(version: unknown, type: unknown): never {
       'update this program',
   )
 }
+
+const { list, tuple, byteString, integer, moment } = createFieldReaders(invalid)

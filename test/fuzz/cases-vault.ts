@@ -19,13 +19,14 @@ import {
   TRANSACTION_RECORDS_MAX,
   type VaultId,
 } from '@blindcopy/protocol'
+import { makeCheckpoint } from '../../packages/remote/src/checkpoint.fixture.ts'
 import { makeEnvelope, record } from '../../packages/remote/src/remote.fixture.ts'
 import type { Chance } from '../simulation/chance.ts'
 import { effectOf, type Family, type Outcome, say } from './case.ts'
 import { judgeAnswer, must } from './judge.ts'
 import { mutate } from './mutate.ts'
 import type { Target } from './target.ts'
-import { headersOf, mailboxHeaders, makeCheckpoint, TEMPLATES } from './templates.ts'
+import { headersOf, mailboxHeaders, TEMPLATES } from './templates.ts'
 import { converse, encodeRequest, readAnswers } from './wire.ts'
 
 const dataRequest = (target: Target, method: string, path: string, body: Uint8Array): Buffer =>

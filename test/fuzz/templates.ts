@@ -2,17 +2,14 @@
  * Templates: one good request of every kind, as the attacker's device may send it.
  */
 import {
-  type CheckpointStatement,
-  checkpointSignedBytes,
   createSignedBytes,
   encodeCbor,
-  encodeCheckpoint,
-  encodeCheckpointBody,
   encodeNodes,
   formatMailboxId,
   HEADER_MAILBOX_ID,
   loginSignedBytes,
 } from '@blindcopy/protocol'
+import { makeCheckpoint } from '../../packages/remote/src/checkpoint.fixture.ts'
 import {
   type Chain,
   type Device,
@@ -154,30 +151,4 @@ async function makePush(device: Device, chance: Chance): Promise<unknown> {
       [null, [[at(two)]]],
     ],
   }
-}
-
-export function makeCheckpoint(
-  device: Device,
-  changes: Partial<CheckpointStatement> = {},
-  signer: Signer = device.signer,
-): Uint8Array {
-  const statement: CheckpointStatement = {
-    vaultId: device.chain.vaultId,
-    memberId: device.signer.memberId,
-    number: 1,
-    timeMs: device.bench.clock.ms,
-    syncId: device.syncId,
-    position: device.cursor,
-    count: 0,
-    epoch: 1,
-    fingerprint: new Uint8Array(32),
-    keychainLength: device.chain.entries.length,
-    keychainHead: device.chain.head,
-    unopened: [],
-    late: [],
-    ...changes,
-  }
-  const body = encodeCheckpointBody(statement)
-  const signature = signer.sign(checkpointSignedBytes(statement.vaultId, body))
-  return encodeCheckpoint(body, signature)
 }

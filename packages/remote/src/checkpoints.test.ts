@@ -6,11 +6,8 @@
 import {
   CHECKPOINT_BYTES_MAX,
   CheckpointAnswer,
-  type CheckpointStatement,
   CheckpointsAnswer,
-  checkpointSignedBytes,
   encodeCheckpoint,
-  encodeCheckpointBody,
   type Hash,
   KeychainAppendAnswer,
   type LiveFrame,
@@ -23,6 +20,7 @@ import {
   type VaultId,
 } from '@blindcopy/protocol'
 import { describe, expect, it } from 'vitest'
+import { makeCheckpoint } from './checkpoint.fixture.ts'
 import { LIMITS_DEFAULT } from './limits.ts'
 import { CHECKPOINT_BUFFER_BYTES_MAX } from './live.ts'
 import {
@@ -37,34 +35,7 @@ import {
   openVault,
   random,
   record,
-  type Signer,
 } from './remote.fixture.ts'
-
-function checkpointOf(
-  device: Device,
-  changes: Partial<CheckpointStatement> = {},
-  signer: Signer = device.signer,
-): Uint8Array {
-  const statement: CheckpointStatement = {
-    vaultId: device.chain.vaultId,
-    memberId: device.signer.memberId,
-    number: 1,
-    timeMs: device.bench.clock.ms,
-    syncId: device.syncId,
-    position: device.cursor,
-    count: 0,
-    epoch: 1,
-    fingerprint: new Uint8Array(32),
-    keychainLength: device.chain.entries.length,
-    keychainHead: device.chain.head,
-    unopened: [],
-    late: [],
-    ...changes,
-  }
-  const body = encodeCheckpointBody(statement)
-  const signature = signer.sign(checkpointSignedBytes(statement.vaultId, body))
-  return encodeCheckpoint(body, signature)
-}
 
 const put = (device: Device, body: Uint8Array): Promise<Answer> =>
   ask(device.app, '/v1/checkpoints', {
@@ -90,13 +61,13 @@ async function openTwo(): Promise<{ chain: Chain; device: Device; other: Device 
 describe('PUT /v1/checkpoints', () => {
   it('stores a checkpoint, answers others with it, and takes the same bytes again', async () => {
     const { device, other } = await openTwo()
-    const first = checkpointOf(device)
+    const first = makeCheckpoint(device)
     for (let i = 0; i < 2; i++) {
       expect(must(CheckpointAnswer, await put(device, first))).toEqual({ number: 1 })
     }
-    const second = checkpointOf(device, { number: 5 })
+    const second = makeCheckpoint(device, { number: 5 })
     expect(must(CheckpointAnswer, await put(device, second))).toEqual({ number: 5 })
-    const theirs = checkpointOf(other)
+    const theirs = makeCheckpoint(other)
     must(CheckpointAnswer, await put(other, theirs))
     expect(new Set((await read(other)).map(String))).toEqual(new Set([second, theirs].map(String)))
   })
@@ -107,15 +78,15 @@ describe('PUT /v1/checkpoints', () => {
     const id = device.stamp()
     await device.push([id, [[makeEnvelope({ recordId: record(1), timestamp: id })]]])
     await device.join()
-    must(CheckpointAnswer, await put(device, checkpointOf(device, { position: before })))
+    must(CheckpointAnswer, await put(device, makeCheckpoint(device, { position: before })))
   })
 
   it('answers the stored number to one that is not newer', async () => {
     const { device } = await openTwo()
-    must(CheckpointAnswer, await put(device, checkpointOf(device, { number: 7 })))
+    must(CheckpointAnswer, await put(device, makeCheckpoint(device, { number: 7 })))
     for (const number of [6, 7]) {
       const stored = await dump(device.bench.store)
-      const answer = await put(device, checkpointOf(device, { number, timeMs: 1 }))
+      const answer = await put(device, makeCheckpoint(device, { number, timeMs: 1 }))
       expect(answer.problem).toMatchObject({ code: 'checkpoint-old', number: 7, status: 409 })
       expect(await dump(device.bench.store)).toEqual(stored)
     }
@@ -126,16 +97,16 @@ describe('PUT /v1/checkpoints', () => {
     const { bench, device } = await openVault({ limits: { ...LIMITS_DEFAULT, rates } })
     const statuses: number[] = []
     for (let number = 1; number <= 12; number++) {
-      statuses.push((await put(device, checkpointOf(device, { number }))).status)
+      statuses.push((await put(device, makeCheckpoint(device, { number }))).status)
     }
     expect(statuses).toEqual([...Array(11).fill(200), 429])
     bench.clock.ms += 1_000
-    expect((await put(device, checkpointOf(device, { number: 12 }))).status).toBe(200)
+    expect((await put(device, makeCheckpoint(device, { number: 12 }))).status).toBe(200)
   })
 
   it('is stored by another process on the same store', async () => {
     const { device } = await openTwo()
-    must(CheckpointAnswer, await put(device, checkpointOf(device, { number: 3 })))
+    must(CheckpointAnswer, await put(device, makeCheckpoint(device, { number: 3 })))
     device.bench.restart()
     await device.join()
     expect(await read(device)).toHaveLength(1)
@@ -144,19 +115,19 @@ describe('PUT /v1/checkpoints', () => {
 
 describe('PUT /v1/checkpoints refuses, and changes nothing', () => {
   const bad: Record<string, (device: Device, other: Device) => Uint8Array> = {
-    'of another vault': (device) => checkpointOf(device, { vaultId: random(32) as VaultId }),
-    'of another device, with its signature': (_device, other) => checkpointOf(other),
+    'of another vault': (device) => makeCheckpoint(device, { vaultId: random(32) as VaultId }),
+    'of another device, with its signature': (_device, other) => makeCheckpoint(other),
     'in the name of another device': (device, other) =>
-      checkpointOf(device, { memberId: other.signer.memberId }),
+      makeCheckpoint(device, { memberId: other.signer.memberId }),
     'with the signature of another device': (device, other) =>
-      checkpointOf(device, {}, other.signer),
+      makeCheckpoint(device, {}, other.signer),
     'of the root': (device) =>
-      checkpointOf(device, { memberId: device.chain.root.memberId }, device.chain.root),
-    'of another SyncId': (device) => checkpointOf(device, { syncId: random(16) as SyncId }),
+      makeCheckpoint(device, { memberId: device.chain.root.memberId }, device.chain.root),
+    'of another SyncId': (device) => makeCheckpoint(device, { syncId: random(16) as SyncId }),
     'ahead of the log': (device) =>
-      checkpointOf(device, { position: { ...device.cursor, seq: 99 } }),
+      makeCheckpoint(device, { position: { ...device.cursor, seq: 99 } }),
     'with another chain': (device) =>
-      checkpointOf(device, { position: { ...device.cursor, chain: random(32) as Hash } }),
+      makeCheckpoint(device, { position: { ...device.cursor, chain: random(32) as Hash } }),
   }
   it.each(Object.keys(bad))('one %s', async (name) => {
     const { device, other } = await openTwo()
@@ -170,7 +141,7 @@ describe('PUT /v1/checkpoints refuses, and changes nothing', () => {
 
   it('bytes that are none, whatever they are', async () => {
     const { device } = await openTwo()
-    const good = checkpointOf(device)
+    const good = makeCheckpoint(device)
     const stored = await dump(device.bench.store)
     const inputs = [
       new Uint8Array(0),
@@ -191,7 +162,7 @@ describe('PUT /v1/checkpoints refuses, and changes nothing', () => {
 
   it('a request without token, SyncId or cursor, and one of a stranger', async () => {
     const { device } = await openTwo()
-    const body = new Uint8Array(checkpointOf(device))
+    const body = new Uint8Array(makeCheckpoint(device))
     const { Authorization = '', ...position } = device.headers
     const codes: (string | undefined)[] = []
     for (const headers of [
@@ -207,7 +178,7 @@ describe('PUT /v1/checkpoints refuses, and changes nothing', () => {
 
   it('a device whose cursor is not in the log: a new SyncId begins', async () => {
     const { device } = await openTwo()
-    const body = checkpointOf(device)
+    const body = makeCheckpoint(device)
     device.cursor = { ...device.cursor, chain: random(32) as Hash }
     const answer = await put(device, body)
     expect(answer.problem?.code).toBe('sync-id-mismatch')
@@ -260,7 +231,7 @@ describe('a live socket', () => {
   it('is told of what other devices have signed, and not of its own', async () => {
     const { device, other } = await openTwo()
     const [mine, theirs] = [await joinSocket(device), await joinSocket(other)]
-    const body = checkpointOf(device)
+    const body = makeCheckpoint(device)
     must(CheckpointAnswer, await put(device, body))
     expect(theirs.frames).toEqual([[6, body]])
     expect(mine.frames).toEqual([])
@@ -272,10 +243,10 @@ describe('a live socket', () => {
     const { device, other } = await openTwo()
     const { socket, frames } = await joinSocket(other)
     socket.bufferedBytes = CHECKPOINT_BUFFER_BYTES_MAX + 1
-    must(CheckpointAnswer, await put(device, checkpointOf(device)))
+    must(CheckpointAnswer, await put(device, makeCheckpoint(device)))
     expect(frames).toEqual([])
     socket.bufferedBytes = CHECKPOINT_BUFFER_BYTES_MAX
-    must(CheckpointAnswer, await put(device, checkpointOf(device, { number: 2 })))
+    must(CheckpointAnswer, await put(device, makeCheckpoint(device, { number: 2 })))
     expect(frames).toHaveLength(1)
   })
 })
